@@ -1,0 +1,246 @@
+"""The schema of an experiment, its defaults, and the checks that a configuration must pass.
+
+A configuration file defines ``get_config(arg)`` and returns :func:`default_config` with some fields set. Every
+field is listed here and nowhere else; setting one that is not is an error.
+"""
+
+import importlib.util
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+CHOICES = {
+    "data.source": ("two_figures", "image_folder", "tfds"),
+    "data.augment": ("none", "flip", "random_resized_crop"),
+    "data.on_bad_image": ("error", "skip"),
+    "data.two_figures.task": ("multiclass", "binary"),
+    "regularizer.block_norm.remainder": ("free", "last", "error"),
+    "optimizer.name": ("sgd", "adam"),
+    "optimizer.schedule": ("constant", "step", "cosine"),
+}
+POSITIVE = (
+    "data.image_size",
+    "data.resize_size",
+    "data.num_threads",
+    "data.two_figures.train_images",
+    "data.two_figures.test_images",
+    "model.width",
+    "regularizer.block_norm.num_groups",
+    "optimizer.learning_rate",
+    "optimizer.decay_every_epochs",
+    "training.batch_size",
+    "training.log_every_steps",
+    "training.eval_every_steps",
+    "training.checkpoint_every_steps",
+    "training.keep_checkpoints",
+    "dissection.batch_size",
+    "dissection.top_images",
+)
+NON_NEGATIVE = (
+    "data.two_figures.noise",
+    "regularizer.block_norm.strength",
+    "regularizer.weight_decay.strength",
+    "training.num_epochs",
+    "training.num_steps",
+)
+
+
+def default_config() -> ConfigDict:
+    """Every field with its default, locked: a field that is not here cannot be set."""
+    config = ConfigDict()
+    config.seed = 0  # of initialization, order of the data, augmentation and dropout
+    config.data = _data()
+    config.model = ConfigDict(
+        {
+            "name": "alexnet",  # one of interpjax.models.MODELS
+            "width": 1.0,  # multiplies the number of filters and of hidden units
+            "dropout": True,
+        }
+    )
+    config.regularizer = ConfigDict(
+        {
+            # Strength 0 turns a term off. While the block norm is on, the convolution kernels are its alone.
+            "block_norm": {"strength": 0.0, "p": 2.0, "q": 1.0, "num_groups": 5, "remainder": "free"},
+            "weight_decay": {"strength": 0.0},
+        }
+    )
+    config.optimizer = ConfigDict(
+        {
+            "name": "sgd",
+            "learning_rate": 0.01,
+            "momentum": 0.9,  # of sgd
+            "schedule": "constant",
+            "decay_every_epochs": 30.0,  # of schedule step
+            "decay_factor": 0.1,  # of schedule step
+        }
+    )
+    config.training = ConfigDict(
+        {
+            "batch_size": 256,  # over all devices of all processes
+            "num_epochs": 90.0,
+            "num_steps": 0,  # if above 0, in place of num_epochs
+            "log_every_steps": 50,
+            "eval_every_steps": 1000,
+            "checkpoint_every_steps": 1000,
+            "keep_checkpoints": 2,
+        }
+    )
+    config.dissection = ConfigDict(
+        {
+            "protocol": "paper",
+            "layers": (),  # () = every convolution
+            "broden": "",  # a directory in Broden's layout; not used by data.source two_figures
+            "batch_size": 64,
+            "top_images": 5,  # shown for each unit in the report
+        }
+    )
+    return config.lock()
+
+
+def _data() -> ConfigDict:
+    return ConfigDict(
+        {
+            "source": "two_figures",
+            "train": "",  # image_folder: a folder of class folders; tfds: a split
+            "test": "",
+            "tfds_name": "",
+            "directory": "",  # of TFDS data; "" = TFDS's own default, and WORKDIR/data for two_figures
+            "image_size": 224,  # what the network sees
+            "resize_size": 256,  # shorter side before the test images' centre crop
+            "augment": "random_resized_crop",
+            "mean": (0.485, 0.456, 0.406),  # of RGB in 0..1
+            "std": (0.229, 0.224, 0.225),
+            "on_bad_image": "error",
+            "num_threads": 8,  # that read and decode
+            "two_figures": {
+                "task": "binary",
+                "image_size": 40,  # pixels
+                "figure_size": 7,
+                "train_images": 8192,
+                "test_images": 2048,
+                "noise": 6.0,  # standard deviation, of 0..255
+                "seed": 0,
+            },
+        }
+    )
+
+
+def config_directory() -> Path:
+    """Where the named configurations are: ``configs/`` of a checkout, or their copy in an installed wheel."""
+    return Path(__file__).parent / "configs"
+
+
+def get_config(name: str) -> ConfigDict:
+    """Loads a configuration.
+
+    Args:
+      name: a name in ``configs/`` (``"places365_gbn"``) or the path of a file; ``"path.py:arg"`` passes ``arg``
+        to the file's ``get_config``.
+
+    Raises:
+      ValueError: if there is no such configuration; the ones there are are named.
+    """
+    stem, _, argument = name.partition(":")
+    path = Path(stem) if stem.endswith(".py") else config_directory() / f"{stem}.py"
+    if not path.is_file():
+        known = sorted(file.stem for file in config_directory().glob("*_*.py") if file.stem != "__init__")
+        raise ValueError(f"config {name!r}: no file {path}; give a path that ends in .py, or one of {', '.join(known)}")
+    spec = importlib.util.spec_from_file_location(f"interpjax_config_{path.stem}", path)
+    assert spec is not None and spec.loader is not None, path
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.get_config(argument) if argument else module.get_config()
+
+
+def get_field(config: ConfigDict, name: str) -> Any:
+    """The value of a dotted field.
+
+    Raises:
+      ValueError: naming the field and the fields beside it, if there is none of this name.
+    """
+    value = config
+    walked = "config"
+    for part in name.split("."):
+        if not isinstance(value, ConfigDict) or part not in value:
+            allowed = f"its fields are {', '.join(sorted(value))}" if isinstance(value, ConfigDict) else "it is a value"
+            raise ValueError(f"config.{name}: no such field; {walked} has no {part!r}: {allowed}")
+        value = value[part]
+        walked = f"{walked}.{part}"
+    return value
+
+
+def override(config: ConfigDict, values: Mapping[str, Any]) -> ConfigDict:
+    """A copy of ``config`` with dotted fields set, as ``{"regularizer.block_norm.p": 4.0}``.
+
+    Raises:
+      ValueError: if a field does not exist, or the value is of another type than the field.
+    """
+    changed = config.copy_and_resolve_references()
+    for name, value in values.items():
+        get_field(changed, name)
+        try:
+            changed.update_from_flattened_dict({name: value})
+        except TypeError as error:
+            raise ValueError(f"config.{name} = {value!r}: {error}") from error
+    return changed.lock()
+
+
+def validate(config: ConfigDict) -> None:
+    """Checks every field that can be checked without data or model.
+
+    Raises:
+      ValueError: naming the first wrong field, its value, and what is allowed.
+    """
+    for name, choices in CHOICES.items():
+        _require(config, name, lambda v, choices=choices: v in choices, f"choose one of {', '.join(choices)}")
+    for name in POSITIVE:
+        _require(config, name, lambda v: v > 0, "must be above 0")
+    for name in NON_NEGATIVE:
+        _require(config, name, lambda v: v >= 0, "must be 0 or more")
+    for name in ("regularizer.block_norm.p", "regularizer.block_norm.q"):
+        exponent = name[-1]
+        _require(config, name, lambda v: v >= 1, f"a norm needs 1 <= {exponent} <= inf")
+    if config.training.num_steps == 0 and config.training.num_epochs == 0:
+        raise ValueError("config.training.num_steps = 0 and config.training.num_epochs = 0: one must be above 0")
+    if config.data.resize_size < config.data.image_size:
+        raise ValueError(
+            f"config.data.resize_size = {config.data.resize_size}: must be at least config.data.image_size "
+            f"= {config.data.image_size}, for the centre crop is taken from it"
+        )
+
+
+def _require(config: ConfigDict, name: str, allowed, message: str) -> None:
+    value = get_field(config, name)
+    if not allowed(value):
+        raise ValueError(f"config.{name} = {value!r}: {message}")
+
+
+def to_json(config: ConfigDict) -> str:
+    """The configuration as JSON text, sorted, with tuples as lists."""
+    return json.dumps(config.to_dict(), indent=2, sort_keys=True)
+
+
+def from_json(text: str) -> ConfigDict:
+    """The inverse of :func:`to_json`, on the schema of this version.
+
+    Raises:
+      ValueError: if the text has a field that this version does not know.
+    """
+    flat = _flatten(json.loads(text))
+    return override(default_config(), {k: tuple(v) if isinstance(v, list) else v for k, v in flat.items()})
+
+
+def differing_fields(ours: ConfigDict, theirs_json: str) -> dict[str, tuple[Any, Any]]:
+    """``{field: (ours, theirs)}`` for every field in which a configuration differs from a stored one."""
+    left, right = _flatten(json.loads(to_json(ours))), _flatten(json.loads(theirs_json))
+    return {k: (left.get(k), right.get(k)) for k in sorted({*left, *right}) if left.get(k) != right.get(k)}
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat = {}
+    for key, value in tree.items():
+        flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat

@@ -1,0 +1,1 @@
+"""Data sets that interpjax makes itself, as TFDS builders that need no TensorFlow."""

@@ -1,0 +1,111 @@
+"""Images with pixel labels in concept categories: what a network is dissected with."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Int, UInt8
+
+from interpjax.data.images import BadImageError, SkippedImages, resize
+
+READING_THREADS = 8
+
+
+@runtime_checkable
+class ConceptRecord(Protocol):
+    """One labelled image; it reads its files when asked."""
+
+    @property
+    def name(self) -> str:
+        """Its name, as in ``index.csv``."""
+        ...
+
+    @property
+    def label_shape(self) -> tuple[int, int]:
+        """(height, width) of its label maps."""
+        ...
+
+    def image(self) -> UInt8[np.ndarray, "height width 3"]:
+        """The image; raises BadImageError."""
+        ...
+
+    def labels(self) -> list[Int[np.ndarray, "label_height label_width"] | int]:
+        """Its channels of label numbers, 0 where unlabelled; an integer labels the whole image."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class ConceptData:
+    """A data set of concepts.
+
+    Attributes:
+      name: where it is from, for messages.
+      categories: names, in the order in which tables show them.
+      concepts: a row per label: ``number``, ``name``, ``category`` (the primary one: with the largest coverage).
+      records: the images that carry a label; those without one are left out, as the published loaders do.
+      unlabelled: names of the images that carry none.
+    """
+
+    name: str
+    categories: tuple[str, ...]
+    concepts: pd.DataFrame
+    records: Sequence[ConceptRecord]
+    unlabelled: tuple[str, ...] = ()
+
+    def batches(
+        self, batch_size: int, *, image_size: int | None = None, skipped: SkippedImages | None = None
+    ) -> Iterator[tuple[Int[np.ndarray, " batch"], UInt8[np.ndarray, "batch height width 3"]]]:
+        """The images in order, with the numbers of their records.
+
+        Args:
+          batch_size: images at a time; the last batch is shorter.
+          image_size: if given, every image is squashed to this side, so that labels stay in place.
+          skipped: if given, unreadable images are left out and noted there.
+
+        Raises:
+          BadImageError: on an unreadable image, if ``skipped`` is None, or if images of one batch differ in size.
+        """
+        with ThreadPoolExecutor(READING_THREADS) as threads:
+            for start in range(0, len(self.records), batch_size):
+                numbers = range(start, min(start + batch_size, len(self.records)))
+                images = list(threads.map(lambda i: self._read(i, image_size, skipped), numbers))
+                readable = [(n, image) for n, image in zip(numbers, images, strict=True) if image is not None]
+                if readable:
+                    yield np.array([n for n, _ in readable]), self._stack(readable)
+
+    def _read(self, number: int, image_size: int | None, skipped: SkippedImages | None) -> np.ndarray | None:
+        try:
+            image = self.records[number].image()
+        except BadImageError as error:
+            if skipped is None:
+                raise
+            skipped.add(error)
+            return None
+        return image if image_size is None else resize(image, image_size, image_size)
+
+    def _stack(self, readable: list[tuple[int, np.ndarray]]) -> np.ndarray:
+        shape = readable[0][1].shape
+        for number, image in readable:
+            if image.shape != shape:
+                name = self.records[number].name
+                raise BadImageError(name, f"is of size {image.shape[:2]}, others are {shape[:2]}; pass image_size=")
+        return np.stack([image for _, image in readable])
+
+
+def load_broden(path: str | Path) -> ConceptData:
+    """Opens a directory in Broden's layout.
+
+    Args:
+      path: holds ``index.csv``, ``label.csv``, ``category.csv``, ``c_<category>.csv`` and ``images/``.
+
+    Raises:
+      ValueError: naming the file and row, if a file or a column is missing, or a row names a label map or image
+        that is not there. Whether maps have the right size and known labels shows when they are read.
+    """
+    from interpjax.data import broden  # it builds on this module
+
+    return broden.load(Path(path))

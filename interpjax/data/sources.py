@@ -1,0 +1,165 @@
+"""What there is to train on: splits, sizes and class names, and what to do where the data are missing."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import tensorflow_datasets as tfds
+from ml_collections import ConfigDict
+
+from interpjax.data.builders import figures, two_figures
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff")
+
+
+@runtime_checkable
+class Split(Protocol):
+    """Examples by number; each is ``{"image": encoded bytes, "label": int, "name": str}``."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int) -> dict[str, Any]: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A data set: its two splits and the names of its classes."""
+
+    train: Split
+    test: Split
+    class_names: tuple[str, ...]
+
+
+def load_source(config: ConfigDict, directory: Path) -> Source:
+    """Opens the data that ``config.data`` names.
+
+    Args:
+      config: an experiment.
+      directory: for data that are made rather than given (two figures), unless ``config.data.directory`` is set.
+
+    Raises:
+      ValueError: naming the field and what to put where, if the data are missing or not of the right form.
+    """
+    if config.data.source == "two_figures":
+        return _two_figures(config, directory)
+    if config.data.source == "image_folder":
+        return _image_folder(config)
+    return _tfds(config)
+
+
+@dataclasses.dataclass(frozen=True)
+class FileSplit:
+    """Image files with their labels."""
+
+    files: Sequence[Path]
+    labels: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        path = self.files[index]
+        return {"image": path.read_bytes(), "label": self.labels[index], "name": str(path)}
+
+
+@dataclasses.dataclass(frozen=True)
+class TfdsSplit:
+    """A split of a prepared TFDS data set, its images left encoded."""
+
+    records: Any
+    label: str
+    prefix: str
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        record = self.records[index]
+        return {"image": record["image"], "label": int(record[self.label]), "name": f"{self.prefix}[{index}]"}
+
+
+def _image_folder(config: ConfigDict) -> Source:
+    splits, names = {}, {}
+    for split in ("train", "test"):
+        splits[split], names[split] = _read_class_folders(f"config.data.{split}", config.data[split])
+    if names["train"] != names["test"]:
+        only = sorted(set(names["train"]) ^ set(names["test"]))
+        raise ValueError(
+            f"config.data.test = {config.data.test!r}: its class folders must be those of config.data.train = "
+            f"{config.data.train!r}; only one of the two has {', '.join(only)}"
+        )
+    return Source(splits["train"], splits["test"], names["train"])
+
+
+def _read_class_folders(field: str, folder: str) -> tuple[FileSplit, tuple[str, ...]]:
+    if not folder or not Path(folder).is_dir():
+        raise ValueError(f"{field} = {folder!r}: no such folder; give one that holds a folder of images for each class")
+    classes = sorted(path for path in Path(folder).iterdir() if path.is_dir() and not path.name.startswith("."))
+    if len(classes) < 2:
+        raise ValueError(f"{field} = {folder!r}: {len(classes)} class folders in it; at least 2 are needed")
+    files, labels = [], []
+    for label, class_folder in enumerate(classes):
+        found = sorted(path for path in class_folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+        if not found:
+            raise ValueError(f"{field}: the class folder {class_folder} holds no image ({', '.join(IMAGE_SUFFIXES)})")
+        files += found
+        labels += [label] * len(found)
+    return FileSplit(files, labels), tuple(path.name for path in classes)
+
+
+def _two_figures(config: ConfigDict, directory: Path) -> Source:
+    task = config.data.two_figures.task
+    builder = two_figures_builder(config, directory)
+    splits = [TfdsSplit(_records(builder, split), task, f"two_figures/{split}") for split in ("train", "test")]
+    return Source(*splits, figures.class_names(task))
+
+
+def two_figures_builder(config: ConfigDict, directory: Path) -> two_figures.TwoFigures:
+    """The two-figures data of an experiment, rendered where they are not there yet."""
+    settings = config.data.two_figures
+    builder = two_figures.TwoFigures(
+        data_dir=Path(config.data.directory or directory),
+        image_size=settings.image_size,
+        figure_size=settings.figure_size,
+        noise=settings.noise,
+        seed=settings.seed,
+        counts={"train": settings.train_images, "test": settings.test_images},
+    )
+    two_figures.prepare(builder)
+    return builder
+
+
+def _tfds(config: ConfigDict) -> Source:
+    root = Path(config.data.directory or "~/tensorflow_datasets").expanduser()
+    name = config.data.tfds_name
+    found = sorted((root / name).rglob("dataset_info.json")) if name else []
+    if not found:
+        raise ValueError(
+            f"config.data.directory = {config.data.directory!r}: no prepared TFDS data set {name!r} under {root / name}. "
+            f"Put it there as {root / name}/VERSION/, made by TFDS where there is a network and TensorFlow: "
+            f"`tfds build {name} --file_format=array_record --data_dir={root}`; or name its folder with "
+            "--config.data.directory=DIR"
+        )
+    builder = tfds.builder_from_directory(found[-1].parent)
+    for field in ("train", "test"):
+        if config.data[field] not in builder.info.splits:
+            splits = ", ".join(builder.info.splits)
+            raise ValueError(
+                f"config.data.{field} = {config.data[field]!r}: {found[-1].parent} has the splits {splits}"
+            )
+    label = builder.info.features["label"]
+    names = tuple(label.names or map(str, range(label.num_classes)))
+    train, test = (
+        TfdsSplit(_records(builder, config.data[split]), "label", f"{name}/{config.data[split]}")
+        for split in ("train", "test")
+    )
+    return Source(train, test, names)
+
+
+def _records(builder: tfds.core.DatasetBuilder, split: str) -> Any:
+    skip = {
+        name: tfds.decode.SkipDecoding()
+        for name, feature in builder.info.features.items()
+        if isinstance(feature, tfds.features.Image)
+    }
+    return builder.as_data_source(split, decoders=skip)

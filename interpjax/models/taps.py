@@ -1,0 +1,45 @@
+"""Activations of a network by layer name, before or after the non-linearity."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import flax.linen as nn
+from jaxtyping import Array, Float
+
+from interpjax.models.layers import TAPS
+
+STAGES = ("pre", "post")
+
+
+def apply_with_taps(
+    model: nn.Module,
+    variables: Mapping[str, Any],
+    images: Float[Array, "n h w 3"],
+    *,
+    layers: Sequence[str],
+    stage: str = "post",
+) -> tuple[Float[Array, "n classes"], dict[str, Float[Array, "n h w filters"]]]:
+    """Logits, and the activation maps of some layers.
+
+    Args:
+      model: of this package.
+      variables: its variables.
+      images: normalized images.
+      layers: names of convolutions, ``("conv5",)``.
+      stage: ``"pre"`` or ``"post"`` the non-linearity (both behind batch norm, where there is one).
+
+    Returns:
+      The logits and ``{layer: maps}``. Inside jit, what is not asked for is not kept.
+
+    Raises:
+      ValueError: if there is no such stage, or the model no such layer.
+    """
+    if stage not in STAGES:
+        raise ValueError(f"stage = {stage!r}: choose one of {', '.join(STAGES)}")
+    logits, offered = model.apply(variables, images, mutable=[TAPS])
+    taps = offered.get(TAPS, {})
+    for layer in layers:
+        if f"{layer}/{stage}" not in taps:
+            known = ", ".join(name.removesuffix(f"/{stage}") for name in taps if name.endswith(f"/{stage}"))
+            raise ValueError(f"layer {layer!r}: {type(model).__name__} has the layers {known}")
+    return logits, {layer: taps[f"{layer}/{stage}"] for layer in layers}

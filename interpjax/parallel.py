@@ -1,0 +1,75 @@
+"""Devices and processes: the one room that knows of them.
+
+A step is written for one device's part of the batch, with :func:`mean` and :func:`total` where devices must agree;
+:func:`parallelize` makes it a function over all of them. The state is replicated; batches are split.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+AXIS = "devices"
+PyTree = Any
+
+
+def shard() -> tuple[int, int]:
+    """(this process, number of processes): which part of the data to read."""
+    return jax.process_index(), jax.process_count()
+
+
+def is_main_process() -> bool:
+    """Whether this process writes the files of the run."""
+    return jax.process_index() == 0
+
+
+def check_batch_size(field: str, batch_size: int) -> None:
+    """Raises ValueError unless a global batch can be split evenly over all devices."""
+    if batch_size % jax.device_count():
+        raise ValueError(
+            f"{field} = {batch_size}: must be a multiple of the {jax.device_count()} devices, which share each batch"
+        )
+
+
+def parallelize(step: Callable, *, donate: tuple[int, ...] = ()) -> Callable:
+    """Runs ``step`` on every local device at once; every argument and result has a leading axis of devices.
+
+    Args:
+      step: a function of what one device holds.
+      donate: positions of arguments whose memory may be reused.
+    """
+    return jax.pmap(step, axis_name=AXIS, donate_argnums=donate)
+
+
+def mean(tree: PyTree) -> PyTree:
+    """Mean over all devices; inside a parallelized step."""
+    return jax.lax.pmean(tree, AXIS)
+
+
+def total(tree: PyTree) -> PyTree:
+    """Sum over all devices; inside a parallelized step."""
+    return jax.lax.psum(tree, AXIS)
+
+
+def fold_in_device(key: jax.Array) -> jax.Array:
+    """A random key of this device's own; inside a parallelized step."""
+    return jax.random.fold_in(key, jax.lax.axis_index(AXIS))
+
+
+def replicate(tree: PyTree) -> PyTree:
+    """The same arrays on every local device, under a leading axis of devices."""
+    count = jax.local_device_count()
+    copies = jax.tree.map(lambda x: np.broadcast_to(np.asarray(x), (count, *np.shape(x))), tree)
+    return jax.pmap(lambda x: x, axis_name=AXIS)(copies)
+
+
+def first(tree: PyTree) -> PyTree:
+    """What the first local device holds of a replicated tree, as numpy arrays."""
+    return jax.tree.map(lambda x: np.asarray(x.addressable_shards[0].data).squeeze(0), tree)
+
+
+def split_batch(batch: PyTree) -> PyTree:
+    """This process's part of a batch, with a leading axis of local devices."""
+    count = jax.local_device_count()
+    return jax.tree.map(lambda x: x.reshape(count, len(x) // count, *x.shape[1:]), batch)

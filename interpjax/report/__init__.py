@@ -1,0 +1,1 @@
+"""Showing what came out: tables on the terminal, figures, and one offline page."""

@@ -1,0 +1,66 @@
+"""``report.html``: the whole result of a run in one file that opens offline."""
+
+import base64
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import markupsafe
+
+from interpjax.dissection import Dissection
+from interpjax.visualization.top_images import strip_path
+from interpjax.workdir import write_atomic
+
+
+def write_report(workdir: Path, summary: Mapping[str, Any], results: Mapping[str, Dissection], config: str) -> Path:
+    """Writes the report of a run.
+
+    Args:
+      workdir: has the figures that go into it.
+      summary: the run's.
+      results: of each layer.
+      config: the run's configuration as text.
+
+    Returns:
+      The file's path.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("interpjax.report"), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    chart = (workdir / "figures" / "detectors_by_category.svg").read_text()
+    layers = {name: _units(workdir, name, result) for name, result in results.items()}
+    page = environment.get_template("report.html").render(
+        title=workdir.name,
+        summary=summary,
+        categories=list(next(iter(summary["layers"].values()))["by_category"]),
+        concepts=sorted(summary["concepts"], key=lambda concept: -max(concept["best_iou"].values())),
+        layers=layers,
+        chart=markupsafe.Markup(chart[chart.index("<svg") :]),  # drawn here, its text escaped by matplotlib
+        config=config,
+    )
+    path = workdir / "report.html"
+    write_atomic(path, page)
+    return path
+
+
+def _units(workdir: Path, layer: str, result: Dissection) -> list[dict[str, Any]]:
+    """The units of a layer, best first, each with its strip of top images."""
+    best = result.best().sort_values("iou", ascending=False, kind="stable")
+    folder = workdir / "figures" / "top_images"
+    units = []
+    for row in best.to_dict("records"):
+        unit = int(row["unit"])
+        strip = base64.b64encode(strip_path(folder, layer, unit).read_bytes()).decode()
+        detects = row["iou"] >= result.protocol.detector_iou
+        dead = not result.top_values[unit].any()
+        units.append(
+            row
+            | {
+                "number": unit + 1,
+                "strip": f"data:image/jpeg;base64,{strip}",
+                "detects": detects,
+                "dead": dead,
+            }
+        )
+    return units

@@ -1,0 +1,59 @@
+"""The numbers of a run's summary that come from its dissection."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from interpjax.dissection import Dissection
+
+
+def score(results: Mapping[str, Dissection]) -> dict[str, Any]:
+    """Scores of all layers together, of each layer, and of each concept.
+
+    Returns:
+      ``layers`` (of each: ``units``, ``detectors``, ``unique_detectors``, ``by_category``, …),
+      ``interpretability_score`` (unique detectors summed over layers), ``rud`` (that per filter), ``concepts``
+      (with ``share`` of the pixels, ``ceiling`` and ``best_iou`` by layer) and ``protocol``.
+    """
+    layers = {name: _layer(result) for name, result in results.items()}
+    total = sum(layer["unique_detectors"] for layer in layers.values())
+    return {
+        "layers": layers,
+        "interpretability_score": total,
+        "rud": total / sum(layer["units"] for layer in layers.values()),
+        "concepts": _concepts(results),
+        "protocol": dataclasses.asdict(next(iter(results.values())).protocol),
+    }
+
+
+def _layer(result: Dissection) -> dict[str, Any]:
+    detected = result.detected()["category"].value_counts()
+    return {
+        "units": len(result.thresholds),
+        "detectors": int((result.best()["iou"] >= result.protocol.detector_iou).sum()),
+        "unique_detectors": result.unique_detectors(),
+        "by_category": {category: int(detected.get(category, 0)) for category in result.categories},
+        "unique_detectors_per_category": result.unique_detectors(convention="per-category"),
+        # Rectified units that are active on fewer positions than the top quantile: any activation exceeds theirs.
+        "zero_threshold_units": int((result.thresholds == 0).sum()),
+        "dead_units": int((result.top_values <= 0).all(axis=1).sum()),
+    }
+
+
+def _concepts(results: Mapping[str, Dissection]) -> list[dict[str, Any]]:
+    first = next(iter(results.values()))
+    shares, ceilings = first.label_area / first.pixels, first.ceilings()
+    best = {layer: np.max(result.iou, axis=0) for layer, result in results.items()}
+    return [
+        {
+            "number": int(concept["number"]),
+            "name": concept["name"],
+            "category": concept["category"],
+            "share": float(shares[row]),
+            "ceiling": float(ceilings[row]),
+            "best_iou": {layer: float(values[row]) for layer, values in best.items()},
+        }
+        for row, concept in enumerate(first.concepts.to_dict("records"))
+    ]

@@ -1,0 +1,81 @@
+"""Tables as plain text, for the terminal."""
+
+from collections.abc import Sequence
+from typing import Any
+
+
+def align(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns of equal width, the first to the left and the others to the right."""
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    lines = [
+        "  ".join(
+            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in [header, ["-" * w for w in widths], *rows]
+    ]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def layers_table(summary: dict[str, Any]) -> str:
+    """Unique detectors of each layer, in all and by category."""
+    layers = summary["layers"]
+    categories = list(next(iter(layers.values()))["by_category"])
+    header = ["layer", "units", "detectors", "unique", *categories, "per-category", "T = 0"]
+    rows = [
+        [
+            name,
+            *(str(layer[key]) for key in ("units", "detectors", "unique_detectors")),
+            *(str(layer["by_category"][category]) for category in categories),
+            str(layer["unique_detectors_per_category"]),
+            str(layer["zero_threshold_units"]),
+        ]
+        for name, layer in layers.items()
+    ]
+    return align(header, rows)
+
+
+def ceilings_table(summary: dict[str, Any], most: int) -> str:
+    """What each concept can reach at best and does reach, those of the lowest ceiling first."""
+    layers = list(summary["layers"])
+    concepts = sorted(summary["concepts"], key=lambda concept: concept["ceiling"])
+    rows = [
+        [
+            f"{concept['name']} ({concept['category']})",
+            f"{concept['share']:.2%}",
+            f"{concept['ceiling']:.3f}",
+            *(f"{concept['best_iou'][layer]:.3f}" for layer in layers),
+        ]
+        for concept in concepts[:most]
+    ]
+    left = len(concepts) - most
+    return align(["concept", "pixels", "ceiling", *layers], rows) + (f"\n… and {left} more" if left > 0 else "")
+
+
+def scores_table(summary: dict[str, Any]) -> str:
+    """Accuracy, interpretability score and seconds."""
+    seconds = ", ".join(f"{stage} {value:.0f} s" for stage, value in summary["seconds"].items())
+    lines = [
+        f"test accuracy            {summary['accuracy']:.2%} (top-5 {summary['top5']:.2%})",
+        f"interpretability score   {summary['interpretability_score']} (unique detectors, summed over layers)",
+        f"unique / filters (RUD)   {summary['rud']:.3f}",
+        f"seconds                  {seconds}",
+    ]
+    skipped = {split: len(names) for split, names in summary["skipped_images"].items() if names}
+    if skipped:
+        lines.append("skipped images           " + ", ".join(f"{split} {count}" for split, count in skipped.items()))
+    return "\n".join(lines)
+
+
+def format_summary(summary: dict[str, Any], *, concepts: int = 20) -> str:
+    """All tables of a run, with at most so many concepts."""
+    cut = summary["protocol"]["detector_iou"]
+    unreachable = [concept["name"] for concept in summary["concepts"] if concept["ceiling"] < cut]
+    parts = [
+        ceilings_table(summary, concepts),
+        "ceiling: the largest IoU a unit can reach, as its mask covers "
+        f"{summary['protocol']['top_quantile']:.1%} of the pixels; then the best of each layer. "
+        f"Below the cut of {cut}: {', '.join(unreachable) or 'none'}.",
+        layers_table(summary),
+        scores_table(summary),
+    ]
+    return "\n\n".join(parts)

@@ -1,0 +1,120 @@
+"""Checkpoints: the state of training and the position in the data, kept by orbax."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import SingleDeviceSharding
+from orbax.checkpoint import v1 as ocp
+
+from interpjax.training.state import TrainState
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint could not be written or read; the message names the folder."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """What a checkpoint holds beside the state.
+
+    Attributes:
+      data: where the training iterator stands.
+      seconds: spent in training so far.
+      skipped: names of the images that were left out so far.
+    """
+
+    data: dict[str, Any]
+    seconds: float
+    skipped: tuple[str, ...]
+
+
+class Checkpoints:
+    """The checkpoints of a run. One is either whole or not there: orbax renames it into place when it is done."""
+
+    def __init__(self, workdir: Path, *, keep: int):
+        """Opens ``workdir/checkpoints`` and removes what a kill left unfinished.
+
+        Args:
+          workdir: the run's folder.
+          keep: how many of the latest to keep.
+        """
+        self._folder = (workdir / "checkpoints").absolute()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._orbax = ocp.training.Checkpointer(
+            self._folder,
+            preservation_policy=ocp.training.preservation_policies.LatestN(keep),
+            cleanup_tmp_directories=True,
+        )
+
+    @property
+    def latest(self) -> int | None:
+        """The step of the latest checkpoint, None if there is none."""
+        return self._orbax.latest.step if self._orbax.latest else None
+
+    def save(self, state: TrainState, progress: Progress) -> None:
+        """Writes a checkpoint and waits until it is whole.
+
+        Args:
+          state: of one device, as numpy arrays.
+          progress: what else is needed to go on.
+
+        Raises:
+          CheckpointError: if it cannot be written, as on a full disk; earlier checkpoints stay.
+        """
+        step = int(state.step)
+        try:
+            self._orbax.save(step, _as_tree(state), custom_metadata=dataclasses.asdict(progress))
+        except Exception as error:  # orbax passes on whatever its storage libraries raise
+            kept = f"the last good one is of step {self.latest}" if self.latest is not None else "there is none yet"
+            raise CheckpointError(
+                f"checkpoint of step {step} could not be written to {self._folder} ({_reason(error)}); {kept}. "
+                "Make room and run the same command again: it goes on from there."
+            ) from error
+
+    def restore(self, like: TrainState) -> tuple[TrainState, Progress]:
+        """Reads the latest checkpoint.
+
+        Args:
+          like: a state (or its shapes) of the same network and optimizer.
+
+        Raises:
+          CheckpointError: if there is none, or it is of another network.
+        """
+        if self.latest is None:
+            raise CheckpointError(f"{self._folder} holds no checkpoint")
+        one_device = SingleDeviceSharding(jax.local_devices()[0])
+        shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=one_device), like)
+        try:
+            tree = self._orbax.load(None, _as_tree(shapes))
+        except (ValueError, KeyError, OSError) as error:
+            raise CheckpointError(f"checkpoint {self._folder}/{self.latest} cannot be read: {error}") from error
+        stored = self._orbax.metadata().custom_metadata
+        progress = Progress(stored["data"], stored["seconds"], tuple(stored["skipped"]))
+        return _from_tree(tree, like), progress
+
+    def close(self) -> None:
+        """Ends orbax's threads."""
+        self._orbax.close()
+
+
+def _as_tree(state: TrainState) -> dict[str, Any]:
+    """As plain dictionaries that any orbax can read; the optimizer's own classes become numbered leaves."""
+    memory = {f"{i:05d}": leaf for i, leaf in enumerate(jax.tree.leaves(state.opt_state))}
+    return {"step": state.step, "params": state.params, "batch_stats": state.batch_stats, "opt_state": memory}
+
+
+def _from_tree(tree: dict[str, Any], like: TrainState) -> TrainState:
+    tree = jax.tree.map(np.asarray, tree)
+    memory = [tree["opt_state"][name] for name in sorted(tree["opt_state"])]
+    opt_state = jax.tree.unflatten(jax.tree.structure(like.opt_state), memory)
+    return TrainState(tree["step"], tree["params"], tree["batch_stats"], opt_state)
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost cause in one line."""
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__  # pyright: ignore[reportAssignmentType]
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

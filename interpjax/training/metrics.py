@@ -1,0 +1,65 @@
+"""Writing metrics down: ``metrics.jsonl``, TensorBoard events, and a progress bar."""
+
+import json
+import sys
+from pathlib import Path
+from types import TracebackType
+
+from tensorboardX import SummaryWriter
+from tqdm import tqdm
+
+from interpjax.workdir import write_atomic
+
+
+class MetricsWriter:
+    """Appends metrics by step; what lies beyond the step that training goes on from is dropped first."""
+
+    def __init__(self, workdir: Path, *, from_step: int):
+        """Opens the files of a run.
+
+        Args:
+          workdir: gets ``metrics.jsonl`` and TensorBoard event files.
+          from_step: metrics of later steps are of a session that was cut off, and will come again.
+        """
+        path = workdir / "metrics.jsonl"
+        kept = [line for line in read_metrics(path) if line["step"] <= from_step]
+        write_atomic(path, "".join(json.dumps(line) + "\n" for line in kept))
+        self._file = path.open("a")
+        self._events = SummaryWriter(str(workdir), purge_step=from_step + 1, write_to_disk=True)
+
+    def write(self, step: int, metrics: dict[str, float]) -> None:
+        """One line of ``metrics.jsonl``, one event for each metric."""
+        self._file.write(json.dumps({"step": step, **metrics}) + "\n")
+        self._file.flush()
+        for name, value in metrics.items():
+            self._events.add_scalar(name, value, step)
+
+    def __enter__(self) -> "MetricsWriter":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+        self._events.close()
+
+
+def read_metrics(path: Path) -> list[dict[str, float]]:
+    """The lines of a ``metrics.jsonl``; a last line that a kill cut short is left out."""
+    if not path.is_file():
+        return []
+    text = path.read_text()
+    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+
+
+def progress_bar(total: int, done: int, batch_size: int) -> tqdm:
+    """Steps done, images a second and time left; on a terminal often, in a log file once in half a minute."""
+    return tqdm(
+        total=total * batch_size,
+        initial=done * batch_size,
+        desc="train",
+        unit="image",
+        unit_scale=True,
+        dynamic_ncols=True,
+        mininterval=0.5 if sys.stderr.isatty() else 30,
+    )

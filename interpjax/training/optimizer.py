@@ -1,0 +1,36 @@
+"""Learning rates and optimizers by configuration."""
+
+import optax
+from ml_collections import ConfigDict
+
+
+def num_steps(config: ConfigDict, train_examples: int) -> int:
+    """Steps of the whole training: ``training.num_steps``, or that many epochs' worth of full batches."""
+    if config.training.num_steps:
+        return config.training.num_steps
+    return max(1, round(config.training.num_epochs * steps_per_epoch(config, train_examples)))
+
+
+def steps_per_epoch(config: ConfigDict, train_examples: int) -> float:
+    """Batches that hold as many examples as there are; not a whole number, as batches run on across epochs."""
+    return train_examples / config.training.batch_size
+
+
+def make_schedule(config: ConfigDict, train_examples: int) -> optax.Schedule:
+    """The learning rate at each step: constant, divided in steps of epochs, or cosine to 0 at the end."""
+    settings = config.optimizer
+    total = num_steps(config, train_examples)
+    if settings.schedule == "constant":
+        return optax.constant_schedule(settings.learning_rate)
+    if settings.schedule == "cosine":
+        return optax.cosine_decay_schedule(settings.learning_rate, total)
+    every = settings.decay_every_epochs * steps_per_epoch(config, train_examples)
+    drops = [round(every * i) for i in range(1, int(total / every) + 1)]
+    return optax.piecewise_constant_schedule(settings.learning_rate, dict.fromkeys(drops, settings.decay_factor))
+
+
+def make_optimizer(config: ConfigDict, schedule: optax.Schedule) -> optax.GradientTransformation:
+    """SGD with momentum as in the published recipes, or Adam."""
+    if config.optimizer.name == "adam":
+        return optax.adam(schedule)
+    return optax.sgd(schedule, momentum=config.optimizer.momentum)

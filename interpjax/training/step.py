@@ -1,0 +1,84 @@
+"""One step of training and of evaluation, for the part of a batch that one device holds."""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, UInt8
+
+from interpjax import parallel
+from interpjax.training.objective import Penalty, cross_entropy, objective
+from interpjax.training.state import TrainState
+
+Metrics = dict[str, Float[Array, ""]]
+TOP_K = 5
+
+
+def normalize(
+    images: UInt8[Array, "*batch h w 3"], mean: tuple[float, ...], std: tuple[float, ...]
+) -> Float[Array, "*batch h w 3"]:
+    """From uint8 RGB to what a network sees: (image/255 − mean) / std."""
+    return (images.astype(jnp.float32) / 255 - jnp.asarray(mean)) / jnp.asarray(std)
+
+
+def make_train_step(
+    model: nn.Module,
+    optimizer: optax.GradientTransformation,
+    penalties: tuple[Penalty, ...],
+    *,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    seed: int,
+) -> Callable[[TrainState, Any], tuple[TrainState, Metrics]]:
+    """The step over all devices: gradients and metrics are those of the whole batch, whatever their number.
+
+    The state is donated. Every device computes the penalties for itself from its copy of the parameters.
+    """
+
+    def train_step(state: TrainState, batch: Any) -> tuple[TrainState, Metrics]:
+        key = jax.random.fold_in(jax.random.key(seed), state.step)
+        images = normalize(batch["image"], mean, std)
+
+        def loss_fn(params):
+            logits, updated = model.apply(
+                {**state.variables, "params": params},
+                images,
+                train=True,
+                mutable=["batch_stats"],
+                rngs={"dropout": parallel.fold_in_device(key)},
+            )
+            loss, terms = objective(jnp.mean(cross_entropy(logits, batch["label"])), penalties, params)
+            accuracy = jnp.mean(jnp.argmax(logits, -1) == batch["label"])
+            return loss, (terms | {"accuracy": accuracy}, updated.get("batch_stats", {}))
+
+        gradients, (metrics, batch_stats) = jax.grad(loss_fn, has_aux=True)(state.params)
+        gradients, metrics, batch_stats = parallel.mean((gradients, metrics, batch_stats))
+        updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        return TrainState(state.step + 1, params, batch_stats, opt_state), metrics
+
+    return parallel.parallelize(train_step, donate=(0,))
+
+
+def make_eval_step(
+    model: nn.Module, *, mean: tuple[float, ...], std: tuple[float, ...]
+) -> Callable[[Any, Any], Metrics]:
+    """Sums over the real examples of a batch, on all devices: ``count``, ``correct``, ``correct_top5``, ``loss``."""
+
+    def eval_step(variables: Any, batch: Any) -> Metrics:
+        logits = model.apply(variables, normalize(batch["image"], mean, std), train=False)
+        labels, mask = batch["label"], batch["mask"]
+        _, best = jax.lax.top_k(logits, min(TOP_K, logits.shape[-1]))
+        hits = best == labels[:, None]
+        sums = {
+            "count": mask,
+            "correct": hits[:, 0] * mask,
+            "correct_top5": hits.any(axis=1) * mask,
+            "loss": cross_entropy(logits, labels) * mask,
+        }
+        return parallel.total({name: jnp.sum(values) for name, values in sums.items()})
+
+    return parallel.parallelize(eval_step)

@@ -1,0 +1,89 @@
+"""Strips of the images that excite each unit most, with the unit's mask drawn in."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+
+from interpjax.data import ConceptData
+from interpjax.data.images import resize
+from interpjax.dissection import ActivationsFn, Dissection
+from interpjax.dissection.upsampling import upsample_bilinear
+from interpjax.workdir import write_atomic
+
+SIDE = 88  # pixels of an image in a strip
+GAP = 4
+DIMMED = 0.35  # brightness outside of the mask
+OUTLINE = (255, 220, 0)
+JPEG_QUALITY = 82
+
+
+def strip_path(folder: Path, layer: str, unit: int) -> Path:
+    """Where the strip of a unit (0-based) is; its file is numbered from 1, as in ``tally.csv``."""
+    return folder / layer / f"unit{unit + 1:04d}.jpg"
+
+
+def draw_strips(
+    activations_fn: ActivationsFn,
+    broden: ConceptData,
+    results: Mapping[str, Dissection],
+    folder: Path,
+    *,
+    batch_size: int,
+    image_size: int | None,
+) -> int:
+    """Draws a strip for every unit of every layer; returns their number.
+
+    Args:
+      activations_fn: as it was dissected with.
+      broden: the images it was dissected on.
+      results: by layer.
+      folder: gets a folder for each layer.
+      batch_size: images at a time.
+      image_size: squash images to this side first, as in the dissection.
+    """
+    wanted = np.unique(np.concatenate([result.top_images.ravel() for result in results.values()]))
+    tiles: dict[str, dict[tuple[int, int], np.ndarray]] = {layer: {} for layer in results}
+    for start in range(0, len(wanted), batch_size):
+        numbers = wanted[start : start + batch_size]
+        images = [broden.records[number].image() for number in numbers]
+        inputs = images if image_size is None else [resize(image, image_size, image_size) for image in images]
+        activations = activations_fn(np.stack(inputs))
+        for layer, result in results.items():
+            maps = np.asarray(activations[layer])
+            for row, number in enumerate(numbers):
+                for unit, place in np.argwhere(result.top_images == number):
+                    mask = _mask(maps[row, :, :, unit], result.thresholds[unit])
+                    tiles[layer][int(unit), int(place)] = draw_mask(images[row], mask)
+    for layer, drawn in tiles.items():
+        for unit in range(len(results[layer].thresholds)):
+            strip = [drawn[unit, place] for place in range(results[layer].top_images.shape[1])]
+            write_atomic(strip_path(folder, layer, unit), _encode(strip))
+    return sum(len(result.thresholds) for result in results.values())
+
+
+def draw_mask(
+    image: UInt8[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "side side"]
+) -> UInt8[np.ndarray, "side side 3"]:
+    """The image at a strip's size, dimmed outside of the mask, the mask outlined."""
+    # Small images are enlarged without smoothing: their pixels are the content.
+    grows = max(image.shape[:2]) < SIDE
+    small = cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_NEAREST if grows else cv2.INTER_AREA)
+    shown = np.where(mask[..., None], small, small * DIMMED).astype(np.uint8)
+    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    return cv2.drawContours(shown, contours, -1, OUTLINE, 1)  # pyright: ignore[reportReturnType]
+
+
+def _mask(activation: Float[np.ndarray, "h w"], threshold: float) -> Bool[np.ndarray, "side side"]:
+    return upsample_bilinear(activation[None], SIDE, SIDE)[0] > threshold
+
+
+def _encode(tiles: list[np.ndarray]) -> bytes:
+    gap = np.full((SIDE, GAP, 3), 255, np.uint8)
+    parts = [part for tile in tiles for part in (tile, gap)][:-1]
+    strip = np.concatenate(parts, axis=1)[..., ::-1]  # OpenCV writes BGR
+    written, encoded = cv2.imencode(".jpg", strip, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    assert written, strip.shape
+    return encoded.tobytes()

@@ -1,0 +1,135 @@
+"""Reading Broden's layout, and what is wrong with it."""
+
+import broden_layout
+import numpy as np
+import pytest
+
+from interpjax import dissection
+from interpjax.data import load_broden
+from interpjax.data.images import BadImageError, SkippedImages
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return broden_layout.make_broden(tmp_path / "broden")
+
+
+def edit(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_reads_labels_concepts_and_images(folder):
+    broden = load_broden(folder)
+    assert broden.categories == ("color", "object", "scene")
+    assert [record.name for record in broden.records] == ["a.jpg", "b.jpg", "c.jpg"]
+    assert broden.unlabelled == ("bare.jpg",)
+    assert dict(zip(broden.concepts["number"], broden.concepts["category"], strict=True))[300] == "object"
+    color, wheel = broden.records[0].labels()
+    assert color.shape == broden.records[0].label_shape == (16, 16)
+    assert set(np.unique(wheel)) == {0, 300}
+    assert broden.records[1].labels()[1] == 4
+    assert len(broden.records[2].labels()) == 1  # its scene is 0, a label that was dropped
+
+
+def test_real_set_has_the_stated_numbers(shared):
+    broden = load_broden(shared / "data" / "mini_broden")
+    assert (len(broden.concepts), len(broden.records), len(broden.unlabelled)) == (82, 1917, 5)
+
+
+@pytest.mark.parametrize("image_size", [None, 20])
+def test_batches_come_in_order(folder, image_size):
+    numbers, images = zip(*load_broden(folder).batches(2, image_size=image_size), strict=True)
+    assert [n.tolist() for n in numbers] == [[0, 1], [2]]
+    side = image_size or 32
+    assert [batch.shape for batch in images] == [(2, side, side, 3), (1, side, side, 3)]
+
+
+def test_missing_label_map_is_named_with_its_row(folder):
+    (folder / "images" / "b_color.png").unlink()
+    with pytest.raises(ValueError, match=r"index.csv row 3 \(b.jpg\): label map .*b_color.png is missing"):
+        load_broden(folder)
+
+
+def test_label_map_of_wrong_size_is_named_with_its_row(folder):
+    broden_layout.write_map(folder / "images" / "b_color.png", np.ones((16, 15), int))
+    with pytest.raises(ValueError, match=r"row 3 \(b.jpg\): label map .*b_color.png is \(16, 15\) .* says \(16, 16\)"):
+        load_broden(folder).records[1].labels()
+
+
+def test_damaged_and_unknown_labels_are_named(folder):
+    (folder / "images" / "a_color.png").write_bytes(b"no image")
+    broden_layout.write_map(folder / "images" / "a_object.png", np.full((16, 16), 7))
+    record = load_broden(folder).records[0]
+    with pytest.raises(ValueError, match=r"row 2 .*a_color.png cannot be decoded"):
+        record.labels()
+    broden_layout.write_map(folder / "images" / "a_color.png", np.ones((16, 16), int))
+    with pytest.raises(ValueError, match=r"row 2 .*a_object.png has the label 7, which label.csv does not list"):
+        record.labels()
+    edit(folder / "index.csv", ",4\n", ",5\n")
+    with pytest.raises(ValueError, match=r"index.csv row 3: scene label 5 is not in label.csv"):
+        load_broden(folder)
+
+
+@pytest.mark.parametrize("name", ["category.csv", "label.csv", "c_object.csv", "index.csv"])
+def test_missing_tables_are_named(folder, name):
+    (folder / name).unlink()
+    with pytest.raises(ValueError, match=name):
+        load_broden(folder)
+
+
+def test_missing_column_is_named(folder):
+    edit(folder / "index.csv", "sh,sw", "sh,s_w")
+    with pytest.raises(ValueError, match=r"index.csv: the column 'sw' is missing"):
+        load_broden(folder)
+
+
+def activations(images):
+    return {"conv": images[:, ::2, ::2].astype(np.float32)}
+
+
+def test_unreadable_image_is_an_error_or_skipped_and_noted(folder):
+    (folder / "images" / "b.jpg").write_bytes(b"no image")
+    broden = load_broden(folder)
+    with pytest.raises(BadImageError, match=r"b.jpg: cannot be decoded"):
+        dissection.dissect(activations, broden, layers=("conv",))
+    skipped = SkippedImages()
+    result = dissection.dissect(activations, broden, layers=("conv",), skipped=skipped)["conv"]
+    assert [name.endswith("images/b.jpg") for name in skipped.names] == [True]
+    assert result.pixels == 2 * 16 * 16
+
+
+def test_network_and_stored_activations_give_the_same(folder):
+    broden = load_broden(folder)
+    direct = dissection.dissect(activations, broden, layers=("conv",), batch_size=2)["conv"]
+    images = np.stack([record.image() for record in broden.records])
+    stored = activations(np.concatenate([images, images[:1]]))
+    names = [record.name for record in broden.records] + ["bare.jpg"]  # carries no label: left out
+    again = dissection.dissect_arrays(stored, broden, images=names)["conv"]
+    np.testing.assert_array_equal(direct.intersection, again.intersection)
+    np.testing.assert_array_equal(direct.thresholds, again.thresholds)
+    doubled = dissection.dissect_arrays(stored, broden, images=names, thresholds={"conv": 2 * direct.thresholds})["conv"]
+    assert (doubled.unit_area <= direct.unit_area).all()
+
+
+def test_result_survives_saving(folder, tmp_path):
+    result = dissection.dissect(activations, load_broden(folder), layers=("conv",))["conv"]
+    result.save(tmp_path / "iou.npz")
+    loaded = dissection.Dissection.load(tmp_path / "iou.npz")
+    np.testing.assert_array_equal(loaded.iou, result.iou)
+    assert loaded.best().equals(result.best())
+    assert loaded.protocol == result.protocol
+    assert loaded.unique_detectors(0.01) == result.unique_detectors(0.01)
+
+
+def test_wrong_names_and_layers_are_refused(folder):
+    broden, maps = load_broden(folder), np.zeros((2, 4, 4, 1), np.float32)
+    with pytest.raises(ValueError, match="images: 'x.jpg' is not in the data"):
+        dissection.dissect_arrays({"conv": maps}, broden, images=["a.jpg", "x.jpg"])
+    with pytest.raises(ValueError, match="a name is twice in it"):
+        dissection.dissect_arrays({"conv": maps}, broden, images=["a.jpg", "a.jpg"])
+    with pytest.raises(ValueError, match=r"activations\['conv'\] has 2 rows, images has 1 names"):
+        dissection.dissect_arrays({"conv": maps}, broden, images=["a.jpg"])
+    with pytest.raises(ValueError, match="layer 'fc': activations_fn returned only conv"):
+        dissection.dissect(activations, broden, layers=("fc",))
