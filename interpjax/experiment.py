@@ -66,7 +66,7 @@ def run(config: ConfigDict, workdir: str | Path) -> dict[str, Any]:
     config_lib.validate(config)
     check_workdir(config, workdir)
     if not (workdir / "summary.json").is_file():
-        experiment = _prepare(config, workdir)
+        experiment = prepare(config, workdir)
         claim_workdir(config, workdir, experiment.source.class_names)
         _run_stages(experiment)
     summary = json.loads((workdir / "summary.json").read_text())
@@ -106,7 +106,7 @@ def _create_model(config: ConfigDict, class_names: list[str] | tuple[str, ...]) 
     )
 
 
-def _prepare(config: ConfigDict, workdir: Path) -> Experiment:
+def prepare(config: ConfigDict, workdir: Path) -> Experiment:
     """Everything that can go wrong before the first step does so here, and nothing is written but made data."""
     source = sources.load_source(config, workdir / "data")
     if config.data.source == "two_figures":

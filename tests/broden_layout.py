@@ -20,7 +20,9 @@ def make_broden(folder: Path, side: int = 32) -> Path:
     rows += [f"a.jpg,train,{sizes},a_color.png,a_object.png,", f"b.jpg,train,{sizes},b_color.png,,4"]
     rows += [f"c.jpg,val,{sizes},c_color.png,,0", f"bare.jpg,val,{sizes},,,"]
     (folder / "index.csv").write_text("\n".join(rows) + "\n")
-    (folder / "category.csv").write_text("name,first,last,count,frequency\ncolor,1,2,2,3\nobject,300,300,1,1\nscene,4,4,1,1\n")
+    (folder / "category.csv").write_text(
+        "name,first,last,count,frequency\ncolor,1,2,2,3\nobject,300,300,1,1\nscene,4,4,1,1\n"
+    )
     (folder / "label.csv").write_text(
         "number,name,category,frequency,coverage,syns\n1,red-c,color(3),3,1.0,\n2,blue-c,color(3),3,1.0,\n"
         "4,street-s,scene(1),1,1.0,\n300,wheel,object(1),1,0.5,\n"

@@ -15,7 +15,7 @@ from interpjax.data.images import SkippedImages
 from interpjax.dissection import passes, scoring, tally
 from interpjax.dissection.protocol import Protocol, get_protocol
 
-ActivationsFn = Callable[[UInt8[np.ndarray, "batch height width 3"]], Mapping[str, Float[Array, "batch h w units"]]]
+ActivationsFn = Callable[[UInt8[np.ndarray, "batch height width 3"]], Mapping[str, Float[Array, "batch _ _ _"]]]
 ARRAYS = ("thresholds", "intersection", "unit_area", "label_area", "top_images", "top_values")
 CONCEPT_COLUMNS = {"number": np.int64, "name": np.str_, "category": np.str_}
 
@@ -181,7 +181,7 @@ def dissect(
 
 
 def dissect_arrays(
-    activations: Mapping[str, Float[np.ndarray, "images h w units"]],
+    activations: Mapping[str, Float[np.ndarray, "images _ _ _"]],
     broden: ConceptData,
     *,
     images: Sequence[str],

@@ -80,4 +80,5 @@ def _averages(cells: int, windows: int) -> np.ndarray:
 
 
 def _offer(module: nn.Module, name: str, value: Array) -> None:
-    module.sow(TAPS, name, value, init_fn=lambda: None, reduce_fn=lambda _, new: new)
+    if not module.is_initializing():  # a network's variables hold no activations
+        module.sow(TAPS, name, value, init_fn=lambda: None, reduce_fn=lambda _, new: new)

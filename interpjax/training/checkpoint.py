@@ -1,6 +1,9 @@
 """Checkpoints: the state of training and the position in the data, kept by orbax."""
 
+import contextlib
 import dataclasses
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +69,8 @@ class Checkpoints:
         """
         step = int(state.step)
         try:
-            self._orbax.save(step, _as_tree(state), custom_metadata=dataclasses.asdict(progress))
+            with _without_tracebacks():
+                self._orbax.save(step, _as_tree(state), custom_metadata=dataclasses.asdict(progress))
         except Exception as error:  # orbax passes on whatever its storage libraries raise
             kept = f"the last good one is of step {self.latest}" if self.latest is not None else "there is none yet"
             raise CheckpointError(
@@ -100,6 +104,18 @@ class Checkpoints:
         self._orbax.close()
 
 
+@contextlib.contextmanager
+def _without_tracebacks() -> Iterator[None]:
+    """Keeps orbax's threads from printing a traceback each; the error that is raised says it once."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
 def _as_tree(state: TrainState) -> dict[str, Any]:
     """As plain dictionaries that any orbax can read; the optimizer's own classes become numbered leaves."""
     memory = {f"{i:05d}": leaf for i, leaf in enumerate(jax.tree.leaves(state.opt_state))}
@@ -114,7 +130,6 @@ def _from_tree(tree: dict[str, Any], like: TrainState) -> TrainState:
 
 
 def _reason(error: BaseException) -> str:
-    """The innermost cause in one line."""
-    while error.__cause__ or error.__context__:
-        error = error.__cause__ or error.__context__  # pyright: ignore[reportAssignmentType]
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """What the system said, without the storage library's account of where it was."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].split(": ", 1)[-1] if len(lines[0]) < 200 else "…" + lines[0][-160:]

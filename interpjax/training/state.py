@@ -6,10 +6,12 @@ import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Int
 
 PyTree = Any
+Scalar = Int[Array, ""] | Int[np.ndarray, ""] | jax.ShapeDtypeStruct
 
 
 class TrainState(flax.struct.PyTreeNode):
@@ -18,7 +20,7 @@ class TrainState(flax.struct.PyTreeNode):
     Random numbers need no place here: they follow from the configured seed and ``step``.
     """
 
-    step: Int[Array, ""]
+    step: Scalar
     params: PyTree
     batch_stats: PyTree
     opt_state: PyTree

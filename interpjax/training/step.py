@@ -21,7 +21,10 @@ def normalize(
     images: UInt8[Array, "*batch h w 3"], mean: tuple[float, ...], std: tuple[float, ...]
 ) -> Float[Array, "*batch h w 3"]:
     """From uint8 RGB to what a network sees: (image/255 − mean) / std."""
-    return (images.astype(jnp.float32) / 255 - jnp.asarray(mean)) / jnp.asarray(std)
+    channels = (1,) * (images.ndim - 1) + (3,)
+    return (images.astype(jnp.float32) / 255 - jnp.reshape(jnp.array(mean), channels)) / jnp.reshape(
+        jnp.array(std), channels
+    )
 
 
 def make_train_step(

@@ -109,7 +109,9 @@ def test_network_and_stored_activations_give_the_same(folder):
     again = dissection.dissect_arrays(stored, broden, images=names)["conv"]
     np.testing.assert_array_equal(direct.intersection, again.intersection)
     np.testing.assert_array_equal(direct.thresholds, again.thresholds)
-    doubled = dissection.dissect_arrays(stored, broden, images=names, thresholds={"conv": 2 * direct.thresholds})["conv"]
+    doubled = dissection.dissect_arrays(stored, broden, images=names, thresholds={"conv": 2 * direct.thresholds})[
+        "conv"
+    ]
     assert (doubled.unit_area <= direct.unit_area).all()
 
 

@@ -23,7 +23,9 @@ def golden(shared):
 def result(shared, golden):
     broden = load_broden(shared / "data" / "mini_broden")
     stored = golden["input"]
-    return dissection.dissect_arrays({"fire9": stored["activations"]}, broden, images=stored["images"].tolist())["fire9"]
+    return dissection.dissect_arrays({"fire9": stored["activations"]}, broden, images=stored["images"].tolist())[
+        "fire9"
+    ]
 
 
 def test_thresholds_and_all_counts_are_equal(result, golden):

@@ -15,7 +15,9 @@ from interpjax.dissection.upsampling import upsample_bilinear
 
 @settings(max_examples=60, deadline=None)
 @given(
-    values=hnp.arrays(np.float32, st.tuples(st.integers(1, 400), st.integers(1, 3)), elements=st.floats(-5, 5, width=32)),
+    values=hnp.arrays(
+        np.float32, st.tuples(st.integers(1, 400), st.integers(1, 3)), elements=st.floats(-5, 5, width=32)
+    ),
     quantile=st.sampled_from([0.005, 0.1, 0.5, 0.9]),
     parts=st.integers(1, 7),
     spare=st.integers(0, 50),
@@ -57,7 +59,9 @@ def pixelwise_bilinear(grid, height, width):
     return result
 
 
-@pytest.mark.parametrize(("source", "target"), [((3, 5), (7, 11)), ((4, 4), (4, 4)), ((1, 2), (5, 4)), ((6, 6), (4, 3))])
+@pytest.mark.parametrize(
+    ("source", "target"), [((3, 5), (7, 11)), ((4, 4), (4, 4)), ((1, 2), (5, 4)), ((6, 6), (4, 3))]
+)
 def test_upsampling_equals_the_definition(source, target):
     grid = np.random.default_rng(1).normal(size=source)
     np.testing.assert_allclose(upsample_bilinear(grid[None], *target)[0], pixelwise_bilinear(grid, *target), atol=1e-12)
@@ -120,7 +124,11 @@ def test_conventions_differ_in_what_they_count():
     assert detected("best-label") == [1, 2]
     # Unit 0's best of category 0 is column 0, at exactly the cut: this convention wants more than it.
     assert detected("per-category") == [1, 2]
-    assert scoring.detected_concepts(IOU, category_of, threshold=0.0399, convention="per-category").tolist() == [0, 1, 2]
+    assert scoring.detected_concepts(IOU, category_of, threshold=0.0399, convention="per-category").tolist() == [
+        0,
+        1,
+        2,
+    ]
     with pytest.raises(ValueError, match="convention = 'other': choose one of best-label, per-category"):
         detected("other")
 

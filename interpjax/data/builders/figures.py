@@ -3,7 +3,7 @@
 import dataclasses
 
 import numpy as np
-from jaxtyping import Bool, Int, UInt8
+from jaxtyping import Bool, UInt8
 
 SHAPES = ("square", "circle", "triangle")
 COLORS = {"red": (220, 50, 50), "green": (50, 180, 70), "blue": (60, 80, 220)}
@@ -63,7 +63,7 @@ def place_figures(rng: np.random.Generator, image_size: int, figure_size: int) -
 
 def render(
     figures: tuple[Figure, ...], image_size: int, noise: float, rng: np.random.Generator
-) -> tuple[UInt8[np.ndarray, "size size 3"], dict[str, Int[np.ndarray, "size size"]]]:
+) -> tuple[UInt8[np.ndarray, "size size 3"], dict[str, UInt8[np.ndarray, "size size"]]]:
     """The image of some figures, and the label map of each category (0 where there is no figure).
 
     Gaussian pixel noise of standard deviation ``noise`` (of 0..255) keeps activations off plateaus, on which

@@ -1,0 +1,42 @@
+"""The number of devices changes nothing: same data, same loss curve, batch statistics of the whole batch."""
+
+import numpy as np
+import pytest
+import tiny
+
+from interpjax import config as config_lib
+from interpjax.training.metrics import read_metrics
+
+SGD = {
+    "optimizer__name": "sgd",
+    "optimizer__learning_rate": 0.02,
+    "optimizer__schedule": "constant",
+    "training__num_steps": 20,
+    "training__eval_every_steps": 20,
+    "model__dropout": False,
+}
+MODELS = {
+    "two_figures_cnn": {"model__width": 0.25},
+    # Batch norm in every layer; half of the batch on a device would have quite other statistics.
+    "alexnet_b": {"model__name": "alexnet_b", "model__width": 0.125, "data__image_size": 64, "data__resize_size": 64},
+}
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_loss_curve_is_the_same_on_one_two_and_four_devices(name, tmp_path):
+    config = tiny.tiny_config(**(SGD | MODELS[name]), data__directory=str(tmp_path / "data"))
+    (tmp_path / "config.json").write_text(config_lib.to_json(config))
+    curves = {}
+    for devices in (1, 2, 4):
+        workdir = tmp_path / str(devices)
+        process = tiny.start(tiny.TRAIN, str(tmp_path / "config.json"), str(workdir), devices=devices)
+        assert tiny.finish(process).split() == [str(devices)]
+        curves[devices] = read_metrics(workdir / "metrics.jsonl")
+    for devices in (2, 4):
+        for row, expected in zip(curves[devices], curves[1], strict=True):
+            for metric in set(expected) - {"images_per_second"}:
+                np.testing.assert_allclose(row[metric], expected[metric], rtol=1e-4, err_msg=f"{metric} {row['step']}")
+    losses = [row["loss"] for row in curves[1] if "loss" in row]
+    assert len(losses) == 20
+    first = curves[1][0]
+    np.testing.assert_allclose(first["loss"], first["cross_entropy"] + first["penalty/block_norm"], rtol=1e-6)

@@ -1,0 +1,57 @@
+"""A run that is killed and run again ends as if nothing had happened."""
+
+import random
+import signal
+import time
+
+import jax
+import numpy as np
+import tiny
+
+import interpjax
+from interpjax import config as config_lib
+from interpjax.training.metrics import read_metrics
+
+STEPS = 240
+KILLS = 2
+
+
+def wait_for_steps(path, steps, process):
+    deadline = time.monotonic() + 240
+    while len(read_metrics(path)) < steps:
+        assert process.poll() is None, process.communicate()[1][-3000:]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_killed_at_random_moments_and_rerun_ends_bit_identical(tmp_path):
+    config = tiny.tiny_config(
+        training__num_steps=STEPS,
+        training__checkpoint_every_steps=7,
+        training__eval_every_steps=100,
+        data__directory=str(tmp_path / "data"),
+    )
+    (tmp_path / "config.json").write_text(config_lib.to_json(config))
+    arguments = (tiny.RUN, str(tmp_path / "config.json"))
+    tiny.finish(tiny.start(*arguments, str(tmp_path / "whole")))
+    seed = time.time_ns()
+    moments = sorted(random.Random(seed).randrange(5, STEPS - 10) for _ in range(KILLS))
+    for moment in moments:
+        process = tiny.start(*arguments, str(tmp_path / "killed"))
+        wait_for_steps(tmp_path / "killed" / "metrics.jsonl", moment, process)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    tiny.finish(tiny.start(*arguments, str(tmp_path / "killed")))
+    (_, _, whole), (_, _, killed) = (interpjax.load(tmp_path / name) for name in ("whole", "killed"))
+    message = f"killed at steps {moments} (seed {seed})"
+    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a, b, err_msg=message), whole, killed)
+    curves = [
+        [
+            {k: v for k, v in row.items() if k != "images_per_second"}
+            for row in read_metrics(tmp_path / name / "metrics.jsonl")
+        ]
+        for name in ("whole", "killed")
+    ]
+    assert curves[0] == curves[1], message
+    summaries = [interpjax.run(config, tmp_path / name) for name in ("whole", "killed")]
+    assert summaries[0]["layers"] == summaries[1]["layers"]
