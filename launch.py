@@ -14,7 +14,7 @@ import interpjax
 from interpjax.config import get_field
 from interpjax.training import CheckpointError, TrainingDivergedError
 
-USER_ERRORS = (ValueError, CheckpointError, TrainingDivergedError)
+USER_ERRORS = (ValueError, OSError, CheckpointError, TrainingDivergedError)
 DEFAULT_CONFIG = str(Path(__file__).parent / "configs" / "two_figures_gbn.py")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; by default workdirs/NAME_OF_THE_CONFIG.")
 
@@ -24,7 +24,7 @@ def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"not a flag: {argv[1]!r}; fields are set as --config.FIELD=VALUE")
     logging.getLogger("absl").setLevel(logging.WARNING)
-    name = Path(flags.FLAGS["config"].config_filename.partition(":")[0]).stem
+    name = Path(config_flags.get_config_filename(flags.FLAGS["config"]).partition(":")[0]).stem
     try:
         interpjax.run(flags.FLAGS.config, _WORKDIR.value or Path("workdirs") / name)
     except USER_ERRORS as error:

@@ -1,10 +1,10 @@
-r"""A half-width AlexNet on your own images, dissected with any directory in Broden's layout; the general block norm (p = 2, q = 1, 5 groups) in place of weight decay.
+"""A half-width AlexNet on your own images, with the general block norm in place of weight decay.
 
-Run:    python launch.py --config=configs/image_folder_gbn.py --workdir=... \\
-          --config.data.train=DIR --config.data.test=DIR --config.dissection.broden=DIR
-        DIR of data.train and data.test: a folder of images for each class, in PNG, JPEG, …
-Cost:   @COST_image_folder_gbn@
-Expect: @EXPECT_image_folder_gbn@
+Needs:  a folder of class folders of images for training and one for testing, and a directory in Broden's layout.
+Run:    python launch.py --config=configs/image_folder_gbn.py --workdir=... --config.data.train=DIR
+        --config.data.test=DIR --config.dissection.broden=DIR
+Cost:   @IFCOST_gbn@
+Expect: @IFEXPECT_gbn@
 """
 
 from ml_collections import ConfigDict

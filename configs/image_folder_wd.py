@@ -1,10 +1,10 @@
-r"""A half-width AlexNet on your own images, dissected with any directory in Broden's layout; weight decay, the baseline.
+"""A half-width AlexNet on your own images, with weight decay.
 
-Run:    python launch.py --config=configs/image_folder_wd.py --workdir=... \\
-          --config.data.train=DIR --config.data.test=DIR --config.dissection.broden=DIR
-        DIR of data.train and data.test: a folder of images for each class, in PNG, JPEG, …
-Cost:   @COST_image_folder_wd@
-Expect: @EXPECT_image_folder_wd@
+Needs:  a folder of class folders of images for training and one for testing, and a directory in Broden's layout.
+Run:    python launch.py --config=configs/image_folder_wd.py --workdir=... --config.data.train=DIR
+        --config.data.test=DIR --config.dissection.broden=DIR
+Cost:   @IFCOST_wd@
+Expect: @IFEXPECT_wd@
 """
 
 from ml_collections import ConfigDict

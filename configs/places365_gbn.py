@@ -1,11 +1,11 @@
-"""AlexNet on Places365 with the general block norm (p = 2, q = 1, 5 groups) in place of weight decay: the published recipe.
+"""AlexNet on Places365 with the general block norm in place of weight decay: the published recipe.
 
-Needs:  places365_small as TFDS array_record (--config.data.directory=DIR, by default ~/tensorflow_datasets) and
-        Broden (--config.dissection.broden=DIR, the unpacked broden1_224).
+Needs:  places365_small as TFDS array_record (--config.data.directory=DIR, by default ~/tensorflow_datasets) and the
+        unpacked broden1_224 of Network Dissection.
 Run:    python launch.py --config=configs/places365_gbn.py --workdir=... --config.dissection.broden=DIR
 Cost:   90 epochs of 1.8 M images; not yet measured on a GPU.
-Expect: interpretability score 187 (seed of this project, Tab. 1) or 173 (CGL, Tab. 2), against 130 with weight decay;
-        top-1 about 50.5 to 51.1 %. Published single runs; not yet reproduced here.
+Expect: interpretability score 187 (the project's seed, Tab. 1) or 173 (CGL, Tab. 2), with weight decay 130; top-1
+        about 51 %. Published single runs; not yet reproduced here.
 """
 
 from ml_collections import ConfigDict

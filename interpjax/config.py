@@ -149,7 +149,8 @@ def get_config(name: str) -> ConfigDict:
         known = sorted(file.stem for file in config_directory().glob("*_*.py") if file.stem != "__init__")
         raise ValueError(f"config {name!r}: no file {path}; give a path that ends in .py, or one of {', '.join(known)}")
     spec = importlib.util.spec_from_file_location(f"interpjax_config_{path.stem}", path)
-    assert spec is not None and spec.loader is not None, path
+    assert spec is not None, path
+    assert spec.loader is not None, path
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.get_config(argument) if argument else module.get_config()
@@ -240,7 +241,7 @@ def differing_fields(ours: ConfigDict, theirs_json: str) -> dict[str, tuple[Any,
 
 
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat = {}
+    flat: dict[str, Any] = {}
     for key, value in tree.items():
         flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return flat

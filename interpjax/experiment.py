@@ -1,6 +1,7 @@
 """The main job: train, evaluate, dissect, visualize and report, each stage done once and kept in the workdir."""
 
 import dataclasses
+import functools
 import json
 import shutil
 from collections.abc import Mapping
@@ -35,7 +36,7 @@ class Experiment:
     @property
     def layers(self) -> tuple[str, ...]:
         """The layers to dissect: the configured ones, or every convolution."""
-        return tuple(self.config.dissection.layers) or self.model.conv_layers  # pyright: ignore
+        return tuple(self.config.dissection.layers) or self.model.conv_layers
 
     @property
     def protocol(self) -> dissection.Protocol:
@@ -110,7 +111,8 @@ def prepare(config: ConfigDict, workdir: Path) -> Experiment:
     """Everything that can go wrong before the first step does so here, and nothing is written but made data."""
     source = sources.load_source(config, workdir / "data")
     if config.data.source == "two_figures":
-        concepts = two_figures_concepts.load(config, source.test.records)  # pyright: ignore
+        assert isinstance(source.test, sources.TfdsSplit), source
+        concepts = two_figures_concepts.load(config, source.test.records)
     elif config.dissection.broden:
         concepts = data.load_broden(config.dissection.broden)
     else:
@@ -118,9 +120,9 @@ def prepare(config: ConfigDict, workdir: Path) -> Experiment:
     model = _create_model(config, source.class_names)
     training.check(config, model)
     experiment = Experiment(config, workdir, source, concepts, model)
-    unknown = set(experiment.layers) - set(model.conv_layers)  # pyright: ignore[reportAttributeAccessIssue]
+    unknown = set(experiment.layers) - set(model.conv_layers)
     if unknown:
-        known = ", ".join(model.conv_layers)  # pyright: ignore[reportAttributeAccessIssue]
+        known = ", ".join(model.conv_layers)
         raise ValueError(f"config.dissection.layers: {config.model.name} has no {min(unknown)!r}; it has {known}")
     _ = experiment.protocol
     return experiment
@@ -135,7 +137,7 @@ def _run_stages(experiment: Experiment) -> None:
     }
     done, seconds = {}, {}
     for name, stage in stages.items():
-        done[name], seconds[name] = run_stage(experiment.workdir, name, lambda stage=stage: stage(experiment))
+        done[name], seconds[name] = run_stage(experiment.workdir, name, functools.partial(stage, experiment))
     summary = {
         "accuracy": done["evaluate"]["accuracy"],
         "top5": done["evaluate"]["top5"],

@@ -46,7 +46,7 @@ def decode_image(encoded: bytes, name: str) -> UInt8[np.ndarray, "height width 3
     image = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags) if encoded else None
     if image is None:
         raise BadImageError(name, f"cannot be decoded ({len(encoded)} bytes; damaged, cut short, or not an image)")
-    return image  # pyright: ignore[reportReturnType]
+    return image
 
 
 def read_image(path: Path) -> UInt8[np.ndarray, "height width 3"]:
@@ -64,4 +64,4 @@ def resize(image: UInt8[np.ndarray, "h w 3"], height: int, width: int) -> UInt8[
         return image
     shrinks = height < image.shape[0] and width < image.shape[1]
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return cv2.resize(image, (width, height), interpolation=method)  # pyright: ignore[reportReturnType]
+    return cv2.resize(image, (width, height), interpolation=method)

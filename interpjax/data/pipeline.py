@@ -59,7 +59,7 @@ def train_iterator(
     """
     process, processes = shard
     examples = (
-        grain.MapDataset.source(split)  # pyright: ignore[reportArgumentType]
+        grain.MapDataset.source(split)
         .seed(config.seed)
         .shuffle()
         .repeat()[process::processes]
@@ -81,7 +81,7 @@ def test_batches(
     prepare = _Prepare(config, skipped, training=False)
     unused = np.random.default_rng(0)  # the centre crop draws nothing
     examples = (
-        grain.MapDataset.source(split)[process::processes]  # pyright: ignore[reportArgumentType]
+        grain.MapDataset.source(split)[process::processes]
         .map(lambda example: prepare(example, unused))
         .filter(lambda example: example is not None)
     )

@@ -110,8 +110,8 @@ def _read_class_folders(field: str, folder: str) -> tuple[FileSplit, tuple[str, 
 def _two_figures(config: ConfigDict, directory: Path) -> Source:
     task = config.data.two_figures.task
     builder = two_figures_builder(config, directory)
-    splits = [TfdsSplit(_records(builder, split), task, f"two_figures/{split}") for split in ("train", "test")]
-    return Source(*splits, figures.class_names(task))
+    train, test = (TfdsSplit(_records(builder, split), task, f"two_figures/{split}") for split in ("train", "test"))
+    return Source(train, test, figures.class_names(task))
 
 
 def two_figures_builder(config: ConfigDict, directory: Path) -> two_figures.TwoFigures:
@@ -135,7 +135,7 @@ def _tfds(config: ConfigDict) -> Source:
     found = sorted((root / name).rglob("dataset_info.json")) if name else []
     if not found:
         raise ValueError(
-            f"config.data.directory = {config.data.directory!r}: no prepared TFDS data set {name!r} under {root / name}. "
+            f"config.data.directory = {config.data.directory!r}: no prepared TFDS data set {name!r} in {root / name}. "
             f"Put it there as {root / name}/VERSION/, made by TFDS where there is a network and TensorFlow: "
             f"`tfds build {name} --file_format=array_record --data_dir={root}`; or name its folder with "
             "--config.data.directory=DIR"

@@ -3,7 +3,6 @@
 import dataclasses
 from typing import Any
 
-import cv2
 import numpy as np
 import pandas as pd
 from jaxtyping import Int, UInt8
@@ -34,8 +33,7 @@ class TwoFiguresRecord:
     def labels(self) -> list[Int[np.ndarray, "label_height label_width"] | int]:
         """A label map for each category."""
         record = self.records[self.number]
-        encoded = [np.frombuffer(record[category], np.uint8) for category in figures.CATEGORIES]
-        return [cv2.imdecode(png, cv2.IMREAD_GRAYSCALE).astype(np.int32) for png in encoded]
+        return [decode_image(record[category], category)[..., 0].astype(np.int32) for category in figures.CATEGORIES]
 
 
 def load(config: ConfigDict, records: Any) -> ConceptData:

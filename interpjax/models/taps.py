@@ -29,7 +29,8 @@ def apply_with_taps(
       stage: ``"pre"`` or ``"post"`` the non-linearity (both behind batch norm, where there is one).
 
     Returns:
-      The logits and ``{layer: maps}`` (NHWC, each layer of its own size). Inside jit, what is not asked for is not kept.
+      The logits and ``{layer: maps}`` (NHWC, each layer of its own size). Inside jit, what is not asked for is
+      not kept.
 
     Raises:
       ValueError: if there is no such stage, or the model no such layer.

@@ -5,6 +5,7 @@ from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 COLORS = {
     "object": "#2a6fbb",
@@ -28,14 +29,14 @@ def detectors_by_category(layers: dict[str, dict[str, Any]]) -> str:
         bottom = [0] * len(layers)
         for category in categories:
             heights = [layer["by_category"][category] for layer in layers.values()]
-            axes.bar(list(layers), heights, 0.6, bottom, label=category, color=COLORS.get(category, SPARE_COLOR))
+            bars = axes.bar(list(layers), heights, 0.6, bottom, label=category, color=COLORS.get(category, SPARE_COLOR))
             bottom = [low + height for low, height in zip(bottom, heights, strict=True)]
-        axes.bar_label(axes.containers[-1], labels=[str(total) for total in bottom], padding=2)  # pyright: ignore
+        axes.bar_label(bars, labels=[str(total) for total in bottom], padding=2)
         axes.margins(y=0.15)
         axes.set_ylim(bottom=0, top=None if any(bottom) else 1)
         axes.set_ylabel("unique detectors")
         axes.spines[["top", "right"]].set_visible(False)
-        axes.yaxis.get_major_locator().set_params(integer=True)
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5), reverse=True)
         return _svg(figure)
 

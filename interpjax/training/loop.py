@@ -9,6 +9,7 @@ import flax.linen as nn
 import grain
 import jax
 import numpy as np
+import optax
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
@@ -146,7 +147,7 @@ class _Run:
     config: ConfigDict
     source: Source
     total: int
-    schedule: object
+    schedule: optax.Schedule
     batches: grain.DatasetIterator
     checkpoints: Checkpoints
     writer: MetricsWriter
@@ -155,6 +156,7 @@ class _Run:
 
     def to_the_end(self, train_step, eval_step, state: TrainState) -> TrainState:
         settings, start = self.config.training, time.monotonic()
+        skipped_in_tests = SkippedImages()  # they are counted when the finished network is evaluated
         first, pending, logged = int(state.step), [], time.monotonic()
         replicated = parallel.replicate(state)
         with progress_bar(self.total, first, settings.batch_size) as bar:
@@ -167,7 +169,7 @@ class _Run:
                     self._log(step, pending, logged, bar)
                     pending, logged = [], time.monotonic()
                 if at_end or step % settings.eval_every_steps == 0:
-                    scores = evaluate(self.config, eval_step, replicated.variables, self.source, self.skipped)
+                    scores = evaluate(self.config, eval_step, replicated.variables, self.source, skipped_in_tests)
                     self.writer.write(step, {f"eval/{name}": value for name, value in scores.items()})
                     logged = time.monotonic()
                 if at_end or step % settings.checkpoint_every_steps == 0:
@@ -178,7 +180,7 @@ class _Run:
     def _log(self, step: int, pending: list, since: float, bar: tqdm) -> None:
         metrics = _read(step, pending)  # waits for the devices, so that the speed is theirs
         speed = len(pending) * self.config.training.batch_size / (time.monotonic() - since)
-        learning_rate = float(self.schedule(step - 1))  # pyright: ignore[reportCallIssue]
+        learning_rate = float(np.asarray(self.schedule(step - 1)))
         self.writer.write(step, metrics | {"learning_rate": learning_rate, "images_per_second": speed})
         bar.set_postfix_str(f"loss {metrics['loss']:.4f}, accuracy {metrics['accuracy']:.3f}", refresh=False)
 

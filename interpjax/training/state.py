@@ -6,12 +6,9 @@ import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
-from jaxtyping import Array, Int
 
 PyTree = Any
-Scalar = Int[Array, ""] | Int[np.ndarray, ""] | jax.ShapeDtypeStruct
 
 
 class TrainState(flax.struct.PyTreeNode):
@@ -20,7 +17,7 @@ class TrainState(flax.struct.PyTreeNode):
     Random numbers need no place here: they follow from the configured seed and ``step``.
     """
 
-    step: Scalar
+    step: Any  # an int32 scalar: an array of jax or numpy, or its shape
     params: PyTree
     batch_stats: PyTree
     opt_state: PyTree

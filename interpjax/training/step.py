@@ -46,13 +46,14 @@ def make_train_step(
         images = normalize(batch["image"], mean, std)
 
         def loss_fn(params):
-            logits, updated = model.apply(
+            outputs: Any = model.apply(
                 {**state.variables, "params": params},
                 images,
                 train=True,
                 mutable=["batch_stats"],
                 rngs={"dropout": parallel.fold_in_device(key)},
             )
+            logits, updated = outputs
             loss, terms = objective(jnp.mean(cross_entropy(logits, batch["label"])), penalties, params)
             accuracy = jnp.mean(jnp.argmax(logits, -1) == batch["label"])
             return loss, (terms | {"accuracy": accuracy}, updated.get("batch_stats", {}))
@@ -72,7 +73,7 @@ def make_eval_step(
     """Sums over the real examples of a batch, on all devices: ``count``, ``correct``, ``correct_top5``, ``loss``."""
 
     def eval_step(variables: Any, batch: Any) -> Metrics:
-        logits = model.apply(variables, normalize(batch["image"], mean, std), train=False)
+        logits: Any = model.apply(variables, normalize(batch["image"], mean, std), train=False)
         labels, mask = batch["label"], batch["mask"]
         _, best = jax.lax.top_k(logits, min(TOP_K, logits.shape[-1]))
         hits = best == labels[:, None]

@@ -73,7 +73,7 @@ def draw_mask(
     small = cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_NEAREST if grows else cv2.INTER_AREA)
     shown = np.where(mask[..., None], small, small * DIMMED).astype(np.uint8)
     contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    return cv2.drawContours(shown, contours, -1, OUTLINE, 1)  # pyright: ignore[reportReturnType]
+    return cv2.drawContours(shown, contours, -1, OUTLINE, 1)
 
 
 def _mask(activation: Float[np.ndarray, "h w"], threshold: float) -> Bool[np.ndarray, "side side"]:

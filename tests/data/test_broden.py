@@ -127,7 +127,7 @@ def test_result_survives_saving(folder, tmp_path):
 
 def test_wrong_names_and_layers_are_refused(folder):
     broden, maps = load_broden(folder), np.zeros((2, 4, 4, 1), np.float32)
-    with pytest.raises(ValueError, match="images: 'x.jpg' is not in the data"):
+    with pytest.raises(ValueError, match=r"images: 'x.jpg' is not in the data"):
         dissection.dissect_arrays({"conv": maps}, broden, images=["a.jpg", "x.jpg"])
     with pytest.raises(ValueError, match="a name is twice in it"):
         dissection.dissect_arrays({"conv": maps}, broden, images=["a.jpg", "a.jpg"])

@@ -1,0 +1,88 @@
+"""Configurations: what can be set, and what is said when it cannot."""
+
+from pathlib import Path
+
+import pytest
+
+import interpjax
+from interpjax import config as config_lib
+
+CONFIGS = sorted(
+    path.stem for path in (Path(__file__).parents[1] / "configs").glob("*_*.py") if path.stem != "__init__"
+)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_config_is_valid_and_locked(name):
+    config = interpjax.get_config(name)
+    config_lib.validate(config)
+    with pytest.raises(AttributeError):
+        config.optimiser = 1
+    with pytest.raises(AttributeError):
+        config.data.trian = "x"
+    header = (config_lib.config_directory() / f"{name}.py").read_text()
+    for part in ("Run:", "Cost:", "Expect:", f"--config=configs/{name}.py"):
+        assert part in header
+
+
+def test_regularizers_of_a_pair_differ_in_nothing_else():
+    for name in ("two_figures", "image_folder", "places365"):
+        block_norm, weight_decay = (interpjax.get_config(f"{name}_{kind}") for kind in ("gbn", "wd"))
+        differing = config_lib.differing_fields(block_norm, config_lib.to_json(weight_decay))
+        assert set(differing) == {"regularizer.block_norm.strength", "regularizer.weight_decay.strength"}
+
+
+def test_places365_is_the_published_recipe():
+    config = interpjax.get_config("places365_gbn")
+    norm = config.regularizer.block_norm
+    assert (norm.p, norm.q, norm.num_groups, norm.strength, norm.remainder) == (2, 1, 5, 5e-3, "free")
+    assert interpjax.get_config("places365_wd").regularizer.weight_decay.strength == 1e-4
+    assert (config.optimizer.name, config.optimizer.momentum, config.optimizer.learning_rate) == ("sgd", 0.9, 0.01)
+    assert (config.training.batch_size, config.training.num_epochs, config.data.image_size) == (256, 90, 224)
+    assert (config.model.name, config.model.width, config.data.augment) == ("alexnet", 1.0, "random_resized_crop")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("regularizer.block_norm.p", 0.5, r"config.regularizer.block_norm.p = 0.5: a norm needs 1 <= p <= inf"),
+        ("regularizer.block_norm.q", float("nan"), r"config.regularizer.block_norm.q = nan: a norm needs"),
+        ("data.on_bad_image", "ignore", r"config.data.on_bad_image = 'ignore': choose one of error, skip"),
+        ("training.batch_size", 0, r"config.training.batch_size = 0: must be above 0"),
+        ("regularizer.block_norm.strength", -1.0, r"strength = -1.0: must be 0 or more"),
+        ("data.resize_size", 10, r"config.data.resize_size = 10: must be at least config.data.image_size = 224"),
+        ("training.num_epochs", 0, r"config.training.num_steps = 0 and config.training.num_epochs = 0"),
+    ],
+)
+def test_wrong_values_are_named(field, value, message):
+    with pytest.raises(ValueError, match=message):
+        config_lib.validate(config_lib.override(interpjax.get_config("places365_gbn"), {field: value}))
+
+
+def test_overrides_are_checked_and_leave_the_original():
+    config = interpjax.get_config("places365_gbn")
+    assert config_lib.override(config, {"regularizer.block_norm.p": 4}).regularizer.block_norm.p == 4.0
+    assert config.regularizer.block_norm.p == 2.0
+    with pytest.raises(
+        ValueError, match=r"config.data.trian: no such field; config.data has no 'trian': its fields are"
+    ):
+        config_lib.override(config, {"data.trian": "x"})
+    with pytest.raises(ValueError, match=r"config.model.width = 'wide'"):
+        config_lib.override(config, {"model.width": "wide"})
+
+
+def test_json_round_trip_keeps_everything():
+    config = config_lib.override(interpjax.get_config("two_figures_gbn"), {"regularizer.block_norm.p": float("inf")})
+    assert config_lib.from_json(config_lib.to_json(config)) == config
+
+
+def test_config_can_be_a_path_with_an_argument(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from interpjax.config import default_config\n"
+        "def get_config(arg='1'):\n    c = default_config()\n    c.seed = int(arg)\n    return c\n"
+    )
+    assert interpjax.get_config(str(path)).seed == 1
+    assert interpjax.get_config(f"{path}:7").seed == 7
+    with pytest.raises(ValueError, match=r"config 'two_figurs': no file .*one of image_folder_gbn"):
+        interpjax.get_config("two_figurs")

@@ -1,0 +1,176 @@
+"""The main job from end to end, on small data: what it leaves, what it refuses, what it does twice."""
+
+import html.parser
+import json
+import re
+
+import broden_layout
+import cv2
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import pytest
+import tiny
+
+import interpjax
+from interpjax import config as config_lib
+from interpjax.data.images import BadImageError
+from interpjax.training.metrics import read_metrics
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("runs") / "<b>tiny & co"
+    config = tiny.tiny_config()
+    return config, workdir, interpjax.run(config, workdir)
+
+
+def test_workdir_holds_what_it_promises(finished):
+    config, workdir, summary = finished
+    assert json.loads((workdir / "summary.json").read_text()) == summary
+    assert config_lib.differing_fields(config, (workdir / "config.json").read_text()) == {}
+    assert len(list(workdir.glob("events.out.tfevents.*"))) == 1
+    for layer, units in (("conv1", 8), ("conv2", 16)):
+        table = pd.read_csv(workdir / "dissection" / layer / "tally.csv", keep_default_na=False)
+        assert len(table) == units == summary["layers"][layer]["units"]
+        with np.load(workdir / "dissection" / layer / "iou.npz", allow_pickle=False) as stored:
+            assert stored["iou"].shape == (units, 15)
+            detectors = stored["iou"].max(axis=1) >= 0.04
+        assert summary["layers"][layer]["detectors"] == detectors.sum()
+        assert summary["layers"][layer]["unique_detectors"] == table["label"][table["score"] >= 0.04].nunique()
+        assert sum(summary["layers"][layer]["by_category"].values()) == summary["layers"][layer]["unique_detectors"]
+    unique = [layer["unique_detectors"] for layer in summary["layers"].values()]
+    assert summary["interpretability_score"] == sum(unique)
+    np.testing.assert_allclose(summary["rud"], sum(unique) / 24)
+    assert set(summary["seconds"]) == {"train", "evaluate", "dissect", "visualize", "report"}
+
+
+def test_metrics_are_written_by_term(finished):
+    rows = read_metrics(finished[1] / "metrics.jsonl")
+    terms = {"loss", "cross_entropy", "penalty/block_norm", "accuracy", "learning_rate", "images_per_second"}
+    steps = [row for row in rows if "loss" in row]
+    assert [row["step"] for row in steps] == [1, 2, 3, 4, 5, 6]
+    assert all(set(row) == terms | {"step"} for row in steps)
+    assert rows[-1]["eval/accuracy"] == finished[2]["accuracy"]
+
+
+def test_report_is_one_offline_file_that_escapes_names(finished):
+    page = (finished[1] / "report.html").read_text()
+    assert "<b>tiny" not in page
+    assert "&lt;b&gt;tiny &amp; co" in page
+    assert not re.findall(r"(?:src|href)=\"(?!data:|#)[^\"]*\"", page)
+    assert page.count("data:image/jpeg;base64,") == 24
+    html.parser.HTMLParser().feed(page)
+    assert "unit 16</b>" in page
+    assert "<svg" in page
+
+
+def test_finished_workdir_is_only_read(finished, capsys):
+    config, workdir, summary = finished
+    before = {path: path.stat().st_mtime_ns for path in workdir.rglob("*")}
+    assert interpjax.run(config, workdir) == summary
+    assert {path: path.stat().st_mtime_ns for path in workdir.rglob("*")} == before
+    assert "interpretability score" in capsys.readouterr().out
+
+
+def test_workdir_of_another_config_is_refused_by_field(finished):
+    _, workdir, _ = finished
+    other = tiny.tiny_config(seed=3, regularizer__block_norm__p=4.0)
+    with pytest.raises(
+        ValueError, match=r"(?s)config.regularizer.block_norm.p = 4.0, there 2.0.*config.seed = 3, there 0"
+    ):
+        interpjax.run(other, workdir)
+
+
+def test_folder_of_something_else_is_refused(tmp_path):
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(ValueError, match=r"is not empty and holds no config.json"):
+        interpjax.run(tiny.tiny_config(), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_loaded_network_is_the_one_that_was_evaluated(finished):
+    config, workdir, summary = finished
+    loaded, model, variables = interpjax.load(workdir)
+    assert loaded == config
+    records = interpjax.data.load_source(config, workdir / "data").test
+    correct = 0
+    for i in range(len(records)):
+        image = cv2.imdecode(np.frombuffer(records[i]["image"], np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+        logits = model.apply(variables, jnp.asarray((image / 255 - 0.5) / 0.25)[None])
+        correct += int(np.argmax(logits)) == records[i]["label"]
+    assert correct / len(records) == summary["accuracy"]
+
+
+def test_sweep_runs_every_combination_once(tmp_path):
+    choices = {"regularizer.block_norm.q": [1.0, 2.0], "seed": [0]}
+    table = interpjax.sweep(tiny.tiny_config(training__num_steps=1), choices, tmp_path)
+    assert table["regularizer.block_norm.q"].tolist() == [1.0, 2.0]
+    assert {"accuracy", "interpretability_score", "rud", "conv1", "conv2"} <= set(table.columns)
+    with pytest.raises(ValueError, match=r"config.regularizer.q: no such field"):
+        interpjax.sweep(tiny.tiny_config(), {"regularizer.q": [1.0]}, tmp_path)
+
+
+@pytest.fixture
+def folders(tmp_path):
+    rng = np.random.default_rng(0)
+    for split in ("train", "test"):
+        for label, name in enumerate(("dark", "light")):
+            (tmp_path / split / name).mkdir(parents=True)
+            for i in range(8):
+                image = rng.integers(100 * label, 100 * label + 100, (70, 80, 3)).astype(np.uint8)
+                cv2.imwrite(str(tmp_path / split / name / f"{i}.jpg"), image)
+    broden_layout.make_broden(tmp_path / "broden", side=64)
+    return tmp_path
+
+
+def image_config(folders, **fields):
+    small = {"data__image_size": 64, "data__resize_size": 64, "model__width": 0.125}
+    paths = {f"data__{split}": str(folders / split) for split in ("train", "test")}
+    return tiny.tiny_config(
+        "image_folder_gbn", **(small | paths | {"dissection__broden": str(folders / "broden")} | fields)
+    )
+
+
+def test_unreadable_images_are_named_or_skipped_and_counted(folders):
+    bad = [folders / "train/dark/3.jpg", folders / "test/light/0.jpg", folders / "broden/images/b.jpg"]
+    for path in bad:
+        path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(BadImageError, match=r"train/dark/3.jpg: cannot be decoded"):
+        interpjax.run(image_config(folders), folders / "run1")
+    summary = interpjax.run(image_config(folders, data__on_bad_image="skip"), folders / "run2")
+    assert summary["skipped_images"] == dict(
+        zip(("train", "test", "dissection"), ([str(path)] for path in bad), strict=True)
+    )
+    assert 0 <= summary["accuracy"] <= 1
+    assert "Skipped 1 unreadable images of train" in (folders / "run2" / "report.html").read_text()
+
+
+def test_bad_label_map_stops_the_dissection_and_loses_nothing(folders):
+    config, workdir = image_config(folders), folders / "run"
+    broden_layout.write_map(folders / "broden/images/b_color.png", np.ones((32, 31), int))
+    with pytest.raises(ValueError, match=r"index.csv row 3 \(b.jpg\): label map .* is \(32, 31\)"):
+        interpjax.run(config, workdir)
+    assert not (workdir / "dissection").exists()
+    assert not (workdir / "summary.json").exists()
+    trained = [path.stat().st_mtime_ns for path in sorted((workdir / "checkpoints").rglob("*"))]
+    broden_layout.write_map(folders / "broden/images/b_color.png", np.ones((32, 32), int))
+    interpjax.run(config, workdir)
+    assert trained == [path.stat().st_mtime_ns for path in sorted((workdir / "checkpoints").rglob("*"))]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"dissection__broden": ""}, "config.dissection.broden = ''"),
+        ({"dissection__broden": "/nowhere"}, "/nowhere: no Broden directory there"),
+        ({"dissection__layers": ("conv9",)}, "config.dissection.layers: alexnet has no 'conv9'; it has conv1"),
+        ({"dissection__protocol": "papier"}, "protocol = 'papier': choose one of paper"),
+        ({"regularizer__block_norm__num_groups": 9}, "config.regularizer.block_norm: layer conv1: num_groups = 9"),
+        ({"data__image_size": 32}, "at least 63 pixels"),
+    ],
+)
+def test_mistakes_are_found_before_anything_is_written(folders, fields, message):
+    with pytest.raises(ValueError, match=message):
+        interpjax.run(image_config(folders, **fields), folders / "run")
+    assert not (folders / "run").exists()
