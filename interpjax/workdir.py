@@ -12,15 +12,22 @@ from ml_collections import ConfigDict
 from interpjax import config as config_lib
 
 
+# What a run that was killed before it claimed its folder may have left there.
+BEFORE_CLAIM = ("data", "classes.json")
+
+
 def write_atomic(path: Path, content: str | bytes) -> None:
     """Writes a file so that it is either there in full or not at all, also after a kill."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
-        file.write(content.encode() if isinstance(content, str) else content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)  # of a write that failed, as on a full disk
 
 
 def check_workdir(config: ConfigDict, workdir: Path) -> None:
@@ -41,7 +48,7 @@ def check_workdir(config: ConfigDict, workdir: Path) -> None:
             )
     elif workdir.exists() and not workdir.is_dir():
         raise ValueError(f"workdir {workdir} is a file; give a folder")
-    elif workdir.is_dir() and any(path.name != "data" for path in workdir.iterdir()):
+    elif workdir.is_dir() and any(path.name not in BEFORE_CLAIM for path in workdir.iterdir()):
         raise ValueError(f"workdir {workdir} is not empty and holds no config.json: it is not a run of interpjax")
 
 

@@ -42,8 +42,8 @@ def prepared(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("name", ["places365_gbn", "places365_wd"])
-def test_whole_config_runs_two_steps(prepared, name):
+def test_whole_config_runs_two_steps(prepared):
+    name = "places365_gbn"  # its pair differs in two strengths alone: test_config.py
     data = {"data.directory": str(prepared / "tfds"), "dissection.broden": str(prepared / "broden")}
     config = config_lib.override(interpjax.get_config(name), data | {"training.num_steps": 2})
     summary = interpjax.run(config, prepared / name)
