@@ -3,6 +3,7 @@
 A second time, the same command goes on where the first stopped.
 """
 
+import argparse
 import logging
 import sys
 from pathlib import Path
@@ -12,11 +13,30 @@ from ml_collections import config_flags
 
 import interpjax
 from interpjax.config import get_field
+from interpjax.config_files import config_path
 from interpjax.training import CheckpointError, TrainingDivergedError
 
 USER_ERRORS = (ValueError, OSError, CheckpointError, TrainingDivergedError)
 DEFAULT_CONFIG = str(Path(__file__).parent / "configs" / "two_figures_gbn.py")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; by default workdirs/NAME_OF_THE_CONFIG.")
+
+
+def resolve_config(arguments: list[str]) -> list[str]:
+    """The command line with the name of a configuration replaced by its file's path.
+
+    Raises:
+      ValueError: if there is no such configuration, or a ``--config.FIELD`` is none of its fields (by name;
+        ml_collections would say so with a traceback).
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config", default=DEFAULT_CONFIG)
+    known, others = parser.parse_known_args(arguments)
+    config = interpjax.get_config(known.config)
+    for argument in others:
+        name = argument.lstrip("-").partition("=")[0]
+        if argument.startswith("-") and name.startswith("config."):
+            get_field(config, name.removeprefix("config."))
+    return [f"--config={config_path(known.config)}", *others]
 
 
 def main(argv: list[str]) -> None:
@@ -31,19 +51,9 @@ def main(argv: list[str]) -> None:
         sys.exit(f"{type(error).__name__}: {error}")
 
 
-def check_fields(arguments: list[str]) -> None:
-    """Refuses a --config.FIELD that does not exist, by name; ml_collections would do so with a traceback."""
-    files = [a.partition("=")[2] for a in arguments if a.startswith(("--config=", "-config="))]
-    config = interpjax.get_config(files[-1] if files else DEFAULT_CONFIG)
-    for argument in arguments:
-        name = argument.lstrip("-").partition("=")[0]
-        if argument.startswith("-") and name.startswith("config."):
-            get_field(config, name.removeprefix("config."))
-
-
 if __name__ == "__main__":
     try:
-        check_fields(sys.argv[1:])
+        sys.argv[1:] = resolve_config(sys.argv[1:])
     except ValueError as error:
         sys.exit(f"ValueError: {error}")
     config_flags.DEFINE_config_file("config", DEFAULT_CONFIG, "File of the experiment, and its fields.")

@@ -4,10 +4,8 @@ A configuration file defines ``get_config(arg)`` and returns :func:`default_conf
 field is listed here and nowhere else; setting one that is not is an error.
 """
 
-import importlib.util
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -31,6 +29,7 @@ POSITIVE = (
     "regularizer.block_norm.num_groups",
     "optimizer.learning_rate",
     "optimizer.decay_every_epochs",
+    "optimizer.decay_factor",
     "training.batch_size",
     "training.log_every_steps",
     "training.eval_every_steps",
@@ -41,8 +40,11 @@ POSITIVE = (
 )
 NON_NEGATIVE = (
     "data.two_figures.noise",
+    "data.two_figures.seed",
+    "optimizer.momentum",
     "regularizer.block_norm.strength",
     "regularizer.weight_decay.strength",
+    "seed",
     "training.num_epochs",
     "training.num_steps",
 )
@@ -128,34 +130,6 @@ def _data() -> ConfigDict:
     )
 
 
-def config_directory() -> Path:
-    """Where the named configurations are: ``configs/`` of a checkout, or their copy in an installed wheel."""
-    return Path(__file__).parent / "configs"
-
-
-def get_config(name: str) -> ConfigDict:
-    """Loads a configuration.
-
-    Args:
-      name: a name in ``configs/`` (``"places365_gbn"``) or the path of a file; ``"path.py:arg"`` passes ``arg``
-        to the file's ``get_config``.
-
-    Raises:
-      ValueError: if there is no such configuration; the ones there are are named.
-    """
-    stem, _, argument = name.partition(":")
-    path = Path(stem) if stem.endswith(".py") else config_directory() / f"{stem}.py"
-    if not path.is_file():
-        known = sorted(file.stem for file in config_directory().glob("*_*.py") if file.stem != "__init__")
-        raise ValueError(f"config {name!r}: no file {path}; give a path that ends in .py, or one of {', '.join(known)}")
-    spec = importlib.util.spec_from_file_location(f"interpjax_config_{path.stem}", path)
-    assert spec is not None, path
-    assert spec.loader is not None, path
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.get_config(argument) if argument else module.get_config()
-
-
 def get_field(config: ConfigDict, name: str) -> Any:
     """The value of a dotted field.
 
@@ -206,6 +180,15 @@ def validate(config: ConfigDict) -> None:
         _require(config, name, lambda v: v >= 1, f"a norm needs 1 <= {exponent} <= inf")
     if config.training.num_steps == 0 and config.training.num_epochs == 0:
         raise ValueError("config.training.num_steps = 0 and config.training.num_epochs = 0: one must be above 0")
+    for name in ("mean", "std"):
+        _require(config, f"data.{name}", lambda v: len(v) == 3, "needs three numbers, of red, green and blue")
+    _require(config, "data.std", lambda v: min(v) > 0, "must be above 0")
+    made = config.data.two_figures.image_size
+    if config.data.source == "two_figures" and config.data.image_size != made:
+        raise ValueError(
+            f"config.data.image_size = {config.data.image_size}: images are rendered at "
+            f"config.data.two_figures.image_size = {made}; set both (and config.data.resize_size)"
+        )
     if config.data.resize_size < config.data.image_size:
         raise ValueError(
             f"config.data.resize_size = {config.data.resize_size}: must be at least config.data.image_size "

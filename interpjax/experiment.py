@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from interpjax.data.images import SkippedImages
 from interpjax.report import figures, page, scores, tables
 from interpjax.training.step import make_eval_step, normalize
 from interpjax.visualization import top_images
-from interpjax.workdir import check_workdir, claim_workdir, run_stage, write_atomic
+from interpjax.workdir import check_workdir, claim_workdir, lock_workdir, run_stage, write_atomic
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +41,10 @@ class Experiment:
     @property
     def protocol(self) -> dissection.Protocol:
         """By which the network is dissected."""
-        return dissection.get_protocol(self.config.dissection.protocol)
+        try:
+            return dissection.get_protocol(self.config.dissection.protocol)
+        except ValueError as error:
+            raise ValueError(f"config.dissection.{error}") from error
 
 
 def run(config: ConfigDict, workdir: str | Path) -> dict[str, Any]:
@@ -68,8 +71,9 @@ def run(config: ConfigDict, workdir: str | Path) -> dict[str, Any]:
     check_workdir(config, workdir)
     if not (workdir / "summary.json").is_file():
         experiment = prepare(config, workdir)
-        claim_workdir(config, workdir, experiment.source.class_names)
-        _run_stages(experiment)
+        with lock_workdir(workdir):
+            claim_workdir(config, workdir, _identity(experiment.source))
+            _run_stages(experiment)
     summary = json.loads((workdir / "summary.json").read_text())
     print(f"\n{tables.format_summary(summary)}\n\nreport: {workdir / 'report.html'}")
     return summary
@@ -92,12 +96,22 @@ def load(workdir: str | Path) -> tuple[ConfigDict, nn.Module, dict[str, Any]]:
     if not (workdir / "config.json").is_file():
         raise ValueError(f"workdir {workdir}: no run there (config.json is missing)")
     config = config_lib.from_json((workdir / "config.json").read_text())
-    model = _create_model(config, json.loads((workdir / "classes.json").read_text()))
+    model = _create_model(config, json.loads((workdir / "data.json").read_text())["class_names"])
     return config, model, training.restore_state(config, model, workdir).variables
 
 
-def _create_model(config: ConfigDict, class_names: list[str] | tuple[str, ...]) -> nn.Module:
+def _identity(source: data.Source) -> dict[str, Any]:
+    return {
+        "class_names": list(source.class_names),
+        "train_images": len(source.train),
+        "test_images": len(source.test),
+    }
+
+
+def _create_model(config: ConfigDict, class_names: Sequence[str]) -> nn.Module:
     settings = config.model
+    if settings.name not in models.MODELS:
+        raise ValueError(f"config.model.name = {settings.name!r}: choose one of {', '.join(models.MODELS)}")
     return models.create_model(
         settings.name,
         num_classes=len(class_names),
@@ -108,7 +122,13 @@ def _create_model(config: ConfigDict, class_names: list[str] | tuple[str, ...]) 
 
 
 def prepare(config: ConfigDict, workdir: Path) -> Experiment:
-    """Everything that can go wrong before the first step does so here, and nothing is written but made data."""
+    """Opens data and network and checks that they fit the configuration; nothing is written but data that are made.
+
+    What only shows when it is read – an image, a label map – is not checked here.
+
+    Raises:
+      ValueError: naming the field or file.
+    """
     source = sources.load_source(config, workdir / "data")
     if config.data.source == "two_figures":
         assert isinstance(source.test, sources.TfdsSplit), source

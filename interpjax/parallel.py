@@ -19,11 +19,6 @@ def shard() -> tuple[int, int]:
     return jax.process_index(), jax.process_count()
 
 
-def is_main_process() -> bool:
-    """Whether this process writes the files of the run."""
-    return jax.process_index() == 0
-
-
 def check_batch_size(field: str, batch_size: int) -> None:
     """Raises ValueError unless a global batch can be split evenly over all devices."""
     if batch_size % jax.device_count():

@@ -1,6 +1,7 @@
 """Many runs of an experiment, and the table over them."""
 
 import itertools
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,9 +37,15 @@ def sweep(config: ConfigDict, choices: Mapping[str, Sequence[Any]], workdir: str
         config_lib.validate(each)
     rows = []
     for combination, each in zip(combinations, configs, strict=True):
-        folder = Path(workdir) / (",".join(f"{name}={value}" for name, value in combination.items()) or "run")
+        folder = Path(workdir) / _folder_name(combination)
         summary = run(each, folder)
         scores = {name: summary[name] for name in ("accuracy", "top5", "interpretability_score", "rud")}
         layers = {name: layer["unique_detectors"] for name, layer in summary["layers"].items()}
         rows.append({**combination, **scores, **layers, "workdir": str(folder)})
     return pd.DataFrame(rows)
+
+
+def _folder_name(combination: Mapping[str, Any]) -> str:
+    """``seed=0,model.width=0.5``; what could be read as a path is replaced."""
+    name = ",".join(f"{name}={value}" for name, value in combination.items()) or "run"
+    return re.sub(r"[^\w.,=+()'-]+", "_", name)

@@ -1,9 +1,11 @@
 """The folder of one run: its configuration, and what its finished stages left in it."""
 
+import contextlib
+import fcntl
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +13,15 @@ from ml_collections import ConfigDict
 
 from interpjax import config as config_lib
 
-
 # What a run that was killed before it claimed its folder may have left there.
-BEFORE_CLAIM = ("data", "classes.json")
+BEFORE_CLAIM = ("data", "data.json", ".lock")
+TEMPORARY = ".interpjax-tmp"  # ends the names of files that are not yet whole
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
     """Writes a file so that it is either there in full or not at all, also after a kill."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY}")
     try:
         with temporary.open("wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
@@ -48,14 +50,56 @@ def check_workdir(config: ConfigDict, workdir: Path) -> None:
             )
     elif workdir.exists() and not workdir.is_dir():
         raise ValueError(f"workdir {workdir} is a file; give a folder")
-    elif workdir.is_dir() and any(path.name not in BEFORE_CLAIM for path in workdir.iterdir()):
+    elif workdir.is_dir() and any(not _is_ours_before_claim(path) for path in workdir.iterdir()):
         raise ValueError(f"workdir {workdir} is not empty and holds no config.json: it is not a run of interpjax")
 
 
-def claim_workdir(config: ConfigDict, workdir: Path, class_names: tuple[str, ...]) -> None:
-    """Stores in a folder which run it holds; from now on it is refused to any other."""
-    write_atomic(workdir / "classes.json", json.dumps(class_names) + "\n")
+def _is_ours_before_claim(path: Path) -> bool:
+    return path.name in BEFORE_CLAIM or path.name.endswith(TEMPORARY)
+
+
+def claim_workdir(config: ConfigDict, workdir: Path, data: dict[str, Any]) -> None:
+    """Stores in a folder which run it holds, on which data; from now on it is refused to any other.
+
+    Args:
+      config: of the run.
+      workdir: its folder, which :func:`check_workdir` has passed.
+      data: what must stay the same for the run to go on: names of classes, numbers of images.
+
+    Raises:
+      ValueError: if the run was begun on other data.
+    """
+    stored = workdir / "data.json"
+    if (workdir / "config.json").is_file() and stored.is_file():
+        begun = json.loads(stored.read_text())
+        differing = [name for name in data if data[name] != begun.get(name)]
+        if differing:
+            name = differing[0]
+            raise ValueError(
+                f"workdir {workdir} was begun on other data: {name} is now {data[name]!r}, it was {begun.get(name)!r}. "
+                "Put the data back, or give another --workdir."
+            )
+        return
+    write_atomic(stored, json.dumps(data) + "\n")
     write_atomic(workdir / "config.json", config_lib.to_json(config) + "\n")
+
+
+@contextlib.contextmanager
+def lock_workdir(workdir: Path) -> Iterator[None]:
+    """Keeps a second process from running in the same folder; a killed one's lock is gone with it.
+
+    Raises:
+      ValueError: if another process is running in it.
+    """
+    workdir.mkdir(parents=True, exist_ok=True)
+    with (workdir / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ValueError(f"workdir {workdir}: another process is running in it") from error
+        for left in workdir.rglob(f"*{TEMPORARY}"):
+            left.unlink()
+        yield
 
 
 def run_stage(workdir: Path, name: str, function: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], float]:

@@ -20,6 +20,6 @@ SHARED = Path(os.environ.get("INTERPJAX_SHARED", Path(__file__).parents[1].paren
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real data and golden outputs; tests that need it are skipped where it is not."""
-    if not SHARED.is_dir():
+    if not (SHARED / "golden").is_dir():
         pytest.skip(f"no shared data at {SHARED} (set INTERPJAX_SHARED)")
     return SHARED

@@ -7,9 +7,8 @@ import pytest
 import interpjax
 from interpjax import config as config_lib
 
-CONFIGS = sorted(
-    path.stem for path in (Path(__file__).parents[1] / "configs").glob("*_*.py") if path.stem != "__init__"
-)
+FOLDER = Path(__file__).parents[1] / "configs"
+CONFIGS = sorted(path.stem for path in FOLDER.glob("*_*.py") if path.stem != "__init__")
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -20,7 +19,7 @@ def test_every_config_is_valid_and_locked(name):
         config.optimiser = 1
     with pytest.raises(AttributeError):
         config.data.trian = "x"
-    header = (config_lib.config_directory() / f"{name}.py").read_text()
+    header = (FOLDER / f"{name}.py").read_text()
     for part in ("Run:", "Cost:", "Expect:", f"--config=configs/{name}.py"):
         assert part in header
 

@@ -24,6 +24,7 @@ def launch(*arguments, cwd):
             ["--config.regularizer.block_norm.p=0.5"],
             "config.regularizer.block_norm.p = 0.5: a norm needs 1 <= p <= inf",
         ),
+        (["--config", "places365_wd", "--config.data.directory=empty"], "places365_small"),
         (["--config=configs/two_figures_gbm.py"], "config 'configs/two_figures_gbm.py': no file"),
         ([f"--config={ROOT}/configs/places365_gbn.py", "--config.data.directory=empty"], "places365_small"),
         (["--config.regularizer.block_norm.num_groups=33"], "conv1: num_groups = 33: the layer has only 32 filters"),

@@ -1,5 +1,7 @@
 """The published recipe, whole, on TFDS data of the right form: two steps of it."""
 
+import shutil
+
 import broden_layout
 import cv2
 import numpy as np
@@ -51,6 +53,19 @@ def test_whole_config_runs_two_steps(prepared):
     _, model, variables = interpjax.load(prepared / name)
     assert model.num_classes == 365
     assert variables["params"]["fc1"]["kernel"].shape == (9216, 4096)
+
+
+def test_latest_whole_version_is_taken_and_another_format_refused(prepared, tmp_path):
+    version = prepared / "tfds" / "places365_small" / "2.1.0"
+    for name in ("2.9.0", "2.10.0", "incomplete.ABC_2.11.0"):
+        shutil.copytree(version, tmp_path / "places365_small" / name)
+    config = config_lib.override(interpjax.get_config("places365_gbn"), {"data.directory": str(tmp_path)})
+    info = tmp_path / "places365_small" / "2.10.0" / "dataset_info.json"
+    info.write_text(info.read_text().replace('"array_record"', '"tfrecord"'))
+    with pytest.raises(ValueError, match=r"2.10.0 is in the format .*tfrecord; .*--file_format=array_record"):
+        interpjax.data.load_source(config, tmp_path)
+    shutil.rmtree(info.parent)
+    assert len(interpjax.data.load_source(config, tmp_path).train) == IMAGES
 
 
 @pytest.mark.parametrize(

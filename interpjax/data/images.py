@@ -43,7 +43,10 @@ def decode_image(encoded: bytes, name: str) -> UInt8[np.ndarray, "height width 3
       BadImageError: if the bytes are no image, or one that is cut short.
     """
     flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-    image = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags) if encoded else None
+    try:
+        image = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags) if encoded else None
+    except cv2.error as error:  # as of a header that claims an absurd size
+        raise BadImageError(name, f"cannot be decoded ({error.err})") from error
     if image is None:
         raise BadImageError(name, f"cannot be decoded ({len(encoded)} bytes; damaged, cut short, or not an image)")
     return image

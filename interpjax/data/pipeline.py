@@ -1,6 +1,7 @@
 """How examples flow: grain reads, decodes and augments them in threads, in an order that can be resumed."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import grain
@@ -9,7 +10,7 @@ from jaxtyping import Float, Int, UInt8
 from ml_collections import ConfigDict
 
 from interpjax.data import augment
-from interpjax.data.images import BadImageError, SkippedImages, decode_image
+from interpjax.data.images import BadImageError, SkippedImages, decode_image, read_image
 from interpjax.data.sources import Split
 
 Batch = dict[str, UInt8[np.ndarray, "batch size size 3"] | Int[np.ndarray, " batch"] | Float[np.ndarray, " batch"]]
@@ -19,19 +20,22 @@ PREFETCH = 64  # examples
 class _Prepare:
     """Decodes and shapes one example; None for an unreadable image that is to be skipped."""
 
-    def __init__(self, config: ConfigDict, skipped: SkippedImages, training: bool):
+    def __init__(self, config: ConfigDict, skipped: SkippedImages, *, examples: int, training: bool):
         self._augment = config.data.augment
         self._sizes = {"size": config.data.image_size, "resize_size": config.data.resize_size}
         self._skip = config.data.on_bad_image == "skip"
-        self._skipped, self._training = skipped, training
+        self._skipped, self._examples, self._training = skipped, examples, training
 
     def __call__(self, example: dict[str, Any], rng: np.random.Generator) -> dict[str, Any] | None:
+        source = example["image"]
         try:
-            image = decode_image(example["image"], example["name"])
+            image = read_image(source) if isinstance(source, Path) else decode_image(source, example["name"])
         except BadImageError as error:
             if not self._skip:
                 raise
             self._skipped.add(error)
+            if len(self._skipped.names) == self._examples:
+                raise ValueError(f"none of the {self._examples} images can be read; the last: {error}") from error
             return None
         if self._training:
             image = augment.train_image(image, rng, augment=self._augment, **self._sizes)
@@ -63,7 +67,7 @@ def train_iterator(
         .seed(config.seed)
         .shuffle()
         .repeat()[process::processes]
-        .random_map(_Prepare(config, skipped, training=True))
+        .random_map(_Prepare(config, skipped, examples=len(split), training=True))
         .filter(lambda example: example is not None)
     )
     threads = grain.ReadOptions(num_threads=config.data.num_threads, prefetch_buffer_size=PREFETCH)
@@ -78,7 +82,7 @@ def test_batches(
     Arguments and errors as :func:`train_iterator`.
     """
     process, processes = shard
-    prepare = _Prepare(config, skipped, training=False)
+    prepare = _Prepare(config, skipped, examples=len(split), training=False)
     unused = np.random.default_rng(0)  # the centre crop draws nothing
     examples = (
         grain.MapDataset.source(split)[process::processes]

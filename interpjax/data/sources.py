@@ -15,7 +15,7 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".ti
 
 @runtime_checkable
 class Split(Protocol):
-    """Examples by number; each is ``{"image": encoded bytes, "label": int, "name": str}``."""
+    """Examples by number; each is ``{"image": encoded bytes or a file's path, "label": int, "name": str}``."""
 
     def __len__(self) -> int: ...
     def __getitem__(self, index: int) -> dict[str, Any]: ...
@@ -59,7 +59,7 @@ class FileSplit:
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         path = self.files[index]
-        return {"image": path.read_bytes(), "label": self.labels[index], "name": str(path)}
+        return {"image": path, "label": self.labels[index], "name": str(path)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +99,9 @@ def _read_class_folders(field: str, folder: str) -> tuple[FileSplit, tuple[str, 
         raise ValueError(f"{field} = {folder!r}: {len(classes)} class folders in it; at least 2 are needed")
     files, labels = [], []
     for label, class_folder in enumerate(classes):
-        found = sorted(path for path in class_folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+        found = sorted(
+            path for path in class_folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and not path.is_dir()
+        )
         if not found:
             raise ValueError(f"{field}: the class folder {class_folder} holds no image ({', '.join(IMAGE_SUFFIXES)})")
         files += found
@@ -132,21 +134,28 @@ def two_figures_builder(config: ConfigDict, directory: Path) -> two_figures.TwoF
 def _tfds(config: ConfigDict) -> Source:
     root = Path(config.data.directory or "~/tensorflow_datasets").expanduser()
     name = config.data.tfds_name
-    found = sorted((root / name).rglob("dataset_info.json")) if name else []
+    how = (
+        "made by TFDS where there is a network and TensorFlow: "
+        f"`tfds build {name} --file_format=array_record --data_dir={root}`"
+    )
+    found = _tfds_versions(root / name) if name else []
     if not found:
         raise ValueError(
             f"config.data.directory = {config.data.directory!r}: no prepared TFDS data set {name!r} in {root / name}. "
-            f"Put it there as {root / name}/VERSION/, made by TFDS where there is a network and TensorFlow: "
-            f"`tfds build {name} --file_format=array_record --data_dir={root}`; or name its folder with "
-            "--config.data.directory=DIR"
+            f"Put it there as {root / name}/VERSION/, {how}; or name its folder with --config.data.directory=DIR"
         )
-    builder = tfds.builder_from_directory(found[-1].parent)
+    builder = tfds.builder_from_directory(found[-1])
+    if builder.info.file_format != tfds.core.FileFormat.ARRAY_RECORD:
+        raise ValueError(
+            f"{found[-1]} is in the format {builder.info.file_format.value}; what interpjax reads is {how}"
+        )
+    missing = {"image", "label"} - set(builder.info.features)
+    if missing:
+        raise ValueError(f"{found[-1]} has no feature {min(missing)!r}: a set for classification has image and label")
     for field in ("train", "test"):
         if config.data[field] not in builder.info.splits:
             splits = ", ".join(builder.info.splits)
-            raise ValueError(
-                f"config.data.{field} = {config.data[field]!r}: {found[-1].parent} has the splits {splits}"
-            )
+            raise ValueError(f"config.data.{field} = {config.data[field]!r}: {found[-1]} has the splits {splits}")
     label = builder.info.features["label"]
     names = tuple(label.names or map(str, range(label.num_classes)))
     train, test = (
@@ -154,6 +163,15 @@ def _tfds(config: ConfigDict) -> Source:
         for split in ("train", "test")
     )
     return Source(train, test, names)
+
+
+def _tfds_versions(folder: Path) -> list[Path]:
+    """The prepared versions of a data set, the latest last; what a build left unfinished is none."""
+    found = {}
+    for path in folder.rglob("dataset_info.json"):
+        if tfds.core.Version.is_valid(path.parent.name):
+            found[tfds.core.Version(path.parent.name)] = path.parent
+    return [found[version] for version in sorted(found)]
 
 
 def _records(builder: tfds.core.DatasetBuilder, split: str) -> Any:

@@ -235,6 +235,9 @@ def _dissect(
     concepts = passes.ConceptColumns(broden.concepts["number"].to_numpy(), category_of, len(categories))
     found, top = passes.find_thresholds(batches, protocol.top_quantile, len(broden.records), top_images)
     if thresholds is not None:
+        missing = set(found) - set(thresholds)
+        if missing:
+            raise ValueError(f"thresholds: the layer {min(missing)!r} is missing; give those of every layer")
         found = {layer: np.asarray(thresholds[layer], np.float64) for layer in found}
     labels, units = passes.count(batches, broden.records, concepts, found)
     return {

@@ -82,7 +82,7 @@ def count(
     """
     sizes = len(concepts.numbers), concepts.num_categories
     column_of = concepts.column_of()
-    label_tally = tally.LabelTally(*sizes)
+    label_tally = tally.LabelTally(sizes[0])
     unit_tallies = {layer: tally.UnitTally(values, *sizes) for layer, values in thresholds.items()}
     for numbers, activations in batches():
         for row, number in enumerate(numbers):

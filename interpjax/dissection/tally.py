@@ -58,17 +58,15 @@ def image_labels(
 
 
 class LabelTally:
-    """Pixels of each concept and images and pixels of each category; the same for every layer."""
+    """Pixels of each concept and of all images; the same for every layer."""
 
-    def __init__(self, concepts: int, categories: int):
+    def __init__(self, concepts: int):
         self.label_area = np.zeros(concepts, np.int64)
-        self.category_images = np.zeros(categories, np.int64)
         self.pixels = 0
 
     def add(self, labels: ImageLabels) -> None:
         """Counts one image."""
         self.label_area[labels.columns] += labels.planes.sum(axis=0, dtype=np.float64).astype(np.int64)
-        self.category_images += labels.categories
         self.pixels += len(labels.planes)
 
 
@@ -78,7 +76,6 @@ class UnitTally:
     def __init__(self, thresholds: Float[np.ndarray, " units"], concepts: int, categories: int):
         self.thresholds = thresholds
         self.intersection = np.zeros((len(thresholds), concepts), np.int64)
-        self.area = np.zeros(len(thresholds), np.int64)
         self.area_by_category = np.zeros((len(thresholds), categories), np.int64)
 
     def add(self, activation: Float[np.ndarray, "h w units"], labels: ImageLabels) -> None:
@@ -96,7 +93,6 @@ class UnitTally:
         maps = upsample_bilinear(np.moveaxis(activation[..., active], -1, 0), *labels.shape)
         masks = (maps > self.thresholds[active, None, None]).reshape(len(active), -1)
         area = np.count_nonzero(masks, axis=1)
-        self.area[active] += area
         self.area_by_category[active] += area[:, None] * labels.categories
         if labels.columns.size:
             # Products of 0 and 1 summed in float32 are exact up to 2^24 pixels an image.

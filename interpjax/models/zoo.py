@@ -28,5 +28,5 @@ def create_model(name: str, *, num_classes: int, **fields: Any) -> nn.Module:
       ValueError: if there is no such model.
     """
     if name not in MODELS:
-        raise ValueError(f"config.model.name = {name!r}: choose one of {', '.join(MODELS)}")
+        raise ValueError(f"model {name!r}: choose one of {', '.join(MODELS)}")
     return MODELS[name](num_classes=num_classes, **fields)

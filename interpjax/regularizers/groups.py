@@ -54,7 +54,7 @@ class Grouping:
         last = size + left if self.remainder == "last" else size
         return (size,) * (self.num_groups - 1) + (last,)
 
-    def indices(self, filters: int) -> list[Int[np.ndarray, " members"]]:
+    def members(self, filters: int) -> list[Int[np.ndarray, " members"]]:
         """The filters of each group, as index arrays; filters that are free are in none."""
         sizes = self.sizes(filters)
         return np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])

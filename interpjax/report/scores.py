@@ -38,7 +38,6 @@ def _layer(result: Dissection) -> dict[str, Any]:
         "unique_detectors_per_category": result.unique_detectors(convention="per-category"),
         # Rectified units that are active on fewer positions than the top quantile: any activation exceeds theirs.
         "zero_threshold_units": int((result.thresholds == 0).sum()),
-        "dead_units": int((result.top_values <= 0).all(axis=1).sum()),
     }
 
 

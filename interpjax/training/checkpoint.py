@@ -5,6 +5,7 @@ import dataclasses
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import jax
@@ -37,19 +38,25 @@ class Progress:
 class Checkpoints:
     """The checkpoints of a run. One is either whole or not there: orbax renames it into place when it is done."""
 
-    def __init__(self, workdir: Path, *, keep: int):
-        """Opens ``workdir/checkpoints`` and removes what a kill left unfinished.
+    def __init__(self, workdir: Path, *, keep: int | None = None):
+        """Opens ``workdir/checkpoints``.
 
         Args:
           workdir: the run's folder.
-          keep: how many of the latest to keep.
+          keep: how many of the latest to keep, by the run that writes them; it also removes what a kill left
+            unfinished. None for a reader, which changes nothing, so that it may read while a run writes.
+
+        Raises:
+          CheckpointError: if a reader finds no such folder.
         """
         self._folder = (workdir / "checkpoints").absolute()
-        self._folder.mkdir(parents=True, exist_ok=True)
+        if keep is None and not self._folder.is_dir():
+            raise CheckpointError(f"{self._folder} holds no checkpoint")
+        policies = ocp.training.preservation_policies
         self._orbax = ocp.training.Checkpointer(
             self._folder,
-            preservation_policy=ocp.training.preservation_policies.LatestN(keep),
-            cleanup_tmp_directories=True,
+            preservation_policy=policies.PreserveAll() if keep is None else policies.LatestN(keep),
+            cleanup_tmp_directories=keep is not None,
         )
 
     @property
@@ -75,7 +82,7 @@ class Checkpoints:
             kept = f"the last good one is of step {self.latest}" if self.latest is not None else "there is none yet"
             raise CheckpointError(
                 f"checkpoint of step {step} could not be written to {self._folder} ({_reason(error)}); {kept}. "
-                "Make room and run the same command again: it goes on from there."
+                "If the disk is full, make room; the same command goes on from there."
             ) from error
 
     def restore(self, like: TrainState) -> tuple[TrainState, Progress]:
@@ -99,9 +106,15 @@ class Checkpoints:
         progress = Progress(stored["data"], stored["seconds"], tuple(stored["skipped"]))
         return _from_tree(tree, like), progress
 
-    def close(self) -> None:
-        """Ends orbax's threads."""
-        self._orbax.close()
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Ends orbax's threads; those of a write that failed say so a second time, which is not needed."""
+        with _without_tracebacks(), contextlib.suppress(Exception) if error else contextlib.nullcontext():
+            self._orbax.close()
 
 
 @contextlib.contextmanager
@@ -130,6 +143,8 @@ def _from_tree(tree: dict[str, Any], like: TrainState) -> TrainState:
 
 
 def _reason(error: BaseException) -> str:
-    """What the system said, without the storage library's account of where it was."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].split(": ", 1)[-1] if len(lines[0]) < 200 else "…" + lines[0][-160:]
+    """What the system said; of a storage library's long account, the end, where the system's words are."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return line if len(line) < 200 else f"…{line[-160:]}"

@@ -34,13 +34,11 @@ class Training:
     """The outcome of training.
 
     Attributes:
-      state: at the last step, as numpy arrays.
       num_steps: that were taken, over all sessions.
       earlier_seconds: that sessions before this one spent, when the training was cut off.
       skipped: names of unreadable images that were left out.
     """
 
-    state: TrainState
     num_steps: int
     earlier_seconds: float
     skipped: tuple[str, ...]
@@ -66,20 +64,19 @@ def train(config: ConfigDict, model: nn.Module, source: Source, workdir: Path) -
     state = create_train_state(model, optimizer, image_size=config.data.image_size, seed=config.seed)
     skipped = SkippedImages()
     batches = train_iterator(source.train, config, skipped, shard=parallel.shard())
-    checkpoints = Checkpoints(workdir, keep=config.training.keep_checkpoints)
     progress = Progress({}, 0.0, ())
-    if checkpoints.latest is not None:
-        state, progress = checkpoints.restore(state)
-        batches.set_state(progress.data)
-        skipped.names.update(progress.skipped)
     scales = {"mean": config.data.mean, "std": config.data.std}
     step = make_train_step(model, optimizer, penalties, seed=config.seed, **scales)
     total = optimizer_lib.num_steps(config, len(source.train))
-    with MetricsWriter(workdir, from_step=int(state.step)) as writer:
-        run = _Run(config, source, total, schedule, batches, checkpoints, writer, skipped, progress.seconds)
-        state = run.to_the_end(step, make_eval_step(model, **scales), state)
-    checkpoints.close()
-    return Training(state, total, progress.seconds, tuple(sorted(skipped.names)))
+    with Checkpoints(workdir, keep=config.training.keep_checkpoints) as checkpoints:
+        if checkpoints.latest is not None:
+            state, progress = checkpoints.restore(state)
+            batches.set_state(progress.data)
+            skipped.names.update(progress.skipped)
+        with MetricsWriter(workdir, from_step=int(state.step)) as writer:
+            run = _Run(config, source, total, schedule, batches, checkpoints, writer, skipped, progress.seconds)
+            run.to_the_end(step, make_eval_step(model, **scales), state)
+    return Training(total, progress.seconds, tuple(sorted(skipped.names)))
 
 
 def check(config: ConfigDict, model: nn.Module) -> None:
@@ -90,7 +87,10 @@ def check(config: ConfigDict, model: nn.Module) -> None:
         penalty its layers.
     """
     parallel.check_batch_size("config.training.batch_size", config.training.batch_size)
-    shapes = _state_shapes(config, model)
+    try:
+        shapes = _state_shapes(config, model)
+    except ValueError as error:
+        raise ValueError(f"config.data.image_size = {config.data.image_size}: {error}") from error
     for penalty in make_penalties(config):
         check_penalty(config, penalty, shapes.params)
 
@@ -101,14 +101,12 @@ def restore_state(config: ConfigDict, model: nn.Module, workdir: Path) -> TrainS
     Raises:
       CheckpointError: if there is none, or it cannot be read.
     """
-    checkpoints = Checkpoints(workdir, keep=config.training.keep_checkpoints)
-    state, _ = checkpoints.restore(_state_shapes(config, model))
-    checkpoints.close()
-    return state
+    with Checkpoints(workdir) as checkpoints:
+        return checkpoints.restore(_state_shapes(config, model))[0]
 
 
 def _state_shapes(config: ConfigDict, model: nn.Module) -> TrainState:
-    optimizer = optimizer_lib.make_optimizer(config, optimizer_lib.make_schedule(config, train_examples=1))
+    optimizer = optimizer_lib.make_optimizer(config, optax.constant_schedule(0.0))  # its memory has the same shape
     size, seed = config.data.image_size, config.seed
     return jax.eval_shape(lambda: create_train_state(model, optimizer, image_size=size, seed=seed))
 
@@ -154,7 +152,7 @@ class _Run:
     skipped: SkippedImages
     earlier_seconds: float
 
-    def to_the_end(self, train_step, eval_step, state: TrainState) -> TrainState:
+    def to_the_end(self, train_step, eval_step, state: TrainState) -> None:
         settings, start = self.config.training, time.monotonic()
         skipped_in_tests = SkippedImages()  # they are counted when the finished network is evaluated
         first, pending, logged = int(state.step), [], time.monotonic()
@@ -173,9 +171,7 @@ class _Run:
                     self.writer.write(step, {f"eval/{name}": value for name, value in scores.items()})
                     logged = time.monotonic()
                 if at_end or step % settings.checkpoint_every_steps == 0:
-                    _read(step, pending[-1:])
-                    self._save(replicated, time.monotonic() - start)
-        return parallel.first(replicated)
+                    self._save(parallel.first(replicated), time.monotonic() - start)
 
     def _log(self, step: int, pending: list, since: float, bar: tqdm) -> None:
         metrics = _read(step, pending)  # waits for the devices, so that the speed is theirs
@@ -184,10 +180,14 @@ class _Run:
         self.writer.write(step, metrics | {"learning_rate": learning_rate, "images_per_second": speed})
         bar.set_postfix_str(f"loss {metrics['loss']:.4f}, accuracy {metrics['accuracy']:.3f}", refresh=False)
 
-    def _save(self, replicated: TrainState, seconds: float) -> None:
+    def _save(self, state: TrainState, seconds: float) -> None:
+        if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.variables)):
+            raise TrainingDivergedError(
+                f"step {int(state.step)}: a parameter is not finite; lower config.optimizer.learning_rate"
+            )
         position = self.batches.get_state()
         progress = Progress(position, self.earlier_seconds + seconds, tuple(sorted(self.skipped.names)))
-        self.checkpoints.save(parallel.first(replicated), progress)
+        self.checkpoints.save(state, progress)
 
 
 def _read(step: int, pending: list) -> dict[str, float]:

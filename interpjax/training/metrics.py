@@ -1,5 +1,6 @@
 """Writing metrics down: ``metrics.jsonl``, TensorBoard events, and a progress bar."""
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -21,18 +22,21 @@ class MetricsWriter:
           workdir: gets ``metrics.jsonl`` and TensorBoard event files.
           from_step: metrics of later steps are of a session that was cut off, and will come again.
         """
-        path = workdir / "metrics.jsonl"
-        kept = [line for line in read_metrics(path) if line["step"] <= from_step]
-        write_atomic(path, "".join(json.dumps(line) + "\n" for line in kept))
-        self._file = path.open("a")
+        self._path = workdir / "metrics.jsonl"
+        kept = [line for line in read_metrics(self._path) if line["step"] <= from_step]
+        write_atomic(self._path, "".join(json.dumps(line) + "\n" for line in kept))
+        self._file = self._path.open("a")
         self._events = SummaryWriter(str(workdir), purge_step=from_step + 1, write_to_disk=True)
 
     def write(self, step: int, metrics: dict[str, float]) -> None:
         """One line of ``metrics.jsonl``, one event for each metric."""
-        self._file.write(json.dumps({"step": step, **metrics}) + "\n")
-        self._file.flush()
-        for name, value in metrics.items():
-            self._events.add_scalar(name, value, step)
+        try:
+            self._file.write(json.dumps({"step": step, **metrics}) + "\n")
+            self._file.flush()
+            for name, value in metrics.items():
+                self._events.add_scalar(name, value, step)
+        except OSError as error:
+            raise OSError(error.errno, f"metrics cannot be written ({error.strerror})", str(self._path)) from error
 
     def __enter__(self) -> "MetricsWriter":
         return self
@@ -40,8 +44,11 @@ class MetricsWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
-        self._events.close()
+        # What is still buffered cannot be written to a full disk either; that must not hide why training ended.
+        with contextlib.suppress(OSError) if error is not None else contextlib.nullcontext():
+            self._file.close()
+        with contextlib.suppress(OSError) if error is not None else contextlib.nullcontext():
+            self._events.close()
 
 
 def read_metrics(path: Path) -> list[dict[str, float]]:

@@ -9,7 +9,7 @@ import pytest
 import interpjax
 from interpjax.config import override
 from interpjax.data import augment, sources
-from interpjax.data.images import BadImageError, SkippedImages, decode_image
+from interpjax.data.images import BadImageError, SkippedImages, read_image
 from interpjax.data.pipeline import test_batches as make_test_batches
 from interpjax.data.pipeline import train_iterator
 
@@ -65,7 +65,7 @@ def test_every_epoch_has_each_image_once_in_another_order(folders):
     split = sources.load_source(config, folders).train
     key = {}
     for i in range(len(split)):
-        image = augment.test_image(decode_image(split[i]["image"], ""), size=16, resize_size=18)
+        image = augment.test_image(read_image(split[i]["image"]), size=16, resize_size=18)
         key[image.tobytes()] = i
     batches = take(train_iterator(split, config, SkippedImages(), shard=(0, 1)), 6)
     order = [key[image.tobytes()] for batch in batches for image in batch["image"]]
@@ -104,6 +104,25 @@ def test_unreadable_image_is_an_error_or_skipped_and_counted(folders):
     batches = take(start(folders, skipped, **{"data.on_bad_image": "skip"}), 5)
     assert skipped.names == {str(bad)}
     assert all(len(batch["label"]) == 4 for batch in batches)
+
+
+def test_files_that_cannot_be_opened_or_decoded_are_skipped_as_well(folders):
+    (folders / "train" / "left" / "gone.png").symlink_to("nowhere.png")
+    header = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\xff\xff\x00\x00\xff\xff\x08\x02\x00\x00\x00\x00\x00\x00\x00"
+    (folders / "train" / "left" / "vast.png").write_bytes(header)
+    (folders / "train" / "left" / "folder.png").mkdir()
+    skipped = SkippedImages()
+    take(start(folders, skipped, **{"data.on_bad_image": "skip"}), 6)
+    assert {name.rpartition("/")[2] for name in skipped.names} == {"gone.png", "vast.png"}
+    with pytest.raises(BadImageError, match=r"cannot be"):
+        take(start(folders), 6)
+
+
+def test_folder_without_any_readable_image_ends_in_an_error(folders):
+    for path in (folders / "train").rglob("*.png"):
+        path.write_bytes(b"no image")
+    with pytest.raises(ValueError, match="none of the 10 images can be read"):
+        take(start(folders, **{"data.on_bad_image": "skip"}), 1)
 
 
 def test_test_batches_hold_every_image_once_and_say_which_are_real(folders):

@@ -87,7 +87,7 @@ def test_unknown_names_are_refused():
         models.apply_with_taps(model, variables, jnp.zeros((1, 8, 8, 3)), layers=("conv3",))
     with pytest.raises(ValueError, match=r"stage = 'norm': choose one of pre, post"):
         models.apply_with_taps(model, variables, jnp.zeros((1, 8, 8, 3)), layers=("conv1",), stage="norm")
-    with pytest.raises(ValueError, match=r"config.model.name = 'alexnett': choose one of alexnet"):
+    with pytest.raises(ValueError, match=r"model 'alexnett': choose one of alexnet"):
         models.create_model("alexnett", num_classes=2)
 
 

@@ -14,9 +14,9 @@ def test_groups_are_contiguous_disjoint_and_of_equal_size(filters, groups, remai
     grouping = reg.Grouping(num_groups=groups, remainder=remainder)
     if groups > filters:
         with pytest.raises(ValueError, match=f"only {filters} filters"):
-            grouping.indices(filters)
+            grouping.members(filters)
         return
-    indices = grouping.indices(filters)
+    indices = grouping.members(filters)
     covered = np.concatenate(indices)
     np.testing.assert_array_equal(covered, np.arange(len(covered)))
     assert {len(group) for group in indices[:-1]} <= {filters // groups}
@@ -28,7 +28,7 @@ def test_split_puts_each_filter_in_its_group(remainder):
     grouping = reg.Grouping(num_groups=3, remainder=remainder)
     kernel = jnp.broadcast_to(jnp.arange(1.0, 12.0), (2, 2, 11))
     split = np.asarray(grouping.split(kernel))
-    for group, members in enumerate(grouping.indices(11)):
+    for group, members in enumerate(grouping.members(11)):
         found = split[0, 0, group]
         np.testing.assert_array_equal(found[found > 0], members + 1)
 

@@ -2,9 +2,12 @@
 
 import resource
 
+import jax
 import numpy as np
 import pytest
+import tiny
 
+from interpjax import experiment, training
 from interpjax.training.checkpoint import CheckpointError, Checkpoints, Progress
 from interpjax.training.state import TrainState
 
@@ -17,19 +20,18 @@ def state(step, filters=600):
 
 
 def test_state_and_progress_come_back_bit_for_bit(tmp_path):
-    checkpoints = Checkpoints(tmp_path, keep=2)
-    for step in (1, 2, 3):
-        checkpoints.save(state(step), PROGRESS)
-    assert checkpoints.latest == 3
-    restored, progress = checkpoints.restore(state(0))
-    checkpoints.close()
+    with Checkpoints(tmp_path, keep=2) as checkpoints:
+        for step in (1, 2, 3):
+            checkpoints.save(state(step), PROGRESS)
+        assert checkpoints.latest == 3
+        restored, progress = checkpoints.restore(state(0))
     np.testing.assert_array_equal(restored.params["conv"]["kernel"], state(3).params["conv"]["kernel"])
     assert int(restored.step) == 3
     assert progress == PROGRESS
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["2", "3"]
 
 
-# Of the write that failed, orbax leaves a task on an event loop that is closed.
+# Of a write that failed, orbax leaves a task on an event loop that is closed.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_full_disk_leaves_the_last_good_checkpoint(tmp_path):
     checkpoints = Checkpoints(tmp_path, keep=2)
@@ -37,25 +39,69 @@ def test_full_disk_leaves_the_last_good_checkpoint(tmp_path):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))  # no file may grow further: as on a full disk
     try:
-        with pytest.raises(
-            CheckpointError, match=r"step 2 could not be written to .*checkpoints \(.*last good .* step 1"
-        ):
+        with pytest.raises(CheckpointError, match=r"(?i)step 2 .* written to .*file too large.*last good .* step 1"):
             checkpoints.save(state(2), PROGRESS)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    again = Checkpoints(tmp_path, keep=2)
-    restored, _ = again.restore(state(0))
-    np.testing.assert_array_equal(restored.params["conv"]["kernel"], state(1).params["conv"]["kernel"])
-    again.save(state(2), PROGRESS)  # room again: it goes on
-    assert again.latest == 2
-    again.close()
+    with Checkpoints(tmp_path, keep=2) as again:
+        restored, _ = again.restore(state(0))
+        np.testing.assert_array_equal(restored.params["conv"]["kernel"], state(1).params["conv"]["kernel"])
+        again.save(state(2), PROGRESS)  # room again: it goes on
+        assert again.latest == 2
 
 
 def test_checkpoint_of_another_network_or_none_is_refused(tmp_path):
-    checkpoints = Checkpoints(tmp_path, keep=2)
+    with Checkpoints(tmp_path, keep=2) as checkpoints:
+        with pytest.raises(CheckpointError, match="holds no checkpoint"):
+            checkpoints.restore(state(0))
+        checkpoints.save(state(1), PROGRESS)
+        with pytest.raises(CheckpointError, match="checkpoints/1 cannot be read"):
+            checkpoints.restore(state(0, filters=10))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_full_disk_in_the_middle_of_a_run_says_so_and_loses_nothing(tmp_path):
+    config = tiny.tiny_config(data__directory=str(tmp_path / "data"))
+    prepared = experiment.prepare(config, tmp_path / "run")
+    (tmp_path / "run").mkdir()
+    training.train(tiny.tiny_config(training__num_steps=2), prepared.model, prepared.source, tmp_path / "run")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, limits[1]))
+    try:
+        with pytest.raises((CheckpointError, OSError), match=r"cannot be written|could not be written") as caught:
+            training.train(config, prepared.model, prepared.source, tmp_path / "run")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert str(tmp_path / "run") in str(caught.value)
+    assert int(training.restore_state(config, prepared.model, tmp_path / "run").step) == 2
+    training.train(config, prepared.model, prepared.source, tmp_path / "run")
+    assert int(training.restore_state(config, prepared.model, tmp_path / "run").step) == 6
+
+
+def test_reading_changes_nothing_and_needs_a_folder(tmp_path):
     with pytest.raises(CheckpointError, match="holds no checkpoint"):
-        checkpoints.restore(state(0))
-    checkpoints.save(state(1), PROGRESS)
-    with pytest.raises(CheckpointError, match="checkpoints/1 cannot be read"):
-        checkpoints.restore(state(0, filters=10))
-    checkpoints.close()
+        Checkpoints(tmp_path)
+    assert not list(tmp_path.iterdir())
+    with Checkpoints(tmp_path, keep=1) as checkpoints:
+        checkpoints.save(state(1), PROGRESS)
+        unfinished = tmp_path / "checkpoints" / "2.orbax-checkpoint-tmp"
+        unfinished.mkdir()  # as of a run that is writing
+        with Checkpoints(tmp_path) as reader:
+            assert reader.latest == 1
+        assert unfinished.is_dir()
+
+
+def test_parameters_that_are_not_finite_are_never_a_checkpoint(tmp_path):
+    config = tiny.tiny_config(
+        optimizer__name="sgd",
+        optimizer__learning_rate=1e30,
+        optimizer__schedule="constant",
+        training__checkpoint_every_steps=1,
+        data__directory=str(tmp_path / "data"),
+    )
+    prepared = experiment.prepare(config, tmp_path / "run")
+    with pytest.raises(training.TrainingDivergedError, match=r"step \d: (the loss|a parameter) is not finite"):
+        training.train(config, prepared.model, prepared.source, tmp_path / "run")
+    for folder in (tmp_path / "run" / "checkpoints").iterdir():
+        variables = training.restore_state(config, prepared.model, tmp_path / "run").variables
+        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(variables)), folder

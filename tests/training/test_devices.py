@@ -18,7 +18,13 @@ SGD = {
 MODELS = {
     "two_figures_cnn": {"model__width": 0.25},
     # Batch norm in every layer; half of the batch on a device would have quite other statistics.
-    "alexnet_b": {"model__name": "alexnet_b", "model__width": 0.125, "data__image_size": 64, "data__resize_size": 64},
+    "alexnet_b": {
+        "model__name": "alexnet_b",
+        "model__width": 0.125,
+        "data__image_size": 64,
+        "data__resize_size": 64,
+        "data__two_figures__image_size": 64,
+    },
 }
 
 
