@@ -43,10 +43,15 @@ def main(argv: list[str]) -> None:
     """Runs the experiment that the flags describe; a user's mistake ends it with one line, not a traceback."""
     if len(argv) > 1:
         raise app.UsageError(f"not a flag: {argv[1]!r}; fields are set as --config.FIELD=VALUE")
-    logging.getLogger("absl").setLevel(logging.WARNING)
+    for logger in (logging.getLogger(), logging.getLogger("absl")):
+        logger.setLevel(logging.WARNING)  # jax tells of every backend that it did not find
     name = Path(config_flags.get_config_filename(flags.FLAGS["config"]).partition(":")[0]).stem
     try:
         interpjax.run(flags.FLAGS.config, _WORKDIR.value or Path("workdirs") / name)
+    except KeyboardInterrupt:
+        sys.exit(
+            "interrupted; the same command goes on from the last checkpoint (config.training.checkpoint_every_steps)"
+        )
     except USER_ERRORS as error:
         sys.exit(f"{type(error).__name__}: {error}")
 

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -115,6 +116,7 @@ def run_stage(workdir: Path, name: str, function: Callable[[], dict[str, Any]]) 
     """
     record = workdir / "stages" / f"{name}.json"
     if not record.is_file():
+        print(f"{name} …", file=sys.stderr, flush=True)
         start = time.monotonic()
         result = function()
         # A stage that goes on after a kill knows of the seconds spent before it.

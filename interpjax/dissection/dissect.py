@@ -79,11 +79,9 @@ class Dissection:
         ]
 
     def unique_detectors(self, threshold: float | None = None, convention: str = "best-label") -> int:
-        """Number of distinct concepts that have a detector.
+        """Number of distinct concepts that have a detector, by a ``convention`` of :func:`scoring.detected_concepts`.
 
-        Args:
-          threshold: the IoU cut; by default the protocol's, 0.04.
-          convention: ``"best-label"`` or ``"per-category"``, see :func:`scoring.detected_concepts`.
+        The IoU cut ``threshold`` is by default the protocol's, 0.04.
         """
         return len(self.detected(threshold, convention))
 
@@ -192,7 +190,7 @@ def dissect_arrays(
     """Dissects stored activations, of whatever framework.
 
     Args:
-      activations: by layer, channels last.
+      activations: by layer, [images, h, w, units]: channels last (of PyTorch's, ``a.transpose(0, 2, 3, 1)``).
       broden: labels of the images.
       images: the name of each row, as in ``index.csv``; rows that carry no label are left out.
       protocol: how to threshold and count; by default ``"paper"``.
@@ -203,7 +201,7 @@ def dissect_arrays(
       The result of each layer; ``top_images`` are records of ``broden``.
 
     Raises:
-      ValueError: if a name is unknown or twice there, numbers of rows differ, or an activation is not finite.
+      ValueError: if a name is unknown or twice there, shapes do not fit, or an activation is not finite.
     """
     numbers = {record.name: number for number, record in enumerate(broden.records)}
     unknown = set(images) - set(numbers) - set(broden.unlabelled)
@@ -211,6 +209,8 @@ def dissect_arrays(
         problem = f"{min(unknown)!r} is not in the data" if unknown else "a name is twice in it"
         raise ValueError(f"images: {problem} ({broden.name})")
     for layer, maps in activations.items():
+        if maps.ndim != 4:
+            raise ValueError(f"activations[{layer!r}] has the shape {maps.shape}; needed is [images, h, w, units]")
         if len(maps) != len(images):
             raise ValueError(f"activations[{layer!r}] has {len(maps)} rows, images has {len(images)} names")
     rows = [row for row, name in enumerate(images) if name in numbers]

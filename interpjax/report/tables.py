@@ -35,9 +35,9 @@ def layers_table(summary: dict[str, Any]) -> str:
 
 
 def ceilings_table(summary: dict[str, Any], most: int) -> str:
-    """What each concept can reach at best and does reach, those of the lowest ceiling first."""
+    """What each concept can reach at best and does reach, the best detected first."""
     layers = list(summary["layers"])
-    concepts = sorted(summary["concepts"], key=lambda concept: concept["ceiling"])
+    concepts = sorted(summary["concepts"], key=lambda concept: -max(concept["best_iou"].values()))
     rows = [
         [
             f"{concept['name']} ({concept['category']})",

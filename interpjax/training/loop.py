@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import sys
 import time
 from pathlib import Path
 
@@ -157,7 +158,9 @@ class _Run:
         skipped_in_tests = SkippedImages()  # they are counted when the finished network is evaluated
         first, pending, logged = int(state.step), [], time.monotonic()
         replicated = parallel.replicate(state)
-        with progress_bar(self.total, first, settings.batch_size) as bar:
+        if 0 < first < self.total:
+            print(f"going on from step {first} of {self.total}", file=sys.stderr)
+        with progress_bar("train", self.total * settings.batch_size, first * settings.batch_size) as bar:
             for step in range(first + 1, self.total + 1):
                 replicated, metrics = train_step(replicated, parallel.split_batch(next(self.batches)))
                 pending.append(metrics)

@@ -59,12 +59,12 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
 
 
-def progress_bar(total: int, done: int, batch_size: int) -> tqdm:
-    """Steps done, images a second and time left; on a terminal often, in a log file once in half a minute."""
+def progress_bar(stage: str, images: int, done: int = 0) -> tqdm:
+    """Images done, images a second and time left; on a terminal often, in a log file once in half a minute."""
     return tqdm(
-        total=total * batch_size,
-        initial=done * batch_size,
-        desc="train",
+        total=images,
+        initial=done,
+        desc=stage,
         unit="image",
         unit_scale=True,
         dynamic_ncols=True,

@@ -1,0 +1,165 @@
+"""The stages of the main job, in their order, and what they leave in the workdir."""
+
+import dataclasses
+import functools
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from interpjax import config as config_lib
+from interpjax import data, dissection, models, parallel, training
+from interpjax.data.images import SkippedImages
+from interpjax.report import figures, page, scores
+from interpjax.training.metrics import progress_bar
+from interpjax.training.step import make_eval_step, normalize
+from interpjax.visualization import top_images
+from interpjax.workdir import run_stage, write_atomic
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """What the stages of one run share."""
+
+    config: ConfigDict
+    workdir: Path
+    source: data.Source
+    concepts: data.ConceptData
+    model: nn.Module
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The layers to dissect: the configured ones, or every convolution."""
+        return tuple(self.config.dissection.layers) or self.model.conv_layers
+
+    @property
+    def protocol(self) -> dissection.Protocol:
+        """By which the network is dissected."""
+        try:
+            return dissection.get_protocol(self.config.dissection.protocol)
+        except ValueError as error:
+            raise ValueError(f"config.dissection.{error}") from error
+
+
+def run_stages(experiment: Experiment) -> None:
+    """Runs every stage that was not run yet, and writes ``summary.json`` when all are done."""
+    stages = {
+        "train": _train,
+        "evaluate": _evaluate,
+        "dissect": _dissect,
+        "visualize": _visualize,
+    }
+    done, seconds = {}, {}
+    for name, stage in stages.items():
+        done[name], seconds[name] = run_stage(experiment.workdir, name, functools.partial(stage, experiment))
+    summary = {
+        "accuracy": done["evaluate"]["accuracy"],
+        "top5": done["evaluate"]["top5"],
+        "cross_entropy": done["evaluate"]["cross_entropy"],
+        **done["dissect"]["scores"],
+        "num_steps": done["train"]["num_steps"],
+        "skipped_images": {
+            "train": done["train"]["skipped"],
+            "test": done["evaluate"]["skipped"],
+            "dissection": done["dissect"]["skipped"],
+        },
+        "seconds": seconds,
+    }
+    _, seconds["report"] = run_stage(experiment.workdir, "report", lambda: _report(experiment, summary))
+    write_atomic(experiment.workdir / "summary.json", json.dumps(summary, indent=2) + "\n")
+
+
+def _train(experiment: Experiment) -> dict[str, Any]:
+    trained = training.train(experiment.config, experiment.model, experiment.source, experiment.workdir)
+    return {
+        "num_steps": trained.num_steps,
+        "skipped": trained.skipped,
+        "earlier_seconds": trained.earlier_seconds,
+    }
+
+
+def _evaluate(experiment: Experiment) -> dict[str, Any]:
+    config, skipped = experiment.config, SkippedImages()
+    state = training.restore_state(config, experiment.model, experiment.workdir)
+    eval_step = make_eval_step(experiment.model, mean=config.data.mean, std=config.data.std)
+    variables = parallel.replicate(state.variables)
+    scores = training.evaluate(config, eval_step, variables, experiment.source, skipped)
+    return {**scores, "skipped": sorted(skipped.names)}
+
+
+def _activations_fn(experiment: Experiment) -> dissection.ActivationsFn:
+    config, layers, stage = experiment.config, experiment.layers, experiment.protocol.tap
+    variables = jax.device_put(training.restore_state(config, experiment.model, experiment.workdir).variables)
+
+    @jax.jit
+    def forward(variables, images):
+        images = normalize(images, config.data.mean, config.data.std)
+        return models.apply_with_taps(experiment.model, variables, images, layers=layers, stage=stage)[1]
+
+    def activations(images: np.ndarray) -> Mapping[str, jax.Array]:
+        # The last batch is filled up, so that it is not compiled for anew.
+        size = config.dissection.batch_size
+        filled = np.concatenate([images, np.zeros((size - len(images), *images.shape[1:]), images.dtype)])
+        return {layer: maps[: len(images)] for layer, maps in forward(variables, filled).items()}
+
+    return activations
+
+
+def _dissect(experiment: Experiment) -> dict[str, Any]:
+    config = experiment.config
+    skipped = SkippedImages() if config.data.on_bad_image == "skip" else None
+    activations_fn = _activations_fn(experiment)
+    with progress_bar("dissect", 2 * len(experiment.concepts.records)) as bar:  # two passes
+
+        def counted(images: np.ndarray) -> Mapping[str, jax.Array]:
+            bar.update(len(images))
+            return activations_fn(images)
+
+        results = dissection.dissect(
+            counted,
+            experiment.concepts,
+            layers=experiment.layers,
+            protocol=experiment.protocol,
+            batch_size=config.dissection.batch_size,
+            image_size=config.data.image_size,
+            top_images=config.dissection.top_images,
+            skipped=skipped,
+        )
+    folder = experiment.workdir / "dissection"
+    shutil.rmtree(folder, ignore_errors=True)  # of a session that was cut off here
+    for layer, result in results.items():
+        (folder / layer).mkdir(parents=True)
+        result.to_csv(folder / layer / "tally.csv")
+        result.save(folder / layer / "iou.npz")
+    return {"scores": scores.score(results), "skipped": sorted(skipped.names) if skipped else []}
+
+
+def _load_results(experiment: Experiment) -> dict[str, dissection.Dissection]:
+    folder = experiment.workdir / "dissection"
+    return {layer: dissection.Dissection.load(folder / layer / "iou.npz") for layer in experiment.layers}
+
+
+def _visualize(experiment: Experiment) -> dict[str, Any]:
+    config = experiment.config
+    strips = top_images.draw_strips(
+        _activations_fn(experiment),
+        experiment.concepts,
+        _load_results(experiment),
+        experiment.workdir / "figures" / "top_images",
+        batch_size=config.dissection.batch_size,
+        image_size=config.data.image_size,
+    )
+    return {"strips": strips}
+
+
+def _report(experiment: Experiment, summary: dict[str, Any]) -> dict[str, Any]:
+    chart = figures.detectors_by_category(summary["layers"])
+    write_atomic(experiment.workdir / "figures" / "detectors_by_category.svg", chart)
+    page.write_report(experiment.workdir, summary, _load_results(experiment), config_lib.to_json(experiment.config))
+    return {}
