@@ -33,6 +33,7 @@ def two_figures() -> ConfigDict:
     config.optimizer.schedule = "cosine"
     config.training.batch_size = 64
     config.training.num_epochs = 4.0
+    config.training.log_every_steps = 32
     config.training.eval_every_steps = 128
     config.training.checkpoint_every_steps = 128
     config.dissection.top_images = 6
@@ -69,6 +70,6 @@ def places365() -> ConfigDict:
     config.optimizer.learning_rate = 0.01
     config.optimizer.schedule, config.optimizer.decay_every_epochs = "step", 30.0
     config.training.batch_size, config.training.num_epochs = 256, 90.0
-    config.training.eval_every_steps = 7045  # once an epoch
-    config.training.checkpoint_every_steps = 7045
+    config.training.eval_every_steps = 7050  # about once an epoch
+    config.training.checkpoint_every_steps = 7050
     return config

@@ -19,6 +19,8 @@ def test_every_config_is_valid_and_locked(name):
         config.optimiser = 1
     with pytest.raises(AttributeError):
         config.data.trian = "x"
+    # Otherwise a metric's mean over the steps since the last one would differ where a run was resumed.
+    assert config.training.checkpoint_every_steps % config.training.log_every_steps == 0
     header = (FOLDER / f"{name}.py").read_text()
     for part in ("Run:", "Cost:", "Expect:", f"--config=configs/{name}.py"):
         assert part in header
