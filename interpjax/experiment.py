@@ -68,7 +68,8 @@ def load(workdir: str | Path) -> tuple[ConfigDict, nn.Module, dict[str, Any]]:
     if not (workdir / "config.json").is_file():
         raise ValueError(f"workdir {workdir}: no run there (config.json is missing)")
     config = config_lib.from_json((workdir / "config.json").read_text())
-    model = _create_model(config, json.loads((workdir / "data.json").read_text())["class_names"])
+    class_names = json.loads((workdir / "data.json").read_text())["class_names"]
+    model = _create_model(config, class_names, axis_name=None)  # for use outside of parallel steps
     return config, model, training.restore_state(config, model, workdir).variables
 
 
@@ -80,7 +81,7 @@ def _identity(source: data.Source) -> dict[str, Any]:
     }
 
 
-def _create_model(config: ConfigDict, class_names: Sequence[str]) -> nn.Module:
+def _create_model(config: ConfigDict, class_names: Sequence[str], axis_name: str | None) -> nn.Module:
     settings = config.model
     if settings.name not in models.MODELS:
         raise ValueError(f"config.model.name = {settings.name!r}: choose one of {', '.join(models.MODELS)}")
@@ -89,7 +90,7 @@ def _create_model(config: ConfigDict, class_names: Sequence[str]) -> nn.Module:
         num_classes=len(class_names),
         width=settings.width,
         dropout=settings.dropout,
-        axis_name=parallel.AXIS,
+        axis_name=axis_name,
     )
 
 
@@ -112,7 +113,7 @@ def prepare(config: ConfigDict, workdir: Path) -> Experiment:
             raise ValueError(f"config.dissection.broden = {config.dissection.broden!r}: {error}") from error
     else:
         raise ValueError("config.dissection.broden = '': give a directory in Broden's layout")
-    model = _create_model(config, source.class_names)
+    model = _create_model(config, source.class_names, axis_name=parallel.AXIS)
     training.check(config, model)
     experiment = Experiment(config, workdir, source, concepts, model)
     unknown = set(experiment.layers) - set(model.conv_layers)

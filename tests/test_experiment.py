@@ -6,6 +6,7 @@ import re
 
 import broden_layout
 import cv2
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
@@ -175,3 +176,14 @@ def test_mistakes_are_found_before_anything_is_written(folders, fields, message)
     with pytest.raises(ValueError, match=message):
         interpjax.run(image_config(folders, **fields), folders / "run")
     assert not (folders / "run").exists()
+
+
+def test_loaded_network_with_batch_norm_can_be_trained_on_outside_of_the_run(folders):
+    config = image_config(folders, model__name="alexnet_b", training__num_steps=1)
+    interpjax.run(config, folders / "run")
+    _, model, variables = interpjax.load(folders / "run")
+    images = jnp.ones((2, 64, 64, 3))
+    _, updated = model.apply(
+        variables, images, train=True, mutable=["batch_stats"], rngs={"dropout": jax.random.key(0)}
+    )
+    assert set(updated["batch_stats"]) == {f"bn{i}" for i in range(1, 6)}
