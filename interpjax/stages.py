@@ -46,6 +46,16 @@ class Experiment:
         except ValueError as error:
             raise ValueError(f"config.dissection.{error}") from error
 
+    @functools.cached_property
+    def state(self) -> training.TrainState:
+        """The trained network, read once for all the stages that follow the training."""
+        return training.restore_state(self.config, self.model, self.workdir)
+
+    @functools.cached_property
+    def activations_fn(self) -> dissection.ActivationsFn:
+        """Images to activation maps, compiled once for all the stages that look at units."""
+        return _activations_fn(self)
+
 
 def run_stages(experiment: Experiment) -> None:
     """Runs every stage that was not run yet, and writes ``summary.json`` when all are done."""
@@ -86,16 +96,15 @@ def _train(experiment: Experiment) -> dict[str, Any]:
 
 def _evaluate(experiment: Experiment) -> dict[str, Any]:
     config, skipped = experiment.config, SkippedImages()
-    state = training.restore_state(config, experiment.model, experiment.workdir)
     eval_step = make_eval_step(experiment.model, mean=config.data.mean, std=config.data.std)
-    variables = parallel.replicate(state.variables)
+    variables = parallel.replicate(experiment.state.variables)
     scores = training.evaluate(config, eval_step, variables, experiment.source, skipped)
     return {**scores, "skipped": sorted(skipped.names)}
 
 
 def _activations_fn(experiment: Experiment) -> dissection.ActivationsFn:
     config, layers, stage = experiment.config, experiment.layers, experiment.protocol.tap
-    variables = jax.device_put(training.restore_state(config, experiment.model, experiment.workdir).variables)
+    variables = jax.device_put(experiment.state.variables)
 
     @jax.jit
     def forward(variables, images):
@@ -114,12 +123,11 @@ def _activations_fn(experiment: Experiment) -> dissection.ActivationsFn:
 def _dissect(experiment: Experiment) -> dict[str, Any]:
     config = experiment.config
     skipped = SkippedImages() if config.data.on_bad_image == "skip" else None
-    activations_fn = _activations_fn(experiment)
     with progress_bar("dissect", 2 * len(experiment.concepts.records)) as bar:  # two passes
 
         def counted(images: np.ndarray) -> Mapping[str, jax.Array]:
             bar.update(len(images))
-            return activations_fn(images)
+            return experiment.activations_fn(images)
 
         results = dissection.dissect(
             counted,
@@ -148,7 +156,7 @@ def _load_results(experiment: Experiment) -> dict[str, dissection.Dissection]:
 def _visualize(experiment: Experiment) -> dict[str, Any]:
     config = experiment.config
     strips = top_images.draw_strips(
-        _activations_fn(experiment),
+        experiment.activations_fn,
         experiment.concepts,
         _load_results(experiment),
         experiment.workdir / "figures" / "top_images",
