@@ -19,6 +19,14 @@ def with_weight_decay(config: ConfigDict, strength: float) -> ConfigDict:
     return config
 
 
+def with_cgl(config: ConfigDict, block_norm: float, group_activation: float, spatial: float) -> ConfigDict:
+    """All three terms of CGL: the block norm, in place of weight decay, and the two losses on activations."""
+    config = with_block_norm(config, block_norm)
+    config.regularizer.group_activation.strength = group_activation
+    config.regularizer.spatial.strength = spatial
+    return config
+
+
 def two_figures() -> ConfigDict:
     """The two-layer CNN on the two-figures data, at a quarter of the published width."""
     config = default_config()

@@ -10,12 +10,28 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+TERMS = (
+    "block_norm",
+    "weight_decay",
+    "group_activation",
+    "spatial",
+    "group_repulsion",
+    "soft_orthogonality",
+    "exclusive_lasso",
+)
 CHOICES = {
     "data.source": ("two_figures", "image_folder", "tfds"),
     "data.augment": ("none", "flip", "random_resized_crop"),
     "data.on_bad_image": ("error", "skip"),
     "data.two_figures.task": ("multiclass", "binary"),
-    "regularizer.block_norm.remainder": ("free", "last", "error"),
+    "regularizer.grouping.order": ("contiguous", "strided"),
+    "regularizer.grouping.remainder": ("free", "last", "error"),
+    "regularizer.block_norm.axis": ("filters", "inputs"),
+    "regularizer.block_norm.form": ("norm", "power", "half_squared"),
+    "regularizer.block_norm.weights": ("none", "sqrt_size"),
+    "regularizer.soft_receptive_field.statistics": ("minibatch", "batch_norm"),
+    "regularizer.group_activation.form": ("code", "paper"),
+    "regularizer.group_repulsion.form": ("code", "paper"),
     "optimizer.name": ("sgd", "adam"),
     "optimizer.schedule": ("constant", "step", "cosine"),
 }
@@ -26,7 +42,7 @@ POSITIVE = (
     "data.two_figures.train_images",
     "data.two_figures.test_images",
     "model.width",
-    "regularizer.block_norm.num_groups",
+    "regularizer.grouping.num_groups",
     "optimizer.learning_rate",
     "optimizer.decay_every_epochs",
     "optimizer.decay_factor",
@@ -42,8 +58,8 @@ NON_NEGATIVE = (
     "data.two_figures.noise",
     "data.two_figures.seed",
     "optimizer.momentum",
-    "regularizer.block_norm.strength",
-    "regularizer.weight_decay.strength",
+    *(f"regularizer.{name}.{field}" for name in TERMS for field in ("strength", "warmup_steps")),
+    "regularizer.grouping.group_size",
     "seed",
     "training.num_epochs",
     "training.num_steps",
@@ -62,13 +78,7 @@ def default_config() -> ConfigDict:
             "dropout": True,
         }
     )
-    config.regularizer = ConfigDict(
-        {
-            # Strength 0 turns a term off. While the block norm is on, the convolution kernels are its alone.
-            "block_norm": {"strength": 0.0, "p": 2.0, "q": 1.0, "num_groups": 5, "remainder": "free"},
-            "weight_decay": {"strength": 0.0},
-        }
-    )
+    config.regularizer = _regularizer()
     config.optimizer = ConfigDict(
         {
             "name": "sgd",
@@ -126,6 +136,47 @@ def _data() -> ConfigDict:
                 "noise": 6.0,  # standard deviation, of 0..255
                 "seed": 0,
             },
+        }
+    )
+
+
+def _regularizer() -> ConfigDict:
+    # Strength 0 turns a term off; over its first warmup_steps it rises from 0. layers: name patterns, () = all.
+    term = {"strength": 0.0, "warmup_steps": 0, "layers": ()}
+    return ConfigDict(
+        {
+            # Of all terms that know of groups.
+            "grouping": {
+                "num_groups": 5,
+                "group_size": 0,  # if above 0, in place of num_groups
+                "indices": (),  # of the channels of each group, from 0; if any, in place of num_groups
+                "order": "contiguous",
+                "remainder": "free",
+                "by_layer": (),  # (("conv1", 8), ("fc*", 0)): another number of groups, or none, for some layers
+            },
+            # While it is on, the kernels it covers are its alone: weight decay leaves them out.
+            "block_norm": {
+                **term,
+                "p": 2.0,
+                "q": 1.0,
+                "form": "norm",
+                "axis": "filters",
+                "weights": "none",
+                "dense": False,  # kernels of dense layers too
+                "proximal": False,  # by proximal steps, which make exact zeros, not by its gradient
+            },
+            "weight_decay": dict(term),
+            "soft_receptive_field": {  # ψ = σ(scale·a/S + shift), of the losses on activations
+                "scale": 1.0,
+                "shift": 0.0,
+                "learned": False,  # scale and shift are then where they start
+                "statistics": "minibatch",
+            },
+            "group_activation": {**term, "form": "code"},
+            "spatial": dict(term),
+            "group_repulsion": {**term, "form": "code"},
+            "soft_orthogonality": dict(term),
+            "exclusive_lasso": dict(term),
         }
     )
 

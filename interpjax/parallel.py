@@ -64,6 +64,19 @@ def first(tree: PyTree) -> PyTree:
     return jax.tree.map(lambda x: np.asarray(x.addressable_shards[0].data).squeeze(0), tree)
 
 
+def on_first_device(function: Callable) -> Callable:
+    """Runs ``function`` on what the first local device holds of a replicated tree, its first argument.
+
+    Nothing is copied to the host but the result.
+    """
+    compiled = jax.jit(lambda shards, *more: function(jax.tree.map(lambda x: x[0], shards), *more))
+
+    def run(tree: PyTree, *more: Any) -> PyTree:
+        return compiled(jax.tree.map(lambda x: x.addressable_shards[0].data, tree), *more)
+
+    return run
+
+
 def split_batch(batch: PyTree) -> PyTree:
     """This process's part of a batch, with a leading axis of local devices."""
     count = jax.local_device_count()

@@ -73,6 +73,7 @@ def run_stages(experiment: Experiment) -> None:
         "top5": done["evaluate"]["top5"],
         "cross_entropy": done["evaluate"]["cross_entropy"],
         **done["dissect"]["scores"],
+        "groups": done["evaluate"]["groups"],
         "num_steps": done["train"]["num_steps"],
         "skipped_images": {
             "train": done["train"]["skipped"],
@@ -99,7 +100,9 @@ def _evaluate(experiment: Experiment) -> dict[str, Any]:
     eval_step = make_eval_step(experiment.model, mean=config.data.mean, std=config.data.std)
     variables = parallel.replicate(experiment.state.variables)
     scores = training.evaluate(config, eval_step, variables, experiment.source, skipped)
-    return {**scores, "skipped": sorted(skipped.names)}
+    model = experiment.model.clone(axis_name=None)
+    groups = training.diagnose(config, model, experiment.state.variables, experiment.source)
+    return {**scores, "groups": groups, "skipped": sorted(skipped.names)}
 
 
 def _activations_fn(experiment: Experiment) -> dissection.ActivationsFn:

@@ -27,7 +27,7 @@ def launch(*arguments, cwd):
         (["--config", "places365_wd", "--config.data.directory=empty"], "places365_small"),
         (["--config=configs/two_figures_gbm.py"], "config 'configs/two_figures_gbm.py': no file"),
         ([f"--config={ROOT}/configs/places365_gbn.py", "--config.data.directory=empty"], "places365_small"),
-        (["--config.regularizer.block_norm.num_groups=33"], "conv1: num_groups = 33: the layer has only 32 filters"),
+        (["--config.regularizer.grouping.num_groups=33"], "conv1: num_groups = 33: the layer has only 32 filters"),
     ],
 )
 def test_mistakes_end_in_one_line(arguments, message, tmp_path):

@@ -1,6 +1,6 @@
 """Image classifiers whose filters can be tapped by layer name."""
 
-from interpjax.models.taps import apply_with_taps
+from interpjax.models.taps import apply_in_training, apply_with_taps
 from interpjax.models.zoo import MODELS, create_model
 
-__all__ = ["MODELS", "apply_with_taps", "create_model"]
+__all__ = ["MODELS", "apply_in_training", "apply_with_taps", "create_model"]

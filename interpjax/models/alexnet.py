@@ -43,6 +43,11 @@ class AlexNet(nn.Module):
     norm: bool = False
     axis_name: str | None = None
 
+    @property
+    def batch_norms(self) -> dict[str, str]:
+        """The batch norm behind each convolution that has one."""
+        return {f"conv{number}": f"bn{number}" for number in range(1, len(STAGES) + 1)} if self.norm else {}
+
     @nn.compact
     def __call__(self, images: Float[Array, "n h w 3"], *, train: bool = False) -> Float[Array, "n classes"]:
         """Logits of normalized images of any size from 63 pixels."""

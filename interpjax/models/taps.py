@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
+import jax
 from jaxtyping import Array, Float
 
 from interpjax.models.layers import TAPS
@@ -38,9 +39,35 @@ def apply_with_taps(
     if stage not in STAGES:
         raise ValueError(f"stage = {stage!r}: choose one of {', '.join(STAGES)}")
     logits, offered = model.apply(variables, images, mutable=[TAPS])
-    taps = offered.get(TAPS, {})
+    return logits, _read(model, offered, layers, stage)
+
+
+def apply_in_training(
+    model: nn.Module,
+    variables: Mapping[str, Any],
+    images: Float[Array, "n h w 3"],
+    *,
+    layers: Sequence[str],
+    dropout_key: jax.Array,
+) -> tuple[Float[Array, "n classes"], dict[str, Float[Array, "n _ _ _"]], Any]:
+    """As :func:`apply_with_taps` before the non-linearity, with dropout and the minibatch's statistics.
+
+    Returns:
+      The logits, ``{layer: maps}``, and the new running statistics of batch norm.
+
+    Raises:
+      ValueError: if the model has no such layer.
+    """
+    logits, changed = model.apply(
+        variables, images, train=True, mutable=["batch_stats", TAPS], rngs={"dropout": dropout_key}
+    )
+    return logits, _read(model, changed, layers, "pre"), changed.get("batch_stats", {})
+
+
+def _read(model: nn.Module, collections: Mapping[str, Any], layers: Sequence[str], stage: str) -> dict[str, Array]:
+    taps = collections.get(TAPS, {})
     for layer in layers:
         if f"{layer}/{stage}" not in taps:
             known = ", ".join(name.removesuffix(f"/{stage}") for name in taps if name.endswith(f"/{stage}"))
             raise ValueError(f"layer {layer!r}: {type(model).__name__} has the layers {known}")
-    return logits, {layer: taps[f"{layer}/{stage}"] for layer in layers}
+    return {layer: taps[f"{layer}/{stage}"] for layer in layers}

@@ -1,16 +1,18 @@
 """The general block norm over groups of filters, its parts, and the penalty it makes of a network."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from interpjax.regularizers.groups import Grouping
-from interpjax.regularizers.kernels import convolution_kernels
+from interpjax.regularizers.kernels import Groupings, grouped_kernels
 from interpjax.regularizers.norms import check_exponent, lp_norm
 
 PyTree = Any
+FORMS = ("norm", "power", "half_squared")
 
 
 def group_norms(
@@ -47,6 +49,7 @@ def block_norm(
 
     .. math:: \Omega(w) = \big\| (\|w_1\|_p, \dots, \|w_G\|_p) \big\|_q
 
+    (each :math:`\|w_g\|_p` times the square root of the group's size, if the grouping says so).
     The gradient is :math:`(n_g/\Omega)^{q-1} (|w_{gi}|/n_g)^{p-1} \mathrm{sign}(w_{gi})` with 0/0 := 0; where a
     maximum is tied (p or q = ∞) the subgradient is shared evenly.
 
@@ -69,44 +72,56 @@ def block_norm(
 
 
 def block_norm_penalty(
-    params: PyTree, grouping: Grouping, *, p: float = 2.0, q: float = 1.0
+    params: PyTree,
+    grouping: Groupings,
+    *,
+    p: float = 2.0,
+    q: float = 1.0,
+    form: str = "norm",
+    layers: Sequence[str] = (),
+    dense: bool = False,
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
     r"""Sum of the block norms of all convolution kernels of a network, :math:`\sum_l \Omega(w^l)`.
 
     Args:
-      params: a pytree of Flax parameters; its convolution kernels are found by name and rank.
-      grouping: which filters of each layer belong together.
+      params: a pytree of Flax parameters (linen or nnx); its kernels are found by name and rank.
+      grouping: which filters of each layer belong together; or ``{name pattern: grouping}``, of which the first
+        that matches a layer counts, and None leaves the layer out.
       p: exponent inside a group, 1 to ``jnp.inf``.
       q: exponent across the groups, 1 to ``jnp.inf``.
+      form: ``"norm"`` Ω (as published), ``"power"`` Ω^q, ``"half_squared"`` ½Ω² (at p = q = 2, weight decay).
+      layers: name patterns of the layers it is about; by default all.
+      dense: whether kernels of dense layers count too.
 
     Returns:
       The sum, and the value of each layer by its path (``"conv1"``, ``"block/conv2"``), in float32 or wider.
 
     Raises:
-      ValueError: naming the layer, if the grouping does not fit it; if p or q is below 1; if ``params`` holds
-        no convolution kernel.
+      ValueError: naming the layer, if the grouping does not fit it; if p or q is below 1 or the form is none of
+        the three; if ``params`` holds no such kernel, or a pattern matches none.
     """
-    layers = _each_layer(params, lambda kernel: _block_norm(kernel, grouping, p, q))
-    return jnp.sum(jnp.stack(list(layers.values()))), layers
+    check_form(form, q)
+    values = {}
+    for layer, (kernel, group) in grouped_kernels(params, grouping, layers=layers, dense=dense).items():
+        try:
+            values[layer] = _form(_block_norm(kernel, group, p, q), form, q)
+        except ValueError as error:
+            raise ValueError(f"layer {layer}: {error}") from error
+    return jnp.sum(jnp.stack(list(values.values()))), values
 
 
-def group_relevance(
-    variables: Mapping[str, PyTree], grouping: Grouping, *, p: float = 2.0
-) -> dict[str, Float[Array, " groups"]]:
-    r"""Relevance of every group of every convolution layer, :math:`\beta_{gl} = \|\tilde w_{gl}\|_p`.
+def check_form(form: str, q: float) -> None:
+    """Raises ValueError unless ``form`` is one of a penalty, and defined for ``q``."""
+    if form not in FORMS:
+        raise ValueError(f"form = {form!r}: choose one of {', '.join(FORMS)}")
+    if form == "power" and math.isinf(q):
+        raise ValueError("form = 'power': Ω^q needs a finite q, not inf")
 
-    Args:
-      variables: a network's variables, as ``model.init`` returns them.
-      grouping: which filters of each layer belong together.
-      p: the exponent, 1 to ``jnp.inf``.
 
-    Returns:
-      The group norms of each layer by its path.
-
-    Raises:
-      ValueError: as :func:`block_norm_penalty`.
-    """
-    return _each_layer(variables["params"], lambda kernel: group_norms(kernel, grouping, p=p))
+def _form(norm: Array, form: str, q: float) -> Array:
+    if form == "half_squared":
+        return 0.5 * norm * norm
+    return norm if form == "norm" or q == 1 else norm**q
 
 
 def _group_norms(kernel: Array, grouping: Grouping, p: float) -> Array:
@@ -120,14 +135,7 @@ def _group_norms(kernel: Array, grouping: Grouping, p: float) -> Array:
 
 def _block_norm(kernel: Array, grouping: Grouping, p: float, q: float) -> Array:
     check_exponent("q", q)
-    return lp_norm(_group_norms(kernel, grouping, p), float(q), (0,))
-
-
-def _each_layer(params: PyTree, function) -> dict[str, Array]:
-    values = {}
-    for layer, kernel in convolution_kernels(params).items():
-        try:
-            values[layer] = function(kernel)
-        except ValueError as error:
-            raise ValueError(f"layer {layer}: {error}") from error
-    return values
+    norms = _group_norms(kernel, grouping, p)
+    if grouping.weights != "none":
+        norms = norms * jnp.asarray(grouping.factors(kernel), norms.dtype)
+    return lp_norm(norms, float(q), (0,))

@@ -1,16 +1,30 @@
-"""Finding the convolution kernels in a pytree of Flax parameters."""
+"""Finding kernels in a pytree of Flax parameters, by the names on their path."""
 
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 import jax
 from jaxtyping import Array, Float
 
+from interpjax.regularizers.groups import Grouping
+
 PyTree = Any
+Groupings = Grouping | Mapping[str, Grouping | None]
 
 
 def path_names(path: tuple) -> tuple[str, ...]:
-    """The names along a pytree path, whether its nodes are dictionaries, attributes or sequences."""
-    return tuple(str(getattr(entry, "key", getattr(entry, "name", getattr(entry, "idx", entry)))) for entry in path)
+    """The names along a pytree path, whether its nodes are dictionaries, attributes or sequences.
+
+    The ``.value`` of an nnx variable is no name of the user's and is left out.
+    """
+    names = tuple(str(getattr(entry, "key", getattr(entry, "name", getattr(entry, "idx", entry)))) for entry in path)
+    return names[:-1] if names and isinstance(path[-1], jax.tree_util.GetAttrKey) and names[-1] == "value" else names
+
+
+def layer_name(path: tuple) -> str:
+    """The layer that a leaf belongs to: ``"block/conv2"`` for the leaf ``block/conv2/kernel``."""
+    return "/".join(path_names(path)[:-1])
 
 
 def is_convolution_kernel(path: tuple, leaf: Any) -> bool:
@@ -18,23 +32,87 @@ def is_convolution_kernel(path: tuple, leaf: Any) -> bool:
 
     Dense kernels are of rank 2 and are therefore not meant; nor are biases and batch norm's scales.
     """
-    return bool(path) and path_names(path)[-1] == "kernel" and leaf.ndim >= 3
+    return _is_kernel(path, leaf, rank=3)
 
 
 def convolution_kernels(params: PyTree) -> dict[str, Float[Array, "..."]]:
-    """The convolution kernels of a network by the path of their layer.
+    """The convolution kernels of a network by the path of their layer, as :func:`select_kernels`."""
+    return select_kernels(params)
+
+
+def select_kernels(
+    params: PyTree, *, layers: Sequence[str] = (), dense: bool = False
+) -> dict[str, Float[Array, "..."]]:
+    """Kernels of a network by the path of their layer, in the pytree's order.
 
     Args:
-      params: a pytree of Flax parameters (arrays, or their shapes).
+      params: a pytree of Flax parameters (linen's dictionaries or nnx's state; arrays, or their shapes).
+      layers: name patterns (``"conv[1-3]"``, ``"block1/*"``, as a shell's); a kernel that matches one of them is
+        selected. By default, all.
+      dense: whether kernels of dense layers are meant too.
 
     Returns:
       ``{"conv1": kernel, "block/conv2": kernel, …}``
 
     Raises:
-      ValueError: if there is none.
+      ValueError: if there is no kernel, or a pattern matches none.
     """
     leaves = jax.tree_util.tree_leaves_with_path(params)
-    kernels = {"/".join(path_names(path)[:-1]): leaf for path, leaf in leaves if is_convolution_kernel(path, leaf)}
+    kernels = {layer_name(path): leaf for path, leaf in leaves if _is_kernel(path, leaf, rank=2 if dense else 3)}
     if not kernels:
-        raise ValueError("these parameters hold no convolution kernel (a leaf named 'kernel' of rank 3 or more)")
-    return kernels
+        kind = "kernel" if dense else "convolution kernel"
+        raise ValueError(f"these parameters hold no {kind} (a leaf named 'kernel' of rank {2 if dense else 3} or more)")
+    check_patterns("layers", layers, kernels)
+    return {layer: kernel for layer, kernel in kernels.items() if matches(layer, layers)}
+
+
+def grouped_kernels(
+    params: PyTree, grouping: Groupings, *, layers: Sequence[str] = (), dense: bool = False
+) -> dict[str, tuple[Float[Array, "..."], Grouping]]:
+    """The kernels that a term is about, each with its grouping.
+
+    Args:
+      params: as in :func:`select_kernels`.
+      grouping: one for all; or one for each name pattern, of which the first that matches counts. Where that is
+        None, or none matches, the layer is left out.
+      layers: as in :func:`select_kernels`.
+      dense: as in :func:`select_kernels`.
+
+    Returns:
+      ``{layer: (kernel, grouping)}``
+
+    Raises:
+      ValueError: as :func:`select_kernels`; if a pattern matches no kernel, or all are left out.
+    """
+    kernels = select_kernels(params, layers=layers, dense=dense)
+    if isinstance(grouping, Mapping):
+        check_patterns("grouping", tuple(grouping), select_kernels(params, dense=True))
+    found = {layer: (kernel, grouping_of(layer, grouping)) for layer, kernel in kernels.items()}
+    kept = {layer: (kernel, group) for layer, (kernel, group) in found.items() if group is not None}
+    if not kept:
+        raise ValueError(f"grouping: leaves out all the layers there are: {', '.join(kernels)}")
+    return kept
+
+
+def grouping_of(layer: str, grouping: Groupings) -> Grouping | None:
+    """The grouping of a layer by its name; None if it is left out."""
+    if isinstance(grouping, Grouping):
+        return grouping
+    return next((group for pattern, group in grouping.items() if fnmatchcase(layer, pattern)), None)
+
+
+def matches(layer: str, patterns: Sequence[str]) -> bool:
+    """Whether a layer's name matches one of some patterns; all do if there is none."""
+    return not patterns or any(fnmatchcase(layer, pattern) for pattern in patterns)
+
+
+def check_patterns(field: str, patterns: Sequence[str], layers: Mapping[str, Any]) -> None:
+    """Raises ValueError, naming the field, if a pattern matches no layer."""
+    for pattern in patterns:
+        if not any(fnmatchcase(layer, pattern) for layer in layers):
+            raise ValueError(f"{field}: {pattern!r} matches no layer; there are {', '.join(layers)}")
+
+
+def _is_kernel(path: tuple, leaf: Any, rank: int) -> bool:
+    names = path_names(path)
+    return bool(names) and names[-1] == "kernel" and leaf.ndim >= rank

@@ -1,7 +1,9 @@
 """Training: what is minimized, how, and what is kept of it."""
 
 from interpjax.training.checkpoint import CheckpointError, Checkpoints
-from interpjax.training.loop import TrainingDivergedError, check, evaluate, restore_state, train
+from interpjax.training.evaluation import diagnose, evaluate
+from interpjax.training.loop import TrainingDivergedError, train
+from interpjax.training.setup import check, restore_state
 from interpjax.training.state import TrainState, create_train_state
 
 __all__ = [
@@ -11,6 +13,7 @@ __all__ = [
     "TrainingDivergedError",
     "check",
     "create_train_state",
+    "diagnose",
     "evaluate",
     "restore_state",
     "train",

@@ -1,6 +1,7 @@
-"""The training loop and the evaluation loop."""
+"""The training loop."""
 
 import dataclasses
+import functools
 import math
 import sys
 import time
@@ -17,13 +18,16 @@ from tqdm import tqdm
 from interpjax import parallel
 from interpjax.data import Source
 from interpjax.data.images import SkippedImages
-from interpjax.data.pipeline import test_batches, train_iterator
+from interpjax.data.pipeline import train_iterator
+from interpjax.training import diagnostics
 from interpjax.training import optimizer as optimizer_lib
 from interpjax.training.checkpoint import Checkpoints, Progress
+from interpjax.training.evaluation import evaluate, sample_images
 from interpjax.training.metrics import MetricsWriter, progress_bar
-from interpjax.training.objective import check_penalty, make_penalties
-from interpjax.training.state import TrainState, create_train_state
+from interpjax.training.setup import create_state
+from interpjax.training.state import TrainState
 from interpjax.training.step import make_eval_step, make_train_step
+from interpjax.training.terms import make_objective
 
 
 class TrainingDivergedError(RuntimeError):
@@ -61,13 +65,13 @@ def train(config: ConfigDict, model: nn.Module, source: Source, workdir: Path) -
     """
     schedule = optimizer_lib.make_schedule(config, len(source.train))
     optimizer = optimizer_lib.make_optimizer(config, schedule)
-    penalties = make_penalties(config)
-    state = create_train_state(model, optimizer, image_size=config.data.image_size, seed=config.seed)
+    objective = make_objective(config, model, axis_name=parallel.AXIS)
+    state = create_state(config, model, optimizer)
     skipped = SkippedImages()
     batches = train_iterator(source.train, config, skipped, shard=parallel.shard())
     progress = Progress({}, 0.0, ())
     scales = {"mean": config.data.mean, "std": config.data.std}
-    step = make_train_step(model, optimizer, penalties, seed=config.seed, **scales)
+    step = make_train_step(model, optimizer, objective, seed=config.seed, **scales)
     total = optimizer_lib.num_steps(config, len(source.train))
     with Checkpoints(workdir, keep=config.training.keep_checkpoints) as checkpoints:
         if checkpoints.latest is not None:
@@ -76,67 +80,8 @@ def train(config: ConfigDict, model: nn.Module, source: Source, workdir: Path) -
             skipped.names.update(progress.skipped)
         with MetricsWriter(workdir, from_step=int(state.step)) as writer:
             run = _Run(config, source, total, schedule, batches, checkpoints, writer, skipped, progress.seconds)
-            run.to_the_end(step, make_eval_step(model, **scales), state)
+            run.to_the_end(step, make_eval_step(model, **scales), _Diagnostics(config, model, source), state)
     return Training(total, progress.seconds, tuple(sorted(skipped.names)))
-
-
-def check(config: ConfigDict, model: nn.Module) -> None:
-    """Finds, without allocating anything, what would keep a network from being trained as configured.
-
-    Raises:
-      ValueError: naming the field, if the batch size does not fit the devices, the image size the network, or a
-        penalty its layers.
-    """
-    parallel.check_batch_size("config.training.batch_size", config.training.batch_size)
-    try:
-        shapes = _state_shapes(config, model)
-    except ValueError as error:
-        raise ValueError(f"config.data.image_size = {config.data.image_size}: {error}") from error
-    for penalty in make_penalties(config):
-        check_penalty(config, penalty, shapes.params)
-
-
-def restore_state(config: ConfigDict, model: nn.Module, workdir: Path) -> TrainState:
-    """The state of a workdir's latest checkpoint, as numpy arrays.
-
-    Raises:
-      CheckpointError: if there is none, or it cannot be read.
-    """
-    with Checkpoints(workdir) as checkpoints:
-        return checkpoints.restore(_state_shapes(config, model))[0]
-
-
-def _state_shapes(config: ConfigDict, model: nn.Module) -> TrainState:
-    optimizer = optimizer_lib.make_optimizer(config, optax.constant_schedule(0.0))  # its memory has the same shape
-    size, seed = config.data.image_size, config.seed
-    return jax.eval_shape(lambda: create_train_state(model, optimizer, image_size=size, seed=seed))
-
-
-def evaluate(config: ConfigDict, eval_step, variables, source: Source, skipped: SkippedImages) -> dict[str, float]:
-    """Accuracy, top-5 accuracy and mean cross-entropy over every readable test image.
-
-    Args:
-      config: the experiment.
-      eval_step: of :func:`make_eval_step`.
-      variables: replicated.
-      source: the data.
-      skipped: collects unreadable images where those are to be skipped.
-
-    Raises:
-      ValueError: if no test image could be read.
-    """
-    sums: dict[str, float] = {}
-    for batch in test_batches(source.test, config, skipped, shard=parallel.shard()):
-        parts = parallel.first(eval_step(variables, parallel.split_batch(batch)))
-        sums = {name: sums.get(name, 0.0) + float(value) for name, value in parts.items()}
-    if not sums.get("count"):
-        raise ValueError(f"config.data.test = {config.data.test!r}: no image of it could be read")
-    count = sums["count"]
-    return {
-        "accuracy": sums["correct"] / count,
-        "top5": sums["correct_top5"] / count,
-        "cross_entropy": sums["loss"] / count,
-    }
 
 
 @dataclasses.dataclass
@@ -153,7 +98,7 @@ class _Run:
     skipped: SkippedImages
     earlier_seconds: float
 
-    def to_the_end(self, train_step, eval_step, state: TrainState) -> None:
+    def to_the_end(self, train_step, eval_step, groups: "_Diagnostics", state: TrainState) -> None:
         settings, start = self.config.training, time.monotonic()
         skipped_in_tests = SkippedImages()  # they are counted when the finished network is evaluated
         first, pending, logged = int(state.step), [], time.monotonic()
@@ -167,20 +112,22 @@ class _Run:
                 bar.update(settings.batch_size)
                 at_end = step == self.total
                 if at_end or step % settings.log_every_steps == 0:
-                    self._log(step, pending, logged, bar)
+                    self._log(step, pending, logged, groups.of_weights(replicated.variables), bar)
                     pending, logged = [], time.monotonic()
                 if at_end or step % settings.eval_every_steps == 0:
                     scores = evaluate(self.config, eval_step, replicated.variables, self.source, skipped_in_tests)
-                    self.writer.write(step, {f"eval/{name}": value for name, value in scores.items()})
+                    metrics = {f"eval/{name}": value for name, value in scores.items()}
+                    self.writer.write(step, metrics | groups.of_maps(replicated.variables))
                     logged = time.monotonic()
                 if at_end or step % settings.checkpoint_every_steps == 0:
                     self._save(parallel.first(replicated), time.monotonic() - start)
 
-    def _log(self, step: int, pending: list, since: float, bar: tqdm) -> None:
+    def _log(self, step: int, pending: list, since: float, groups: dict[str, float], bar: tqdm) -> None:
         metrics = _read(step, pending)  # waits for the devices, so that the speed is theirs
         speed = len(pending) * self.config.training.batch_size / (time.monotonic() - since)
         learning_rate = float(np.asarray(self.schedule(step - 1)))
-        self.writer.write(step, metrics | {"learning_rate": learning_rate, "images_per_second": speed})
+        speeds = {"learning_rate": learning_rate, "images_per_second": speed}
+        self.writer.write(step, metrics | speeds | groups)
         bar.set_postfix_str(f"loss {metrics['loss']:.4f}, accuracy {metrics['accuracy']:.3f}", refresh=False)
 
     def _save(self, state: TrainState, seconds: float) -> None:
@@ -191,6 +138,26 @@ class _Run:
         position = self.batches.get_state()
         progress = Progress(position, self.earlier_seconds + seconds, tuple(sorted(self.skipped.names)))
         self.checkpoints.save(state, progress)
+
+
+class _Diagnostics:
+    """What became of the groups of filters, as metrics of a replicated network."""
+
+    def __init__(self, config: ConfigDict, model: nn.Module, source: Source):
+        model = model.clone(axis_name=None)
+        self._config, self._source = config, source
+        self._weights = parallel.on_first_device(diagnostics.make_weight_diagnostics(config, model))
+        self._maps = parallel.on_first_device(diagnostics.make_activation_diagnostics(config, model))
+
+    def of_weights(self, variables) -> dict[str, float]:
+        return diagnostics.as_metrics(self._weights(variables))
+
+    def of_maps(self, variables) -> dict[str, float]:
+        return diagnostics.as_metrics(self._maps(variables, self._images))
+
+    @functools.cached_property
+    def _images(self) -> np.ndarray:
+        return sample_images(self._config, self._source)
 
 
 def _read(step: int, pending: list) -> dict[str, float]:

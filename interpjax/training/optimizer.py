@@ -3,6 +3,9 @@
 import optax
 from ml_collections import ConfigDict
 
+from interpjax import regularizers
+from interpjax.training.terms import block_norm_settings, strength_schedule
+
 
 def num_steps(config: ConfigDict, train_examples: int) -> int:
     """Steps of the whole training: ``training.num_steps``, or that many epochs' worth of full batches."""
@@ -30,7 +33,21 @@ def make_schedule(config: ConfigDict, train_examples: int) -> optax.Schedule:
 
 
 def make_optimizer(config: ConfigDict, schedule: optax.Schedule) -> optax.GradientTransformation:
-    """SGD with momentum as in the published recipes, or Adam."""
+    """SGD with momentum as in the published recipes, or Adam; with a proximal step of the block norm if so configured.
+
+    Raises:
+      ValueError: if the block norm has no proximal operator; on ``init``, if Adam is to make a proximal step.
+    """
     if config.optimizer.name == "adam":
-        return optax.adam(schedule)
-    return optax.sgd(schedule, momentum=config.optimizer.momentum)
+        optimizer = optax.adam(schedule)
+    else:
+        optimizer = optax.sgd(schedule, momentum=config.optimizer.momentum)
+    block = config.regularizer.block_norm
+    if not (block.proximal and block.strength > 0):
+        return optimizer
+    try:
+        return regularizers.proximal_block_norm(
+            schedule, strength_schedule(config, "block_norm"), optimizer=optimizer, **block_norm_settings(config)
+        )
+    except ValueError as error:
+        raise ValueError(f"config.regularizer.block_norm.proximal: {error}") from error

@@ -1,5 +1,6 @@
 """All that changes while a network trains."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -29,7 +30,12 @@ class TrainState(flax.struct.PyTreeNode):
 
 
 def create_train_state(
-    model: nn.Module, optimizer: optax.GradientTransformation, *, image_size: int, seed: int
+    model: nn.Module,
+    optimizer: optax.GradientTransformation,
+    *,
+    image_size: int,
+    seed: int,
+    further_params: Mapping[str, PyTree] | None = None,
 ) -> TrainState:
     """A freshly initialized network.
 
@@ -38,11 +44,13 @@ def create_train_state(
       optimizer: makes its memory.
       image_size: side of the images that the network will see.
       seed: of the initialization.
+      further_params: what is trained besides the network, by a name that no layer has.
     """
 
     def init(key):
         variables = model.init(key, jnp.zeros((1, image_size, image_size, 3)), train=False)
-        params, batch_stats = variables["params"], variables.get("batch_stats", {})
+        params = variables["params"] | dict(further_params or {})
+        batch_stats = variables.get("batch_stats", {})
         return TrainState(jnp.int32(0), params, batch_stats, optimizer.init(params))
 
     return jax.jit(init)(jax.random.key(seed))

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, UInt8
 
-from interpjax import parallel
-from interpjax.training.objective import Penalty, cross_entropy, objective
+from interpjax import models, parallel
+from interpjax.training.objective import Objective, cross_entropy
 from interpjax.training.state import TrainState
 
 Metrics = dict[str, Float[Array, ""]]
@@ -30,7 +30,7 @@ def normalize(
 def make_train_step(
     model: nn.Module,
     optimizer: optax.GradientTransformation,
-    penalties: tuple[Penalty, ...],
+    objective: Objective,
     *,
     mean: tuple[float, ...],
     std: tuple[float, ...],
@@ -38,25 +38,26 @@ def make_train_step(
 ) -> Callable[[TrainState, Any], tuple[TrainState, Metrics]]:
     """The step over all devices: gradients and metrics are those of the whole batch, whatever their number.
 
-    The state is donated. Every device computes the penalties for itself from its copy of the parameters.
+    The state is donated. Every device computes the penalties on parameters for itself, from its copy of
+    them; losses on activations see the whole batch.
     """
 
     def train_step(state: TrainState, batch: Any) -> tuple[TrainState, Metrics]:
-        key = jax.random.fold_in(jax.random.key(seed), state.step)
+        dropout_key, term_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), state.step))
         images = normalize(batch["image"], mean, std)
 
         def loss_fn(params):
-            outputs: Any = model.apply(
+            logits, maps, batch_stats = models.apply_in_training(
+                model,
                 {**state.variables, "params": params},
                 images,
-                train=True,
-                mutable=["batch_stats"],
-                rngs={"dropout": parallel.fold_in_device(key)},
+                layers=objective.layers,
+                dropout_key=parallel.fold_in_device(dropout_key),
             )
-            logits, updated = outputs
-            loss, terms = objective(jnp.mean(cross_entropy(logits, batch["label"])), penalties, params)
+            data_loss = jnp.mean(cross_entropy(logits, batch["label"]))
+            loss, terms = objective(data_loss, params, maps, step=state.step, key=term_key)
             accuracy = jnp.mean(jnp.argmax(logits, -1) == batch["label"])
-            return loss, (terms | {"accuracy": accuracy}, updated.get("batch_stats", {}))
+            return loss, (terms | {"accuracy": accuracy}, batch_stats)
 
         gradients, (metrics, batch_stats) = jax.grad(loss_fn, has_aux=True)(state.params)
         gradients, metrics, batch_stats = parallel.mean((gradients, metrics, batch_stats))

@@ -9,9 +9,9 @@ import tiny
 import interpjax
 from interpjax import config as config_lib
 from interpjax import models, training
-from interpjax.training.objective import make_penalties, objective
 from interpjax.training.optimizer import make_optimizer, make_schedule, num_steps
 from interpjax.training.step import normalize
+from interpjax.training.terms import make_objective
 
 PARAMS = {
     "conv1": {"kernel": jnp.ones((3, 3, 2, 5)), "bias": jnp.full((5,), 2.0)},
@@ -19,9 +19,12 @@ PARAMS = {
 }
 
 
-def terms(**fields):
-    penalties = make_penalties(tiny.tiny_config(**fields))
-    return objective(jnp.float32(1.0), penalties, PARAMS)
+MODEL = models.create_model("two_figures_cnn", num_classes=2)
+
+
+def terms(params=PARAMS, step=0, **fields):
+    objective = make_objective(tiny.tiny_config(**fields), MODEL, axis_name=None)
+    return objective(jnp.float32(1.0), params, {}, step=step, key=jax.random.key(0))
 
 
 def test_loss_is_the_sum_of_its_terms_by_name():
@@ -73,7 +76,7 @@ def test_images_are_normalized_by_channel():
     ("fields", "message"),
     [
         (
-            {"regularizer__block_norm__num_groups": 9},
+            {"regularizer__grouping__num_groups": 9},
             r"config.regularizer.block_norm: layer conv1: num_groups = 9: .* 8",
         ),
         ({"training__batch_size": 6}, r"config.training.batch_size = 6: must be a multiple of the 4 devices"),
@@ -88,8 +91,6 @@ def test_what_does_not_fit_is_found_before_training(fields, message):
 
 
 def test_gradient_of_the_step_is_that_of_the_objective():
-    config = tiny.tiny_config(regularizer__block_norm__strength=0.1)
-    penalties = make_penalties(config)
-    gradient = jax.grad(lambda params: objective(jnp.float32(0), penalties, params)[0])(PARAMS)
+    gradient = jax.grad(lambda params: terms(params, regularizer__block_norm__strength=0.1)[0])(PARAMS)
     np.testing.assert_allclose(gradient["conv1"]["kernel"], 0.1 * np.ones((3, 3, 2, 5)) / np.sqrt(18), rtol=1e-5)
     assert not gradient["fc"]["kernel"].any()

@@ -1,0 +1,92 @@
+"""Losses on activation maps: soft receptive fields, and the loss that concentrates them."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+def soft_receptive_field(
+    activations: Float[Array, "n h w c"],
+    scale: float | Float[Array, ""] = 1.0,
+    shift: float | Float[Array, ""] = 0.0,
+    eps: float = 5e-3,
+    *,
+    batch_norm_scale: Float[Array, " c"] | None = None,
+    axis_name: str | None = None,
+) -> Float[Array, "n h w c"]:
+    r"""Where a filter is active, as a number between 0 and 1 at every position.
+
+    .. math:: \psi = \sigma(P_1\, a / S + P_2)
+
+    with S the filter's standard deviation over minibatch and space (unbiased) plus ``eps``. Behind batch norm with
+    output :math:`a = \gamma\hat a + \beta`, with ``batch_norm_scale`` given as γ, instead
+    :math:`\psi = \sigma(P_1 (\hat a + \beta/\gamma) + P_2) = \sigma(P_1\, a / \gamma + P_2)`, where γ nearer to 0
+    than ``eps`` counts as ±``eps``.
+
+    Args:
+      activations: maps *before* the non-linearity.
+      scale: P₁, a constant (1 in the published code) or learned.
+      shift: P₂, a constant (0 in the published code) or learned.
+      eps: added to the standard deviation (5e-3 in the published code).
+      batch_norm_scale: γ of each filter; then no statistics are taken.
+      axis_name: of the devices that share a minibatch; S is then the standard deviation over all of it.
+
+    Returns:
+      Maps in (0, 1), in the activations' dtype (statistics of bfloat16 and float16 in float32).
+
+    References:
+      Varshneya et al., *Learning Interpretable Concept Groups in CNNs*, IJCAI 2021, Sec. 3.
+    """
+    wide = activations.astype(jnp.promote_types(activations.dtype, jnp.float32))
+    if batch_norm_scale is None:
+        divisor = _standard_deviation(wide, axis_name) + eps
+    else:
+        magnitude = jnp.maximum(jnp.abs(batch_norm_scale), eps)
+        divisor = jnp.where(batch_norm_scale < 0, -magnitude, magnitude)
+    factors = (scale / divisor).astype(wide.dtype)[None, None, None]
+    return jax.nn.sigmoid(wide * factors + jnp.asarray(shift, wide.dtype)[None, None, None, None]).astype(
+        activations.dtype
+    )
+
+
+def spatial_loss(fields: Float[Array, "n h w c"], eps: float = 1e-4) -> Float[Array, ""]:
+    r"""How far a map's mass lies from its centre, in pixels of the map, mean over minibatch and maps.
+
+    .. math:: L_s(\psi) = \frac{\sum_j \psi_j \|j - c\|_2}{\sum_j \psi_j + \varepsilon}, \qquad
+              c = \frac{\sum_j j\,\psi_j}{\sum_j \psi_j + \varepsilon}
+
+    The background counts: a map that is ½ nearly everywhere is judged by that (a negative P₂ helps).
+
+    Args:
+      fields: of :func:`soft_receptive_field`, or any maps that are 0 or more.
+      eps: added to both denominators (1e-4 in the published code).
+
+    Returns:
+      A scalar in float32 or wider.
+
+    References:
+      Varshneya et al., *Learning Interpretable Concept Groups in CNNs*, IJCAI 2021, Sec. 3.
+    """
+    fields = fields.astype(jnp.promote_types(fields.dtype, jnp.float32))
+    rows = jnp.arange(fields.shape[1], dtype=fields.dtype)[None, :, None, None]
+    columns = jnp.arange(fields.shape[2], dtype=fields.dtype)[None, None, :, None]
+    mass = jnp.sum(fields, axis=(1, 2), keepdims=True) + eps
+    centre_row = jnp.sum(fields * rows, axis=(1, 2), keepdims=True) / mass
+    centre_column = jnp.sum(fields * columns, axis=(1, 2), keepdims=True) / mass
+    squared = jnp.square(rows - centre_row) + jnp.square(columns - centre_column)
+    # Where the centre is on a pixel, its distance is 0 and the root has no derivative: 0 is the one in between.
+    distance = jnp.where(squared > 0, jnp.sqrt(jnp.where(squared > 0, squared, 1)), 0)
+    return jnp.mean(jnp.sum(fields * distance, axis=(1, 2), keepdims=True) / mass)
+
+
+def _standard_deviation(maps: Float[Array, "n h w c"], axis_name: str | None) -> Float[Array, " c"]:
+    axes = (0, 1, 2)
+    count, total = jnp.float32(maps[..., 0].size), jnp.sum(maps, axis=axes)
+    if axis_name is not None:
+        count, total = jax.lax.psum((count, total), axis_name)
+    squares = jnp.sum(jnp.square(maps - (total / count)[None, None, None]), axis=axes)
+    if axis_name is not None:
+        squares = jax.lax.psum(squares, axis_name)
+    variance = squares / jnp.maximum(count - 1, 1)
+    # The root has no derivative at 0, where a dead filter is.
+    return jnp.where(variance > 0, jnp.sqrt(jnp.where(variance > 0, variance, 1)), 0)

@@ -1,0 +1,209 @@
+"""Losses on pairs of activation maps: filters of one group active in the same region, those of different groups not."""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from interpjax.regularizers.groups import Grouping
+
+FORMS = ("code", "paper")
+PAIRS_PER_MEMBER = 3
+Pairs = Int[Array, "pairs 2"]
+
+
+def draw_pairs(key: jax.Array, grouping: Grouping, channels: int) -> Pairs:
+    """Random pairs of different filters of a group, three times as many as it has filters.
+
+    Args:
+      key: of jax.random; a new one for each step.
+      grouping: which filters belong together.
+      channels: number of filters of the layer.
+
+    Returns:
+      Indices within a group, from 0; they serve all groups of the layer, so the smallest group limits them.
+
+    Raises:
+      ValueError: if a group has a single filter, or the grouping does not fit.
+
+    References:
+      Varshneya et al., *Learning Interpretable Concept Groups in CNNs*, IJCAI 2021, Sec. 3 (r = 3·N_g).
+    """
+    size = min(grouping.sizes(channels))
+    if size < 2:
+        raise ValueError(f"a group of {channels} {grouping.axis} has a single one, and no pairs: use fewer groups")
+    first_key, second_key = jax.random.split(key)
+    first = jax.random.randint(first_key, (PAIRS_PER_MEMBER * size,), 0, size)
+    other = jax.random.randint(second_key, first.shape, 1, size)
+    return jnp.stack([first, (first + other) % size], axis=1)
+
+
+def group_activation_loss(
+    fields: Float[Array, "n h w c"],
+    grouping: Grouping,
+    pairs: Int[Array | np.ndarray, "pairs 2"],
+    form: str = "code",
+    *,
+    axis_name: str | None = None,
+) -> Float[Array, ""]:
+    r"""Dissimilarity of the fields of a group's filters, mean over pairs, summed over groups.
+
+    .. math:: D(\psi_1, \psi_2) = \frac{2\|\psi_1 - \psi_2\|_1}
+              {\|\psi_1\|_1 + \|\psi_2\|_1 + \|\psi_1 - \psi_2\|_1}
+
+    is 1 − IoU for masks of 0 and 1. Beware: constant maps, and so dead filters, have D = 0.
+
+    Args:
+      fields: of :func:`soft_receptive_field`.
+      grouping: which filters belong together.
+      pairs: of :func:`draw_pairs`; indices within a group, the same for all groups.
+      form: ``"code"`` takes D of each image (norms over space) and averages over images, as the published code;
+        ``"paper"`` takes norms over minibatch and space.
+      axis_name: of the devices that share a minibatch; matters to ``"paper"``, whose norms are then over all of it.
+        (``"code"`` is a mean over images; the mean of the devices' is that of them all.)
+
+    Returns:
+      A scalar in float32 or wider, between 0 and the number of groups.
+
+    Raises:
+      ValueError: if the form is none of the two, a known pair has no place in a group, or the grouping does not fit.
+
+    References:
+      Varshneya et al., *Learning Interpretable Concept Groups in CNNs*, IJCAI 2021, Sec. 3.
+    """
+    return jnp.sum(group_dissimilarity(fields, grouping, pairs, form, axis_name=axis_name))
+
+
+def group_dissimilarity(
+    fields: Float[Array, "n h w c"],
+    grouping: Grouping,
+    pairs: Int[Array | np.ndarray, "pairs 2"],
+    form: str = "code",
+    *,
+    axis_name: str | None = None,
+) -> Float[Array, " groups"]:
+    """The parts of :func:`group_activation_loss`: mean dissimilarity of the pairs of each group."""
+    members = _members_first(fields, grouping)
+    _check_pairs(pairs, len(members))
+    return jnp.mean(_dissimilarity(members, jnp.asarray(pairs), form, axis_name), axis=0)
+
+
+def group_repulsion_loss(
+    fields: Float[Array, "n h w c"],
+    grouping: Grouping,
+    pairs: Int[Array | np.ndarray, "pairs 2"],
+    form: str = "code",
+    *,
+    axis_name: str | None = None,
+) -> Float[Array, ""]:
+    """Similarity 1 − D of filters of different groups: each pair (i, j) is filter i of a group and j of the next.
+
+    An ablation of ours, not published: it works against all groups' being active in one region, and against the
+    collapse to constant maps, which the group activation loss does not see.
+
+    Args:
+      fields: of :func:`soft_receptive_field`.
+      grouping: two groups or more.
+      pairs: of :func:`draw_pairs`.
+      form: as in :func:`group_activation_loss`.
+      axis_name: as in :func:`group_activation_loss`.
+
+    Returns:
+      A scalar between 0 and 1 in float32 or wider.
+
+    Raises:
+      ValueError: as :func:`group_activation_loss`; if there is one group only.
+    """
+    members = _members_first(fields, grouping)
+    size, groups = members.shape[:2]
+    if groups < 2:
+        raise ValueError("between-group similarity needs two groups or more, not 1")
+    _check_pairs(pairs, size)
+    filters = members.reshape(size * groups, 1, *members.shape[2:])  # filter i of group g in row i·groups + g
+    group = jnp.arange(groups)
+    first, second = (jnp.asarray(pairs)[:, side, None] * groups for side in (0, 1))
+    across = jnp.stack([(first + group).ravel(), (second + (group + 1) % groups).ravel()], axis=1)
+    return 1 - jnp.mean(_dissimilarity(filters, across, form, axis_name))
+
+
+def _members_first(fields: Float[Array, "n h w c"], grouping: Grouping) -> Float[Array, "members groups n positions"]:
+    """The fields with each map contiguous: picking filters on the last axis is slow."""
+    if grouping.axis != "filters":
+        raise ValueError(f"axis = {grouping.axis!r}: activation maps are of filters")
+    n, height, width, channels = fields.shape
+    fields = fields.astype(jnp.promote_types(fields.dtype, jnp.float32))
+    smallest = min(grouping.sizes(channels))
+    split = grouping.split(fields.reshape(n, height * width, channels))[..., :smallest]
+    return jnp.transpose(split, (3, 2, 0, 1))
+
+
+def _check_pairs(pairs: Array | np.ndarray, size: int) -> None:
+    if isinstance(pairs, jax.core.Tracer):  # of draw_pairs, inside a step
+        return
+    values = np.asarray(pairs)
+    if values.size == 0 or values.min() < 0 or values.max() >= size:
+        raise ValueError(f"pairs: must be indices within a group, from 0 to {size - 1}, and one pair or more")
+
+
+def _dissimilarity(
+    filters: Float[Array, "rows groups n positions"], pairs: Pairs, form: str, axis_name: str | None
+) -> Float[Array, "pairs groups"]:
+    if form not in FORMS:
+        raise ValueError(f"form = {form!r}: choose one of {', '.join(FORMS)}")
+    sizes, distances = jnp.sum(filters, axis=-1), _pair_distances(filters, pairs)
+    if form == "paper":
+        sizes, distances = jnp.sum(sizes, axis=-1), jnp.sum(distances, axis=-1)
+        if axis_name is not None:
+            sizes, distances = jax.lax.psum((sizes, distances), axis_name)
+    union = sizes[pairs[:, 0]] + sizes[pairs[:, 1]] + distances
+    ratio = 2 * distances / jnp.where(union > 0, union, 1)
+    return ratio if form == "paper" else jnp.mean(ratio, axis=-1)
+
+
+@jax.custom_vjp
+def _pair_distances(filters: Float[Array, "rows groups n positions"], pairs: Pairs) -> Float[Array, "pairs groups n"]:
+    """ℓ1 distance of the maps of each pair, for every group and image."""
+    return _by_platform(_distances, filters, pairs)
+
+
+def _distances_forward(filters: Array, pairs: Pairs) -> tuple[Array, tuple]:
+    return _pair_distances(filters, pairs), (filters, pairs)
+
+
+def _distances_backward(saved: tuple, cotangents: Array) -> tuple[Array, None]:
+    return _by_platform(_distances_gradient, *saved, cotangents), None
+
+
+_pair_distances.defvjp(_distances_forward, _distances_backward)
+
+
+def _by_platform(function: Callable, filters: Array, pairs: Pairs, *more: Array) -> Array:
+    # A CPU is best off with a pair at a time, which stays in its cache; others with all of them at once.
+    return jax.lax.platform_dependent(
+        filters,
+        pairs,
+        *more,
+        cpu=functools.partial(function, at_once=1),
+        default=functools.partial(function, at_once=len(pairs)),
+    )
+
+
+def _distances(filters: Array, pairs: Pairs, at_once: int) -> Array:
+    def some(_: None, chosen: Pairs) -> tuple[None, Array]:
+        return None, jnp.sum(jnp.abs(filters[chosen[:, 0]] - filters[chosen[:, 1]]), axis=-1)
+
+    distances = jax.lax.scan(some, None, pairs.reshape(-1, at_once, 2))[1]
+    return distances.reshape(len(pairs), *distances.shape[2:])
+
+
+def _distances_gradient(filters: Array, pairs: Pairs, cotangents: Array, at_once: int) -> Array:
+    def some(gradient: Array, chosen: tuple) -> tuple[Array, None]:
+        (first, second), cotangent = chosen[0].T, chosen[1]
+        pull = jnp.sign(filters[first] - filters[second]) * cotangent[..., None]
+        return gradient.at[first].add(pull).at[second].add(-pull), None
+
+    parts = cotangents.reshape(-1, at_once, *cotangents.shape[1:])
+    return jax.lax.scan(some, jnp.zeros_like(filters), (pairs.reshape(-1, at_once, 2), parts))[0]

@@ -1,0 +1,136 @@
+"""The proximal step as an optax transform: ProxSGD, with or without momentum. The one room here that knows optax."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Int
+
+from interpjax.regularizers.kernels import Groupings, grouped_kernels, layer_name, path_names
+from interpjax.regularizers.proximal import check_prox, prox_block_norm
+
+PyTree = Any
+
+
+class ProximalState(NamedTuple):
+    """How many steps there were."""
+
+    step: Int[Array, ""]
+
+
+def proximal_block_norm(
+    learning_rate: optax.ScalarOrSchedule,
+    strength: optax.ScalarOrSchedule,
+    grouping: Groupings,
+    *,
+    p: float = 2.0,
+    q: float = 1.0,
+    form: str = "norm",
+    layers: Sequence[str] = (),
+    dense: bool = False,
+    optimizer: optax.GradientTransformation | None = None,
+) -> optax.GradientTransformationExtraArgs:
+    r"""Makes an optimizer's step a proximal one: groups of filters become exactly zero, and stay so if nothing pulls.
+
+    .. math:: u \mapsto \mathrm{prox}_{\eta\lambda\Omega}(w + u) - w
+
+    It replaces the block norm in the loss and comes last: what it is given must be the whole step, learning rate
+    and momentum in it. Weights of a zero group end as w + (0 − w), an exact 0. ::
+
+        reg.proximal_block_norm(0.01, 5e-3, grouping, optimizer=optax.sgd(0.01, momentum=0.9))
+
+    An adaptive optimizer (Adam, RMSprop, sign descent …) has a step of its own for every weight; the operator for
+    the plain distance is then not the step's, and would not lead to a minimum. As ``optimizer`` such a one is
+    refused. One whose step is the same for all weights of a layer or group may be used; pass that step to ``update``
+    as ``step_sizes={layer: scalar or one for each group}`` where it is not ``learning_rate`` (for each group: q = 1).
+
+    Args:
+      learning_rate: η, a number or a schedule, the same as the optimizer's.
+      strength: λ, a number or a schedule.
+      grouping: of all layers, or by name pattern, as in :func:`block_norm_penalty`.
+      p: as in :func:`prox_block_norm`.
+      q: as in :func:`prox_block_norm`.
+      form: as in :func:`prox_block_norm`.
+      layers: name patterns, as in :func:`block_norm_penalty`.
+      dense: whether kernels of dense layers count too.
+      optimizer: what makes the steps; chained before the proximal step, and tried out when it is initialized.
+
+    Raises:
+      ValueError: if there is no such operator; on ``init``, if the optimizer is adaptive or a layer does not fit.
+
+    References:
+      Parikh and Boyd, *Proximal Algorithms*, 2014, Sec. 4.2; Yang, Yuan, Chatzimichailidis, van Sloun, Lei,
+      Chatzinotas, *ProxSGD: Training Structured Neural Networks under Regularization and Constraints*, ICLR 2020.
+    """
+    check_prox(p, q, form)
+    selection: dict[str, Any] = {"layers": tuple(layers), "dense": dense}
+
+    def init(params: PyTree) -> ProximalState:
+        kernels = grouped_kernels(params, grouping, **selection)
+        for layer, (kernel, group) in kernels.items():
+            try:
+                jax.eval_shape(lambda w, group=group: prox_block_norm(w, 1.0, group, p=p, q=q, form=form), kernel)
+            except ValueError as error:
+                raise ValueError(f"layer {layer}: {error}") from error
+        if optimizer is not None:
+            _refuse_adaptive(optimizer, params, set(kernels))
+        return ProximalState(jnp.zeros((), jnp.int32))
+
+    def update(
+        updates: PyTree,
+        state: ProximalState,
+        params: PyTree = None,
+        *,
+        step_sizes: Mapping[str, Float[Array, "..."] | float] | None = None,
+        **_: Any,
+    ) -> tuple[PyTree, ProximalState]:
+        if params is None:
+            raise ValueError("params = None: a proximal step needs the parameters; call update(updates, state, params)")
+        kernels = grouped_kernels(params, grouping, **selection)
+        rate, weight = _at(learning_rate, state.step), _at(strength, state.step)
+        sizes = {layer: jnp.asarray(rate) for layer in kernels} | dict(step_sizes or {})
+        if set(sizes) != set(kernels):
+            raise ValueError(f"step_sizes: no layer {min(set(sizes) - set(kernels))!r}; there are {', '.join(kernels)}")
+
+        def step(path: tuple, update: Array, param: Array) -> Array:
+            layer = layer_name(path)
+            if layer not in kernels or path_names(path)[-1] != "kernel":
+                return update
+            target = param + update
+            return prox_block_norm(target, weight * sizes[layer], kernels[layer][1], p=p, q=q, form=form) - param
+
+        return jax.tree_util.tree_map_with_path(step, updates, params), ProximalState(state.step + 1)
+
+    last = optax.GradientTransformationExtraArgs(init, update)
+    return last if optimizer is None else optax.chain(optimizer, last)
+
+
+def _at(value: optax.ScalarOrSchedule, count: Int[Array, ""]) -> Any:
+    return value(count) if callable(value) else value
+
+
+def _refuse_adaptive(optimizer: optax.GradientTransformation, params: PyTree, layers: set[str]) -> None:
+    """Tries the optimizer's first step on small stand-ins: it must be the gradient times one number in each kernel.
+
+    The stand-ins are zero, so that a decay of the weights, which is as good as part of the loss, adds nothing.
+    """
+    leaves, structure = jax.tree_util.tree_flatten_with_path(params)
+    rng = np.random.default_rng(0)
+    with jax.ensure_compile_time_eval():
+        small = [jnp.zeros((1,) * (leaf.ndim - 1) + (8,) if leaf.ndim else (), leaf.dtype) for _, leaf in leaves]
+        gradients = [jnp.asarray(rng.normal(size=leaf.shape), leaf.dtype) for leaf in small]
+        tree, gradient_tree = (jax.tree_util.tree_unflatten(structure, each) for each in (small, gradients))
+        steps = optimizer.update(gradient_tree, optimizer.init(tree), tree)[0]
+        for (path, _), gradient, step in zip(leaves, gradients, jax.tree.leaves(steps), strict=True):
+            factors = np.asarray(step, np.float64) / np.asarray(gradient, np.float64)
+            kernel = path_names(path)[-1] == "kernel" and layer_name(path) in layers
+            if kernel and not np.allclose(factors, factors.ravel()[0], rtol=0.02):  # bfloat16 keeps 8 bits
+                raise ValueError(
+                    f"optimizer: its step on {layer_name(path)}/kernel is not the gradient times one number: an "
+                    "adaptive optimizer (Adam, RMSprop, …) has a step of its own for each weight, and the proximal "
+                    "operator holds for one in a whole group. Use SGD, with momentum or not, or keep the block norm "
+                    "in the loss"
+                )
