@@ -27,6 +27,19 @@ def with_cgl(config: ConfigDict, block_norm: float, group_activation: float, spa
     return config
 
 
+def with_proximal_steps(config: ConfigDict, strength: float, learning_rate: float) -> ConfigDict:
+    """The block norm by proximal steps of SGD: groups become exactly zero.
+
+    Momentum makes the gradient's steps ten times as long, but not the proximal ones: the strength is that of a ten
+    times weaker block norm in the loss.
+    """
+    config = with_block_norm(config, strength)
+    config.regularizer.block_norm.proximal = True
+    config.optimizer.name, config.optimizer.momentum = "sgd", 0.9
+    config.optimizer.learning_rate = learning_rate
+    return config
+
+
 def two_figures() -> ConfigDict:
     """The two-layer CNN on the two-figures data, at a quarter of the published width."""
     config = default_config()

@@ -17,7 +17,7 @@ from interpjax import config as config_lib
 from interpjax import data, dissection, models, parallel, training
 from interpjax.data.images import SkippedImages
 from interpjax.report import figures, page, scores
-from interpjax.training.metrics import progress_bar
+from interpjax.training.metrics import progress_bar, read_metrics
 from interpjax.training.step import make_eval_step, normalize
 from interpjax.visualization import top_images
 from interpjax.workdir import run_stage, write_atomic
@@ -172,5 +172,8 @@ def _visualize(experiment: Experiment) -> dict[str, Any]:
 def _report(experiment: Experiment, summary: dict[str, Any]) -> dict[str, Any]:
     chart = figures.detectors_by_category(summary["layers"])
     write_atomic(experiment.workdir / "figures" / "detectors_by_category.svg", chart)
+    metrics = read_metrics(experiment.workdir / "metrics.jsonl")
+    if figures.has_groups(metrics):
+        write_atomic(experiment.workdir / "figures" / "groups_over_training.svg", figures.groups_over_training(metrics))
     page.write_report(experiment.workdir, summary, _load_results(experiment), config_lib.to_json(experiment.config))
     return {}

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from interpjax.regularizers.block_norm import check_form
@@ -53,7 +54,7 @@ def prox_block_norm(
       Sparsity-Inducing Penalties*, 2012, Sec. 3.
     """
     check_prox(p, q, form)
-    if not isinstance(strength, jax.core.Tracer) and not jnp.all(jnp.asarray(strength) >= 0):
+    if not isinstance(strength, jax.core.Tracer) and not np.all(np.asarray(strength) >= 0):
         raise ValueError(f"strength = {strength}: must be 0 or more")
     return _prox(kernel, strength, grouping, float(p), float(q), form)
 

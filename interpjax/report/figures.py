@@ -1,6 +1,7 @@
 """Figures of the report, as SVG text."""
 
 import io
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib import rc_context
@@ -18,6 +19,8 @@ COLORS = {
     "color-shape": "#d1495b",
 }
 SPARE_COLOR = "#888888"
+LINE_COLOR = "#2a6fbb"
+ZERO_SHARE = "groups/zero_groups/"  # the metric, before the layer's name
 
 
 def detectors_by_category(layers: dict[str, dict[str, Any]]) -> str:
@@ -38,6 +41,49 @@ def detectors_by_category(layers: dict[str, dict[str, Any]]) -> str:
         axes.spines[["top", "right"]].set_visible(False)
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5), reverse=True)
+        return _svg(figure)
+
+
+def has_groups(metrics: Sequence[Mapping[str, float]]) -> bool:
+    """Whether there is anything to draw of groups: the configured grouping may fit no layer."""
+    return any(name.startswith(ZERO_SHARE) for row in metrics for name in row)
+
+
+def groups_over_training(metrics: Sequence[Mapping[str, float]]) -> str:
+    """Small panels: the norm of each group of filters of each layer by step, and the share of groups that are zero.
+
+    Args:
+      metrics: lines of ``metrics.jsonl``.
+    """
+    rows = [row for row in metrics if any(name.startswith(ZERO_SHARE) for name in row)]
+    layers = [name.removeprefix(ZERO_SHARE) for name in rows[0] if name.startswith(ZERO_SHARE)]
+    steps = [row["step"] for row in rows]
+    across = min(len(layers) + 1, 4)
+    down = -(-(len(layers) + 1) // across)
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "interpjax", "font.family": "sans-serif"}):
+        figure = Figure(figsize=(2.6 * across, 2.3 * down), layout="constrained")
+        panels = list(figure.subplots(down, across, squeeze=False).flat)
+        for layer, axes in zip(layers, panels, strict=False):
+            names = [name for name in rows[0] if name.startswith(f"group_norm/{layer}/")]
+            for name in names:
+                axes.plot(steps, [row[name] for row in rows], color=LINE_COLOR, linewidth=1, alpha=0.75)
+            if not names:
+                axes.text(0.5, 0.5, "too many groups", ha="center", transform=axes.transAxes)
+            axes.set_title(f"{layer}: norm of each group", fontsize="small")
+        for number, layer in enumerate(layers):
+            color = list(COLORS.values())[number % len(COLORS)]
+            panels[len(layers)].plot(steps, [row[ZERO_SHARE + layer] for row in rows], color=color, label=layer)
+        panels[len(layers)].set_title("share of zero groups", fontsize="small")
+        panels[len(layers)].set_ylim(-0.03, 1.03)
+        panels[len(layers)].legend(frameon=False, fontsize="x-small")
+        for axes in panels[: len(layers) + 1]:
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.tick_params(labelsize="x-small")
+            axes.set_xlabel("step", fontsize="x-small")
+        for axes in panels[: len(layers)]:
+            axes.set_ylim(bottom=0)
+        for axes in panels[len(layers) + 1 :]:
+            axes.remove()
         return _svg(figure)
 
 

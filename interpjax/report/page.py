@@ -9,6 +9,7 @@ import jinja2
 import markupsafe
 
 from interpjax.dissection import Dissection
+from interpjax.report.tables import GROUP_COLUMNS, groups_rows
 from interpjax.visualization.top_images import strip_path
 from interpjax.workdir import write_atomic
 
@@ -28,7 +29,6 @@ def write_report(workdir: Path, summary: Mapping[str, Any], results: Mapping[str
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("interpjax.report"), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    chart = (workdir / "figures" / "detectors_by_category.svg").read_text()
     layers = {name: _units(workdir, name, result) for name, result in results.items()}
     page = environment.get_template("report.html").render(
         title=workdir.name,
@@ -36,12 +36,23 @@ def write_report(workdir: Path, summary: Mapping[str, Any], results: Mapping[str
         categories=list(next(iter(summary["layers"].values()))["by_category"]),
         concepts=sorted(summary["concepts"], key=lambda concept: -max(concept["best_iou"].values())),
         layers=layers,
-        chart=markupsafe.Markup(chart[chart.index("<svg") :]),  # drawn here, its text escaped by matplotlib
+        chart=_drawing(workdir / "figures" / "detectors_by_category.svg"),
+        group_columns=list(GROUP_COLUMNS.values()),
+        group_rows=groups_rows(summary),
+        group_chart=_drawing(workdir / "figures" / "groups_over_training.svg"),
         config=config,
     )
     path = workdir / "report.html"
     write_atomic(path, page)
     return path
+
+
+def _drawing(path: Path) -> str:
+    """A figure for use inside the page, or nothing if it was not drawn."""
+    if not path.is_file():
+        return ""
+    text = path.read_text()
+    return markupsafe.Markup(text[text.index("<svg") :])  # drawn here, its text escaped by matplotlib
 
 
 def _units(workdir: Path, layer: str, result: Dissection) -> list[dict[str, Any]]:

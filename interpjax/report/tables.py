@@ -1,6 +1,6 @@
 """Tables as plain text, for the terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -51,6 +51,37 @@ def ceilings_table(summary: dict[str, Any], most: int) -> str:
     return align(["concept", "pixels", "ceiling", *layers], rows) + (f"\n… and {left} more" if left > 0 else "")
 
 
+GROUP_COLUMNS = {
+    "zero_groups": "zero groups",
+    "hoyer": "Hoyer",
+    "dead_filters": "dead filters",
+    "within_similarity": "within",
+    "between_similarity": "between",
+}
+
+
+def groups_rows(summary: Mapping[str, Any]) -> list[list[str]]:
+    """Of each convolution: its groups and their norms, then the columns above; "–" where there is none."""
+    rows = []
+    for layer, values in summary["groups"].items():
+        norms = values.get("folded_relevance", values.get("relevance"))
+        span = f"{min(norms):.3g}–{max(norms):.3g}" if norms else "–"
+        cells = [_cell(name, values[name]) if name in values else "–" for name in GROUP_COLUMNS]
+        rows.append([layer, str(len(norms)) if norms else "–", span, *cells])
+    return rows
+
+
+def groups_table(summary: dict[str, Any]) -> str:
+    """What became of the groups of filters."""
+    return align(["layer", "groups", "norms", *GROUP_COLUMNS.values()], groups_rows(summary))
+
+
+def _cell(name: str, value: float) -> str:
+    if name == "dead_filters":
+        return str(round(value))
+    return f"{value:.0%}" if name == "zero_groups" else f"{value:.3f}"
+
+
 def scores_table(summary: dict[str, Any]) -> str:
     """Accuracy, interpretability score and seconds."""
     seconds = ", ".join(f"{stage} {value:.0f} s" for stage, value in summary["seconds"].items())
@@ -76,6 +107,7 @@ def format_summary(summary: dict[str, Any], *, concepts: int = 20) -> str:
         f"{summary['protocol']['top_quantile']:.1%} of the pixels; then the best of each layer. "
         f"Below the cut of {cut}: {', '.join(unreachable) or 'none'}.",
         layers_table(summary),
+        groups_table(summary),
         scores_table(summary),
     ]
     return "\n\n".join(parts)
