@@ -13,6 +13,11 @@ Loss = Callable[[list[torch.Tensor]], torch.Tensor]
 Peer = Callable[[], tuple[float, list[np.ndarray]]]
 
 
+def set_threads(count: int) -> None:
+    """Threads that one operation of torch is spread over."""
+    torch.set_num_threads(count)
+
+
 def _timed(
     arrays: list[np.ndarray], order: tuple[int, ...], loss: Callable[[list[torch.Tensor]], torch.Tensor]
 ) -> Peer:
@@ -22,7 +27,7 @@ def _timed(
     def run() -> tuple[float, list[np.ndarray]]:
         value = loss(tensors)
         gradients = torch.autograd.grad(value, tensors)
-        return float(value), [gradient.numpy().transpose(back) for gradient in gradients]
+        return value.item(), [gradient.numpy().transpose(back) for gradient in gradients]
 
     return run
 
