@@ -1,8 +1,8 @@
-"""A small AlexNet on your own images with all three terms of CGL in place of weight decay.
+"""A half-width AlexNet on your own images, with all three terms of CGL in place of weight decay.
 
-Needs:  folders of training and of test images, one sub-folder for each class, and a directory in Broden's layout.
-Run:    python launch.py --config=configs/image_folder_cgl.py --workdir=... \
-            --config.data.train=DIR --config.data.test=DIR --config.dissection.broden=DIR
+Needs:  a folder of class folders of images for training and one for testing, and a directory in Broden's layout.
+Run:    python launch.py --config=configs/image_folder_cgl.py --workdir=... --config.data.train=DIR
+        --config.data.test=DIR --config.dissection.broden=DIR
 Cost:   twenty minutes on 2 cores for 5,400 images of 128 pixels (README).
 Expect: depends on the images; measured on six scene classes: see README.
 """

@@ -88,7 +88,7 @@ def group_dissimilarity(
     """The parts of :func:`group_activation_loss`: mean dissimilarity of the pairs of each group."""
     members = _members_first(fields, grouping)
     _check_pairs(pairs, len(members))
-    return jnp.mean(_dissimilarity(members, jnp.asarray(pairs), form, axis_name), axis=0)
+    return jnp.mean(_dissimilarity(members, jnp.asarray(pairs, jnp.int32), form, axis_name), axis=0)
 
 
 def group_repulsion_loss(
@@ -123,8 +123,8 @@ def group_repulsion_loss(
         raise ValueError("between-group similarity needs two groups or more, not 1")
     _check_pairs(pairs, size)
     filters = members.reshape(size * groups, 1, *members.shape[2:])  # filter i of group g in row i·groups + g
-    group = jnp.arange(groups)
-    first, second = (jnp.asarray(pairs)[:, side, None] * groups for side in (0, 1))
+    group = jnp.arange(groups)[None]
+    first, second = (jnp.asarray(pairs, jnp.int32)[:, side, None] * groups for side in (0, 1))
     across = jnp.stack([(first + group).ravel(), (second + (group + 1) % groups).ravel()], axis=1)
     return 1 - jnp.mean(_dissimilarity(filters, across, form, axis_name))
 
@@ -148,6 +148,7 @@ def _check_pairs(pairs: Array | np.ndarray, size: int) -> None:
         raise ValueError(f"pairs: must be indices within a group, from 0 to {size - 1}, and one pair or more")
 
 
+@functools.partial(jax.jit, static_argnames=("form", "axis_name"))  # outside of a step, too, compiled but once
 def _dissimilarity(
     filters: Float[Array, "rows groups n positions"], pairs: Pairs, form: str, axis_name: str | None
 ) -> Float[Array, "pairs groups"]:
@@ -159,7 +160,9 @@ def _dissimilarity(
         if axis_name is not None:
             sizes, distances = jax.lax.psum((sizes, distances), axis_name)
     union = sizes[pairs[:, 0]] + sizes[pairs[:, 1]] + distances
-    ratio = 2 * distances / jnp.where(union > 0, union, 1)
+    # D is of relative sizes: those leave room for the square in the derivative of a quotient.
+    scale = jax.lax.stop_gradient(jnp.where(union > 0, union, 1))
+    ratio = 2 * (distances / scale) / jnp.where(union > 0, union / scale, 1)
     return ratio if form == "paper" else jnp.mean(ratio, axis=-1)
 
 

@@ -113,7 +113,7 @@ def _at(value: optax.ScalarOrSchedule, count: Int[Array, ""]) -> Any:
 
 
 def _refuse_adaptive(optimizer: optax.GradientTransformation, params: PyTree, layers: set[str]) -> None:
-    """Tries the optimizer's first step on small stand-ins: it must be the gradient times one number in each kernel.
+    """Tries the optimizer on small stand-ins: its step must be the gradient times one number in each kernel.
 
     The stand-ins are zero, so that a decay of the weights, which is as good as part of the loss, adds nothing.
     """
@@ -123,7 +123,9 @@ def _refuse_adaptive(optimizer: optax.GradientTransformation, params: PyTree, la
         small = [jnp.zeros((1,) * (leaf.ndim - 1) + (8,) if leaf.ndim else (), leaf.dtype) for _, leaf in leaves]
         gradients = [jnp.asarray(rng.normal(size=leaf.shape), leaf.dtype) for leaf in small]
         tree, gradient_tree = (jax.tree_util.tree_unflatten(structure, each) for each in (small, gradients))
-        steps = optimizer.update(gradient_tree, optimizer.init(tree), tree)[0]
+        state = optimizer.init(tree)
+        for _ in range(2):  # a schedule may start at 0
+            steps, state = optimizer.update(gradient_tree, state, tree)
         for (path, _), gradient, step in zip(leaves, gradients, jax.tree.leaves(steps), strict=True):
             factors = np.asarray(step, np.float64) / np.asarray(gradient, np.float64)
             kernel = path_names(path)[-1] == "kernel" and layer_name(path) in layers

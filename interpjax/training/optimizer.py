@@ -45,9 +45,8 @@ def make_optimizer(config: ConfigDict, schedule: optax.Schedule) -> optax.Gradie
     block = config.regularizer.block_norm
     if not (block.proximal and block.strength > 0):
         return optimizer
+    strength = strength_schedule(config, "block_norm")
     try:
-        return regularizers.proximal_block_norm(
-            schedule, strength_schedule(config, "block_norm"), optimizer=optimizer, **block_norm_settings(config)
-        )
+        return regularizers.proximal_block_norm(schedule, strength, optimizer=optimizer, **block_norm_settings(config))
     except ValueError as error:
-        raise ValueError(f"config.regularizer.block_norm.proximal: {error}") from error
+        raise ValueError(f"config.regularizer.block_norm: {error}") from error

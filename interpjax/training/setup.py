@@ -37,7 +37,12 @@ def check(config: ConfigDict, model: nn.Module) -> None:
     shapes = jax.eval_shape(fields, variables, images)
     for term in objective.terms:
         check_term(config, term, variables["params"], shapes)
-    _state_shapes(config, model)
+    try:
+        _state_shapes(config, model)
+    except ValueError as error:  # of the one optimizer that asks something of the network
+        raise ValueError(
+            f"config.regularizer.block_norm.proximal with config.optimizer.name = {config.optimizer.name!r}: {error}"
+        ) from error
 
 
 def restore_state(config: ConfigDict, model: nn.Module, workdir: Path) -> TrainState:
@@ -51,7 +56,7 @@ def restore_state(config: ConfigDict, model: nn.Module, workdir: Path) -> TrainS
 
 
 def _state_shapes(config: ConfigDict, model: nn.Module) -> TrainState:
-    optimizer = optimizer_lib.make_optimizer(config, optax.constant_schedule(0.0))  # its memory has the same shape
+    optimizer = optimizer_lib.make_optimizer(config, optax.constant_schedule(1.0))  # its memory has the same shape
     return jax.eval_shape(lambda: create_state(config, model, optimizer))
 
 

@@ -1,12 +1,9 @@
 """Proximal operators against the condition of optimality, a random search, and what each must satisfy."""
 
-import hypothesis.extra.numpy as hnp
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from interpjax import regularizers as reg
 
