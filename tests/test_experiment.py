@@ -51,7 +51,9 @@ def test_metrics_are_written_by_term(finished):
     terms = {"loss", "cross_entropy", "penalty/block_norm", "accuracy", "learning_rate", "images_per_second"}
     steps = [row for row in rows if "loss" in row]
     assert [row["step"] for row in steps] == [1, 2, 3, 4, 5, 6]
-    assert all(set(row) == terms | {"step"} for row in steps)
+    groups = {f"group_norm/{layer}/{number}" for layer in ("conv1", "conv2") for number in range(1, 6)}
+    groups |= {f"groups/{name}/{layer}" for name in ("zero_groups", "hoyer") for layer in ("conv1", "conv2")}
+    assert all(set(row) == terms | groups | {"step"} for row in steps)
     assert rows[-1]["eval/accuracy"] == finished[2]["accuracy"]
 
 

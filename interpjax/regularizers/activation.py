@@ -1,7 +1,5 @@
 """Losses on activation maps: soft receptive fields, and the loss that concentrates them."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -70,79 +68,25 @@ def spatial_loss(fields: Float[Array, "n h w c"], eps: float = 1e-4) -> Float[Ar
       Varshneya et al., *Learning Interpretable Concept Groups in CNNs*, IJCAI 2021, Sec. 3.
     """
     fields = fields.astype(jnp.promote_types(fields.dtype, jnp.float32))
-    return jnp.mean(_spread(fields, eps))
+    rows = jnp.arange(fields.shape[1], dtype=fields.dtype)[None, :, None, None]
+    columns = jnp.arange(fields.shape[2], dtype=fields.dtype)[None, None, :, None]
+    mass = jnp.sum(fields, axis=(1, 2), keepdims=True) + eps
+    centre_row = jnp.sum(fields * rows, axis=(1, 2), keepdims=True) / mass
+    centre_column = jnp.sum(fields * columns, axis=(1, 2), keepdims=True) / mass
+    squared = jnp.square(rows - centre_row) + jnp.square(columns - centre_column)
+    # Where the centre is on a pixel, its distance is 0 and the root has no derivative: 0 is the one in between.
+    distance = jnp.where(squared > 0, jnp.sqrt(jnp.where(squared > 0, squared, 1)), 0)
+    return jnp.mean(jnp.sum(fields * distance, axis=(1, 2), keepdims=True) / mass)
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
-def _spread(fields: Float[Array, "n h w c"], eps: float) -> Float[Array, "n c"]:
-    """The spatial loss of each map."""
-    distance, _, mass = _distances(fields, eps)
-    return jnp.sum(fields * distance, axis=(1, 2)) / mass
-
-
-@_spread.defjvp
-def _spread_jvp(eps: float, primals: tuple, tangents: tuple) -> tuple[Array, Array]:
-    """By hand, because then it is one pass over the maps and needs nothing of their size but the distances.
-
-    With L the loss, m the mass and v the sum of ψ_j (c − j)/‖j − c‖, which is how L·m grows with c:
-    dL/dψ_j = (‖j − c‖ − L + v·(j − c)/m) / m.
-    """
-    (fields,), (tangent,) = primals, tangents
-    distance, offsets, mass = _distances(fields, eps)
-    spread = jnp.sum(fields * distance, axis=(1, 2)) / mass
-    # Where the centre is on a pixel, its distance has no derivative: 0 is the one in between.
-    pull = fields / jnp.where(distance > 0, distance, jnp.inf)
-    drift = sum(_per_map(-jnp.sum(pull * offset, axis=(1, 2)) / mass) * offset for offset in offsets)
-    slope = (distance - _per_map(spread) + drift) / _per_map(mass)
-    return spread, jnp.sum(slope * tangent, axis=(1, 2))
-
-
-def _distances(
-    fields: Float[Array, "n h w c"], eps: float
-) -> tuple[Float[Array, "n h w c"], tuple[Float[Array, "n h 1 c"], Float[Array, "n 1 w c"]], Float[Array, "n c"]]:
-    """Of each pixel from the map's centre, by row and column too, and the map's mass."""
-    rows = jnp.arange(fields.shape[1], dtype=fields.dtype)
-    columns = jnp.arange(fields.shape[2], dtype=fields.dtype)
-    by_row, by_column = jnp.sum(fields, axis=2), jnp.sum(fields, axis=1)
-    mass = jnp.sum(by_row, axis=1) + eps
-    centre_row = jnp.sum(by_row * rows[None, :, None], axis=1) / mass
-    centre_column = jnp.sum(by_column * columns[None, :, None], axis=1) / mass
-    down = rows[None, :, None, None] - _per_map(centre_row)
-    across = columns[None, None, :, None] - _per_map(centre_column)
-    return jnp.sqrt(jnp.square(down) + jnp.square(across)), (down, across), mass
-
-
-def _per_map(values: Float[Array, "n c"]) -> Float[Array, "n 1 1 c"]:
-    return values[:, None, None, :]
-
-
-@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 def _standard_deviation(maps: Float[Array, "n h w c"], axis_name: str | None) -> Float[Array, " c"]:
-    return _moments(maps, axis_name)[0]
-
-
-@_standard_deviation.defjvp
-def _standard_deviation_jvp(axis_name: str | None, primals: tuple, tangents: tuple) -> tuple[Array, Array]:
-    """Without the way through the mean, which adds up to 0; and 0 at a constant map, where there is no derivative."""
-    (maps,), (tangent,) = primals, tangents
-    deviation, mean, freedom = _moments(maps, axis_name)
-    change = jnp.sum((maps - mean[None, None, None]) * tangent, axis=(0, 1, 2))
-    if axis_name is not None:
-        change = jax.lax.psum(change, axis_name)
-    return deviation, change / (freedom * jnp.where(deviation > 0, deviation, jnp.inf))
-
-
-def _moments(
-    maps: Float[Array, "n h w c"], axis_name: str | None
-) -> tuple[Float[Array, " c"], Float[Array, " c"], Float[Array, ""]]:
-    """Standard deviation and mean of each filter, and the degrees of freedom."""
     axes = (0, 1, 2)
     count, total = jnp.asarray(maps[..., 0].size, maps.dtype), jnp.sum(maps, axis=axes)
     if axis_name is not None:
         count, total = jax.lax.psum((count, total), axis_name)
-    mean = total / count
-    squares = jnp.sum(jnp.square(maps - mean[None, None, None]), axis=axes)
+    squares = jnp.sum(jnp.square(maps - (total / count)[None, None, None]), axis=axes)
     if axis_name is not None:
         squares = jax.lax.psum(squares, axis_name)
-    freedom = jnp.maximum(count - 1, 1)
-    return jnp.sqrt(squares / freedom), mean, freedom
+    variance = squares / jnp.maximum(count - 1, 1)
+    # The root has no derivative at 0, where a dead filter is.
+    return jnp.where(variance > 0, jnp.sqrt(jnp.where(variance > 0, variance, 1)), 0)
