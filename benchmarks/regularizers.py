@@ -2,8 +2,8 @@
 
 Times are paired: in every round weight decay alone and the variant take a step each, and a round gives one ratio.
 Memory is what XLA plans for the compiled step, besides its arguments and results. With torch installed, the published
-forms – loops over layers and groups, written anew in regularizers_torch.py – are timed on activations and kernels of the
-same shapes, term by term beside ours (value and gradient), after both were found to give the same.
+forms – loops over layers and groups, written anew in regularizers_torch.py – are timed on activations and kernels
+of the same shapes, term by term beside ours (value and gradient), after both were found to give the same.
 
 Run:   python benchmarks/regularizers.py            (--image-size=63 --batch-size=4 --rounds=2 for a quick look)
 Cost:  about ten minutes on 2 cores, 6 GB.

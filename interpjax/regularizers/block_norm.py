@@ -15,9 +15,7 @@ PyTree = Any
 FORMS = ("norm", "power", "half_squared")
 
 
-def group_norms(
-    kernel: Float[Array, "*window filters"], grouping: Grouping, *, p: float = 2.0
-) -> Float[Array, " groups"]:
+def group_norms(kernel: Float[Array, "*window filters"], grouping: Grouping, p: float = 2.0) -> Float[Array, " groups"]:
     r"""ℓp norm of all the weights of each group of filters.
 
     .. math:: n_g = \Big(\sum_{i \in g} \|w_i\|_p^p\Big)^{1/p}
@@ -43,7 +41,7 @@ def group_norms(
 
 
 def block_norm(
-    kernel: Float[Array, "*window filters"], grouping: Grouping, *, p: float = 2.0, q: float = 1.0
+    kernel: Float[Array, "*window filters"], grouping: Grouping, p: float = 2.0, q: float = 1.0
 ) -> Float[Array, ""]:
     r"""The general block norm of one layer: the ℓq norm of the groups' ℓp norms.
 
@@ -74,9 +72,9 @@ def block_norm(
 def block_norm_penalty(
     params: PyTree,
     grouping: Groupings,
-    *,
     p: float = 2.0,
     q: float = 1.0,
+    *,
     form: str = "norm",
     layers: Sequence[str] = (),
     dense: bool = False,

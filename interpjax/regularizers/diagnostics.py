@@ -30,7 +30,8 @@ def group_relevance(
     kernel with batch norm folded in, :math:`\gamma w / \sqrt{\sigma^2 + \varepsilon}`.
 
     Args:
-      variables: a network's variables, as ``model.init`` returns them.
+      variables: a network's variables, as ``model.init`` returns them, or its parameters alone (also nnx's state;
+        folding needs linen's variables).
       grouping: which filters of each layer belong together, or by name pattern.
       p: the exponent, 1 to ``jnp.inf``.
       batch_norms: ``{convolution: batch norm behind it}``, paths as ``"conv1"``; those kernels are folded. By
@@ -44,7 +45,8 @@ def group_relevance(
       ValueError: as :func:`block_norm_penalty`; naming the layer, if a batch norm is not there.
     """
     relevance = {}
-    for layer, (kernel, group) in grouped_kernels(variables["params"], grouping).items():
+    params = variables.get("params", variables)
+    for layer, (kernel, group) in grouped_kernels(params, grouping).items():
         if batch_norms and layer in batch_norms:
             kernel = _folded(kernel, variables, layer, batch_norms[layer], eps)
         try:

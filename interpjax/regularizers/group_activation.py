@@ -24,7 +24,8 @@ def draw_pairs(key: jax.Array, grouping: Grouping, channels: int) -> Pairs:
       channels: number of filters of the layer.
 
     Returns:
-      Indices within a group, from 0; they serve all groups of the layer, so the smallest group limits them.
+      Indices within a group, from 0; they serve all groups of the layer, so the smallest group limits them: what a
+      larger one has beyond (as the remainder in the last group) is in no pair.
 
     Raises:
       ValueError: if a group has a single filter, or the grouping does not fit.
@@ -54,7 +55,8 @@ def group_activation_loss(
     .. math:: D(\psi_1, \psi_2) = \frac{2\|\psi_1 - \psi_2\|_1}
               {\|\psi_1\|_1 + \|\psi_2\|_1 + \|\psi_1 - \psi_2\|_1}
 
-    is 1 − IoU for masks of 0 and 1. Beware: constant maps, and so dead filters, have D = 0.
+    is 1 − IoU for masks of 0 and 1. Beware: constant maps, and so dead filters, have D = 0. It has a gradient, but
+    no forward-mode derivative.
 
     Args:
       fields: of :func:`soft_receptive_field`.

@@ -30,7 +30,8 @@ def layer_name(path: tuple) -> str:
 def is_convolution_kernel(path: tuple, leaf: Any) -> bool:
     """Whether a leaf is the kernel of a convolution: named ``kernel``, with at least one spatial axis before (in, out).
 
-    Dense kernels are of rank 2 and are therefore not meant; nor are biases and batch norm's scales.
+    Dense kernels are of rank 2 and are therefore not meant; nor are biases and batch norm's scales. A dense layer over
+    several axes (``DenseGeneral``, as in attention) cannot be told apart: leave it out by a name pattern.
     """
     return _is_kernel(path, leaf, rank=3)
 

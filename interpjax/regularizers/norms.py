@@ -52,7 +52,9 @@ def lp_norm_gradient(
         return jnp.sign(x)
     if p == 2:
         return x / safe
-    return jnp.sign(x) * (jnp.abs(x) / safe) ** (p - 1)
+    ratio = jnp.abs(x) / safe
+    # At 0 the power of a number below 1 has no derivative, and the product with sign(0) would be no number.
+    return jnp.sign(x) * jnp.where(ratio > 0, jnp.where(ratio > 0, ratio, 1) ** (p - 1), 0)
 
 
 @lp_norm.defjvp

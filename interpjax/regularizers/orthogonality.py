@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from interpjax.regularizers.block_norm import group_norms
+from interpjax.regularizers.block_norm import block_norm
 from interpjax.regularizers.groups import Grouping
 from interpjax.regularizers.norms import lp_norm
 
@@ -50,5 +50,5 @@ def exclusive_lasso(kernel: Float[Array, "*window filters"], grouping: Grouping)
     References:
       Zhou, Jin, Hoi, *Exclusive Lasso for Multi-task Feature Selection*, AISTATS 2010.
     """
-    norms = group_norms(kernel.astype(jnp.promote_types(kernel.dtype, jnp.float32)), grouping, p=1.0)
-    return 0.5 * jnp.sum(jnp.square(norms))
+    wide = kernel.astype(jnp.promote_types(kernel.dtype, jnp.float32))
+    return 0.5 * jnp.square(block_norm(wide, grouping, p=1.0, q=2.0))

@@ -105,19 +105,20 @@ def _prox_between(rows: Rows, strength: PerRow, p: float) -> Rows:
     magnitudes, strength = magnitudes / scale[:, None], strength / scale
     gone = lp_norm(magnitudes, p / (p - 1), (1,)) <= strength
     bound = jnp.where(gone, 0, strength)  # may be infinite there
-    highest = lp_norm(magnitudes, p, (1,))
+    # No ratio is above 1, so that R + λ is at least the largest entry, which is 1 here; and ‖w‖ is at most ‖v‖.
+    lowest, highest = jnp.maximum(1 - bound, 0), lp_norm(magnitudes, p, (1,))
 
     def newton(_: Any, state: tuple) -> tuple:
         norm, low, high = state
         ratios = _ratios(magnitudes, norm[:, None], bound[:, None], p)
         size = lp_norm(ratios, p, (1,))
-        low, high = jnp.where(size > 1, norm, low), jnp.where(size > 1, high, norm)
+        low, high = jnp.where(size >= 1, norm, low), jnp.where(size >= 1, high, norm)
         # In logarithms, where the fall is straight for large R and flat for small: from above, steps do not overshoot.
         slope = _slope(ratios, size, norm, bound, p)
         better = norm * jnp.exp(jnp.clip(jnp.log(_positive(size)) / _positive(slope), -50, 50))
         return jnp.where((better > low) & (better < high), better, (low + high) / 2), low, high
 
-    start = (highest, jnp.zeros_like(highest), highest)
+    start = (highest, lowest, highest)
     norm = jax.lax.fori_loop(0, OUTER_ROUNDS, newton, start)[0]
     ratios = _ratios(magnitudes, norm[:, None], bound[:, None], p)
     kept = jnp.where((strength > 0)[:, None], norm[:, None] * ratios, magnitudes) * scale[:, None]

@@ -22,9 +22,9 @@ def prox_block_norm(
     kernel: Float[Array, "*window filters"],
     strength: float | Float[Array, ""] | Float[Array, " groups"],
     grouping: Grouping,
-    *,
     p: float = 2.0,
     q: float = 1.0,
+    *,
     form: str = "norm",
 ) -> Float[Array, "*window filters"]:
     r"""Proximal operator of the block norm, :math:`\arg\min_w \tfrac12\|w - v\|_2^2 + \lambda\,\Omega(w)`.

@@ -13,6 +13,7 @@ from interpjax.regularizers.kernels import Groupings, grouped_kernels, layer_nam
 from interpjax.regularizers.proximal import check_prox, prox_block_norm
 
 PyTree = Any
+MOST_TRIALS = 16
 
 
 class ProximalState(NamedTuple):
@@ -25,9 +26,9 @@ def proximal_block_norm(
     learning_rate: optax.ScalarOrSchedule,
     strength: optax.ScalarOrSchedule,
     grouping: Groupings,
-    *,
     p: float = 2.0,
     q: float = 1.0,
+    *,
     form: str = "norm",
     layers: Sequence[str] = (),
     dense: bool = False,
@@ -44,8 +45,10 @@ def proximal_block_norm(
 
     An adaptive optimizer (Adam, RMSprop, sign descent …) has a step of its own for every weight; the operator for
     the plain distance is then not the step's, and would not lead to a minimum. As ``optimizer`` such a one is
-    refused. One whose step is the same for all weights of a layer or group may be used; pass that step to ``update``
-    as ``step_sizes={layer: scalar or one for each group}`` where it is not ``learning_rate`` (for each group: q = 1).
+    refused; what comes before in an ``optax.chain`` cannot be seen from here, so give it as ``optimizer``.
+
+    An optimizer whose step is the same for all weights of a layer or group may be used. Where that step is not
+    ``learning_rate``, pass it to ``update`` as ``step_sizes={layer: scalar, or one for each group}`` (q = 1).
 
     Args:
       learning_rate: η, a number or a schedule, the same as the optimizer's.
@@ -124,7 +127,10 @@ def _refuse_adaptive(optimizer: optax.GradientTransformation, params: PyTree, la
         gradients = [jnp.asarray(rng.normal(size=leaf.shape), leaf.dtype) for leaf in small]
         tree, gradient_tree = (jax.tree_util.tree_unflatten(structure, each) for each in (small, gradients))
         state = optimizer.init(tree)
-        for _ in range(2):  # a schedule may start at 0
+        steps = jax.tree.map(jnp.zeros_like, tree)
+        for _ in range(MOST_TRIALS):  # a schedule may start at 0, and gradients be collected first
+            if any(step.any() for step in jax.tree.leaves(steps)):
+                break
             steps, state = optimizer.update(gradient_tree, state, tree)
         for (path, _), gradient, step in zip(leaves, gradients, jax.tree.leaves(steps), strict=True):
             factors = np.asarray(step, np.float64) / np.asarray(gradient, np.float64)

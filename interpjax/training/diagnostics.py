@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from interpjax import models
 from interpjax import regularizers as reg
-from interpjax.regularizers.kernels import grouping_of
+from interpjax.regularizers.kernels import grouping_of, select_kernels
 from interpjax.training.step import normalize
 from interpjax.training.terms import make_grouping
 
@@ -22,21 +22,25 @@ MOST_GROUPS = 16  # of a layer, whose norms are written as metrics one by one
 
 
 def make_weight_diagnostics(config: ConfigDict, model: nn.Module) -> Callable[[Variables], ByLayer]:
-    """Of each convolution that the configured grouping fits: group norms, zero groups, sparsity.
+    """Of each kernel that the configured grouping fits: group norms, zero groups, sparsity.
+
+    The norms are the block norm's, with its p, over filters or inputs; of dense layers if it covers those.
 
     Returns:
       A function of variables: ``{layer: {"relevance", "zero_groups", "hoyer"}}``, and
       ``folded_relevance`` where batch norm is behind the layer.
     """
-    groupings = make_grouping(config)
+    block = config.regularizer.block_norm
+    groupings = make_grouping(config, axis=block.axis)
 
     def diagnose(variables: Variables) -> ByLayer:
-        params, found = variables["params"], {}
-        for layer, kernel in reg.convolution_kernels(params).items():
-            group = _fitting(grouping_of(layer, groupings), kernel.shape[-1])
+        found: ByLayer = {}
+        for layer, kernel in select_kernels(variables["params"], dense=block.dense).items():
+            channels = kernel.shape[-1] if block.axis == "filters" else kernel.shape[-2]
+            group = _fitting(grouping_of(layer, groupings), channels)
             if group is None:
                 continue
-            norms = reg.group_norms(kernel, group)
+            norms = reg.group_norms(kernel, group, block.p)
             found[layer] = {
                 "relevance": norms,
                 "zero_groups": reg.zero_group_share(norms),
@@ -44,7 +48,7 @@ def make_weight_diagnostics(config: ConfigDict, model: nn.Module) -> Callable[[V
             }
             if layer in model.batch_norms:
                 chosen: Any = {layer: group}
-                folded = reg.group_relevance(variables, chosen, batch_norms=model.batch_norms)
+                folded = reg.group_relevance(variables, chosen, p=block.p, batch_norms=model.batch_norms)
                 found[layer]["folded_relevance"] = folded[layer]
         return found
 

@@ -5,6 +5,7 @@ import functools
 import math
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import flax.linen as nn
@@ -112,7 +113,7 @@ class _Run:
                 bar.update(settings.batch_size)
                 at_end = step == self.total
                 if at_end or step % settings.log_every_steps == 0:
-                    self._log(step, pending, logged, groups.of_weights(replicated.variables), bar)
+                    self._log(step, pending, logged, bar, functools.partial(groups.of_weights, replicated.variables))
                     pending, logged = [], time.monotonic()
                 if at_end or step % settings.eval_every_steps == 0:
                     scores = evaluate(self.config, eval_step, replicated.variables, self.source, skipped_in_tests)
@@ -122,12 +123,12 @@ class _Run:
                 if at_end or step % settings.checkpoint_every_steps == 0:
                     self._save(parallel.first(replicated), time.monotonic() - start)
 
-    def _log(self, step: int, pending: list, since: float, groups: dict[str, float], bar: tqdm) -> None:
+    def _log(self, step: int, pending: list, since: float, bar: tqdm, groups: Callable[[], dict[str, float]]) -> None:
         metrics = _read(step, pending)  # waits for the devices, so that the speed is theirs
         speed = len(pending) * self.config.training.batch_size / (time.monotonic() - since)
         learning_rate = float(np.asarray(self.schedule(step - 1)))
         speeds = {"learning_rate": learning_rate, "images_per_second": speed}
-        self.writer.write(step, metrics | speeds | groups)
+        self.writer.write(step, metrics | speeds | groups())
         bar.set_postfix_str(f"loss {metrics['loss']:.4f}, accuracy {metrics['accuracy']:.3f}", refresh=False)
 
     def _save(self, state: TrainState, seconds: float) -> None:

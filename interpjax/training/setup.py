@@ -37,11 +37,12 @@ def check(config: ConfigDict, model: nn.Module) -> None:
     shapes = jax.eval_shape(fields, variables, images)
     for term in objective.terms:
         check_term(config, term, variables["params"], shapes)
+    optimizer = optimizer_lib.make_optimizer(config, optax.constant_schedule(1.0))
     try:
-        _state_shapes(config, model)
+        jax.eval_shape(optimizer.init, variables["params"])
     except ValueError as error:  # of the one optimizer that asks something of the network
         raise ValueError(
-            f"config.regularizer.block_norm.proximal with config.optimizer.name = {config.optimizer.name!r}: {error}"
+            f"config.regularizer.block_norm.proximal = True, config.optimizer.name = {config.optimizer.name!r}: {error}"
         ) from error
 
 

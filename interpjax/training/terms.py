@@ -85,9 +85,10 @@ def make_grouping(config: ConfigDict, **fields: Any) -> dict[str, reg.Grouping |
         chosen = {"indices": settings.indices}
     try:
         groupings: dict[str, reg.Grouping | None] = {}
-        for pattern, count in settings.by_layer:
-            groupings[pattern] = reg.Grouping(num_groups=count, **shared) if count else None
-        return {**groupings, "*": reg.Grouping(**chosen, **shared)}
+        for pattern, count in settings.by_layer:  # the first that matches counts
+            groupings.setdefault(pattern, reg.Grouping(num_groups=count, **shared) if count else None)
+        groupings.setdefault("*", reg.Grouping(**chosen, **shared))
+        return groupings
     except (TypeError, ValueError) as error:
         raise ValueError(f"config.regularizer.grouping: {error}") from error
 
@@ -223,13 +224,19 @@ def _fields_fn(config: ConfigDict, model: nn.Module, axis_name: str | None) -> C
                     "config.regularizer.soft_receptive_field.statistics = 'batch_norm': there is none behind "
                     f"{layer} of {config.model.name}"
                 )
-            gamma = params[model.batch_norms[layer]]["scale"] if by_batch_norm else None
+            gamma = _scale(params, model.batch_norms[layer]) if by_batch_norm else None
             found[layer] = reg.soft_receptive_field(
                 maps, learned["scale"], learned["shift"], batch_norm_scale=gamma, axis_name=axis_name
             )
         return found
 
     return fields
+
+
+def _scale(params: PyTree, norm: str) -> Any:
+    for name in norm.split("/"):
+        params = params[name]
+    return params["scale"]
 
 
 def _sum(values: Any) -> Any:

@@ -170,3 +170,14 @@ def test_names_the_layer_that_has_too_few_filters():
         reg.block_norm_penalty({"conv1": {"kernel": jnp.ones((3, 3, 2, 4))}}, reg.Grouping(num_groups=5))
     with pytest.raises(ValueError, match="no convolution kernel"):
         reg.block_norm_penalty({"fc": {"kernel": jnp.ones((3, 4))}}, reg.Grouping(num_groups=2))
+
+
+@pytest.mark.parametrize(("p", "q"), [(2, 4 / 3), (1.5, 1), (3, 1), (4, 1.5)])
+def test_second_derivatives_are_finite_beside_zeros(p, q):
+    """Along a weight that is not 0, the gradient at a weight or group that is 0 stays 0."""
+    kernel = jnp.array([[1.0, 2.0, 0.0, 0.5, 0.0, 0.0]])
+    norm = lambda w: reg.block_norm(w, reg.Grouping(num_groups=3), p=p, q=q)  # noqa: E731
+    change = jax.jvp(jax.grad(norm), (kernel,), (jnp.array([[1.0, 0, 0, 0, 0, 0]]),))[1]
+    assert jnp.isfinite(change).all()
+    assert not change[0, jnp.array([2, 4, 5])].any()
+    assert change[0, 1] != 0

@@ -72,6 +72,22 @@ def test_float32_result_is_optimal_at_every_scale(p, q, scale):
         assert w.any() == (share < 1)
 
 
+HARD = [(p, 1) for p in (1.3, 3, 5, 8, 20, 100)] + [(2, 1.3), (2, 10), (2, 50), (6, 6), (1, INF), (INF, INF)]
+CASES = [(p, q, dtype) for dtype in (np.float32, np.float64) for p, q in HARD]
+CASES += [(p, q, np.float64) for p, q in ((1.02, 1), (2, 1.05))]  # a power of 1/(p − 1) multiplies roundings by it
+
+
+@pytest.mark.parametrize(("p", "q", "dtype"), CASES)
+def test_one_weight_may_be_as_large_as_all_others_together(p, q, dtype):
+    # The rounding of a weight of 1000 in float32 is 6e-5, which must stay small beside the strength.
+    strength, tails = (20.0 if dtype == np.float32 else 0.1), weights(6) ** 7
+    with jax.enable_x64(dtype == np.float64):
+        for v in [tails, *(np.array([[large, 1, 0.1] * 3 + [0.01]]) for large in (5, 30, 1000))]:
+            v = v.astype(dtype)
+            w = np.asarray(reg.prox_block_norm(jnp.asarray(v), strength, LAST, p=p, q=q))
+            check_optimal(v, w, strength, p, q)
+
+
 @pytest.mark.parametrize(("p", "q", "form"), SQUARED)
 def test_half_squared_and_power_are_optimal(p, q, form):
     v = weights(2)

@@ -63,7 +63,7 @@ def test_folded_relevance_where_batch_norm_is():
 def test_layers_that_the_grouping_does_not_fit_have_none():
     model = models.create_model("two_figures_cnn", num_classes=2, width=0.0625)  # 8 and 16 filters
     variables = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 40, 40, 3)))
-    images = np.random.default_rng(0).integers(0, 256, (3, 40, 40, 3), dtype=np.uint8)
+    images = jnp.asarray(np.random.default_rng(0).integers(0, 256, (3, 40, 40, 3), dtype=np.uint8))
     config = tiny.tiny_config(regularizer__grouping__num_groups=9)
     assert set(diagnostics.make_weight_diagnostics(config, model)(variables)) == {"conv2"}
     maps = diagnostics.make_activation_diagnostics(config, model)(variables, images)
@@ -79,3 +79,17 @@ def test_norms_of_many_groups_are_no_metrics():
     metrics = diagnostics.as_metrics(norms)
     assert {name for name in metrics if name.startswith("group_norm")} == {f"group_norm/few/{n}" for n in range(1, 17)}
     assert (metrics["groups/hoyer/few"], metrics["groups/hoyer/many"]) == (0.5, 0.25)
+
+
+def test_norms_are_those_of_the_configured_block_norm():
+    model = models.create_model("two_figures_cnn", num_classes=2, width=0.0625)
+    variables = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 40, 40, 3)))
+    kernel = variables["params"]["conv2"]["kernel"].at[:, :, :2].set(0)  # the first of four groups of inputs
+    variables["params"]["conv2"]["kernel"] = kernel
+    config = tiny.tiny_config(
+        regularizer__grouping__num_groups=4, regularizer__block_norm__axis="inputs", regularizer__block_norm__p=1.0
+    )
+    found = diagnostics.make_weight_diagnostics(config, model)(variables)
+    assert set(found) == {"conv2"}  # conv1 has three inputs
+    assert found["conv2"]["zero_groups"] == 0.25
+    np.testing.assert_allclose(found["conv2"]["relevance"][1], np.abs(kernel[:, :, 2:4]).sum(), rtol=1e-5)

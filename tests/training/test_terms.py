@@ -79,6 +79,14 @@ def test_groupings_by_layer():
     np.testing.assert_allclose(found["block_norm"], sum(expected), rtol=1e-6)
 
 
+def test_of_two_patterns_by_layer_the_first_counts():
+    settings = {"block_norm__strength": 1.0, "grouping__by_layer": (("conv1", 2), ("conv*", 4), ("*", 0))}
+    expected = [
+        reg.block_norm(PARAMS[layer]["kernel"], reg.Grouping(num_groups=n)) for layer, n in (("conv1", 2), ("conv2", 4))
+    ]
+    np.testing.assert_allclose(penalties(**settings)["block_norm"], sum(expected), rtol=1e-6)
+
+
 def test_strength_rises_over_the_warm_up():
     fields = {"block_norm__strength": 0.5, "block_norm__warmup_steps": 4}
     values = [float(penalties(step=step, **fields)["block_norm"]) for step in (0, 1, 4, 100)]
