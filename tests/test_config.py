@@ -85,5 +85,5 @@ def test_config_can_be_a_path_with_an_argument(tmp_path):
     )
     assert interpjax.get_config(str(path)).seed == 1
     assert interpjax.get_config(f"{path}:7").seed == 7
-    with pytest.raises(ValueError, match=r"config 'two_figurs': no file .*one of image_folder_gbn"):
+    with pytest.raises(ValueError, match=r"config 'two_figurs': no file .*one of image_folder_cgl"):
         interpjax.get_config("two_figurs")

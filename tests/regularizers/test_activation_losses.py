@@ -7,6 +7,7 @@ import pytest
 
 from interpjax import parallel
 from interpjax import regularizers as reg
+from interpjax.regularizers import group_activation
 
 G2 = reg.Grouping(num_groups=2)
 RNG = np.random.default_rng(0)
@@ -215,3 +216,14 @@ def test_devices_see_the_statistics_of_the_whole_batch(form):
     expected, expected_slope = jax.value_and_grad(loss, argnums=1)(maps, jnp.float32(1.3), None)
     np.testing.assert_allclose(value, np.full(devices, expected), rtol=1e-5)
     np.testing.assert_allclose(slope, np.full(devices, expected_slope), rtol=1e-4)
+
+
+def test_pairs_one_by_one_and_all_at_once_are_the_same():
+    """A CPU takes the one way and an accelerator the other; pairs that share a filter add up in both."""
+    filters = jnp.asarray(RNG.normal(size=(3, 2, 4, 5)), jnp.float32)
+    pairs, cotangents = jnp.asarray(PAIRS), jnp.asarray(RNG.normal(size=(4, 2, 4)), jnp.float32)
+    one, all_ = (group_activation._distances(filters, pairs, at_once=count) for count in (1, 4))
+    np.testing.assert_allclose(one, all_, rtol=1e-6)
+    np.testing.assert_allclose(one, np.abs(filters[PAIRS[:, 0]] - filters[PAIRS[:, 1]]).sum(axis=-1), rtol=1e-6)
+    one, all_ = (group_activation._distances_gradient(filters, pairs, cotangents, at_once=count) for count in (1, 4))
+    np.testing.assert_allclose(one, all_, rtol=1e-5, atol=1e-6)
