@@ -116,9 +116,9 @@ def prepare(config: ConfigDict, workdir: Path) -> Experiment:
     model = _create_model(config, source.class_names, axis_name=parallel.AXIS)
     training.check(config, model)
     experiment = Experiment(config, workdir, source, concepts, model)
-    unknown = set(experiment.layers) - set(model.conv_layers)
+    unknown = set(experiment.layers) - set(model.tap_layers)
     if unknown:
-        known = ", ".join(model.conv_layers)
+        known = ", ".join(model.tap_layers)
         raise ValueError(f"config.dissection.layers: {config.model.name} has no {min(unknown)!r}; it has {known}")
     _ = experiment.protocol
     return experiment

@@ -36,6 +36,7 @@ class AlexNet(nn.Module):
     """
 
     conv_layers: ClassVar[tuple[str, ...]] = ("conv1", "conv2", "conv3", "conv4", "conv5")
+    tap_layers: ClassVar[tuple[str, ...]] = conv_layers
 
     num_classes: int
     width: float = 1.0

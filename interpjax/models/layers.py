@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 TAPS = "taps"  # the collection that activations are offered in
+BATCH_NORM_EPSILON = 1e-5  # added to the variance
 # PyTorch's default: uniform in ±1/√fan_in, for kernels as for biases.
 kernel_init = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
@@ -37,22 +38,30 @@ def convolution(
     )(x)
 
 
-def dense(x: Float[Array, "n c"], name: str, units: int) -> Float[Array, "n u"]:
-    """A fully connected layer; called inside a compact module."""
+def dense(x: Float[Array, "n *positions c"], name: str, units: int) -> Float[Array, "n *positions u"]:
+    """A fully connected layer, the same at every position; called inside a compact module."""
     return nn.Dense(units, kernel_init=kernel_init, bias_init=bias_init(x.shape[-1]), name=name)(x)
 
 
 def batch_norm(x: Float[Array, "n h w c"], name: str, *, train: bool, axis_name: str | None) -> Float[Array, "n h w c"]:
     """Batch norm with PyTorch's constants; statistics over all devices of ``axis_name`` if there is one."""
-    return nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5, axis_name=axis_name, name=name)(x)
+    return nn.BatchNorm(
+        use_running_average=not train, momentum=0.9, epsilon=BATCH_NORM_EPSILON, axis_name=axis_name, name=name
+    )(x)
 
 
 def relu_with_taps(module: nn.Module, layer: str, x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
     """ReLU that offers its input and output as the layer's ``pre`` and ``post`` taps."""
-    _offer(module, f"{layer}/pre", x)
-    x = nn.relu(x)
-    _offer(module, f"{layer}/post", x)
-    return x
+    activated = nn.relu(x)
+    offer(module, layer, x, activated)
+    return activated
+
+
+def offer(module: nn.Module, layer: str, pre: Float[Array, "n h w c"], post: Float[Array, "n h w c"]) -> None:
+    """Offers maps before and after a non-linearity as the layer's ``pre`` and ``post`` taps."""
+    if not module.is_initializing():  # a network's variables hold no activations
+        for stage, maps in (("pre", pre), ("post", post)):
+            module.sow(TAPS, f"{layer}/{stage}", maps, init_fn=lambda: None, reduce_fn=lambda _, new: new)
 
 
 def max_pool(x: Float[Array, "n h w c"], window: int, stride: int) -> Float[Array, "n h2 w2 c"]:
@@ -77,8 +86,3 @@ def _averages(cells: int, windows: int) -> np.ndarray:
         start, stop = i * cells // windows, -(-(i + 1) * cells // windows)
         matrix[i, start:stop] = 1 / (stop - start)
     return matrix
-
-
-def _offer(module: nn.Module, name: str, value: Array) -> None:
-    if not module.is_initializing():  # a network's variables hold no activations
-        module.sow(TAPS, name, value, init_fn=lambda: None, reduce_fn=lambda _, new: new)

@@ -26,7 +26,7 @@ def apply_with_taps(
       model: of this package.
       variables: its variables.
       images: normalized images.
-      layers: names of convolutions, ``("conv5",)``.
+      layers: names out of the model's ``tap_layers``, ``("conv5",)``: convolutions, or blocks of them.
       stage: ``"pre"`` or ``"post"`` the non-linearity (both behind batch norm, where there is one).
 
     Returns:

@@ -27,6 +27,7 @@ class TwoFiguresCNN(nn.Module):
     """
 
     conv_layers: ClassVar[tuple[str, ...]] = ("conv1", "conv2")
+    tap_layers: ClassVar[tuple[str, ...]] = conv_layers
     batch_norms: ClassVar[dict[str, str]] = {}  # of convolutions that have one behind them
 
     num_classes: int

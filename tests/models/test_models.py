@@ -1,5 +1,6 @@
 """The networks against published definitions, and their taps."""
 
+import functools
 import importlib.util
 import json
 
@@ -55,9 +56,11 @@ def test_alexnet_has_the_published_number_of_parameters():
 def test_width_scales_filters_and_any_image_size_works(name):
     model = models.create_model(name, num_classes=3, width=0.125)
     images = jnp.zeros((2, 80, 96, 3))
-    variables = model.init(jax.random.key(0), images)
-    logits, taps = models.apply_with_taps(model, variables, images, layers=model.conv_layers)
+    variables = jax.eval_shape(model.init, jax.random.key(0), images)
+    tapped = functools.partial(models.apply_with_taps, model, layers=model.tap_layers)
+    logits, taps = jax.eval_shape(tapped, variables, images)
     assert logits.shape == (2, 3)
+    assert set(taps) == set(model.tap_layers)
     for layer in model.conv_layers:
         assert taps[layer].shape[-1] == variables["params"][layer]["kernel"].shape[-1]
     full = models.create_model(name, num_classes=3)
