@@ -9,6 +9,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "interpjax"
 FILES = [path for path in PACKAGE.rglob("*.py") if "configs" not in path.relative_to(PACKAGE).parts]
 CORE_LIBRARIES = {"jax", "numpy", "jaxtyping"}
+TORCH_USER = PACKAGE / "dissection" / "networks.py"  # for modules that a user brings; imported in a function
 
 
 def imports(path: Path) -> set[str]:
@@ -34,7 +35,10 @@ def test_core_imports_arrays_and_itself_only(path):
         root = name.partition(".")[0]
         own = name.startswith(f"interpjax.{room}")
         optax = root == "optax" and path.name == "proximal_step.py"  # what it makes is an optax transform
-        assert own or optax or root in CORE_LIBRARIES or root in sys.stdlib_module_names, f"{path} imports {name}"
+        torch = root == "torch" and path == TORCH_USER
+        assert own or optax or torch or root in CORE_LIBRARIES or root in sys.stdlib_module_names, (
+            f"{path} imports {name}"
+        )
 
 
 @pytest.mark.parametrize(
@@ -60,10 +64,21 @@ def test_only_the_launcher_reads_flags_and_only_parallel_knows_devices(path):
             assert word not in path.read_text(), f"{path} speaks of {word}"
 
 
-@pytest.mark.parametrize("name", ["tensorflow", "clu", "torch", "pickle"])
+@pytest.mark.parametrize("name", ["tensorflow", "clu", "pickle"])
 def test_no_file_imports(name):
     for path in FILES:
         assert name not in {found.partition(".")[0] for found in imports(path)}, path
+
+
+def test_torch_is_optional_and_known_to_networks_alone():
+    users = [path for path in FILES if "torch" in {name.partition(".")[0] for name in imports(path)}]
+    assert users == [TORCH_USER]
+    outside = ast.Module([node for node in ast.parse(TORCH_USER.read_text()).body if not is_function(node)], [])
+    assert "import torch" not in ast.unparse(outside)
+
+
+def is_function(node: ast.AST) -> bool:
+    return isinstance(node, ast.FunctionDef)
 
 
 def test_orbax_is_known_to_checkpoint_alone():

@@ -1,0 +1,210 @@
+"""Networks made ready for dissection: their maps against references and each other, and what changes a fingerprint."""
+
+import json
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from interpjax.dissection import Network, Preprocessing, from_jax, from_torch
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (3, 12, 10, 3), dtype=np.uint8)
+PLAIN = Preprocessing(0, 255)
+LAYERS = ("conv1", "conv2")
+
+
+def weights():
+    """Of two 3×3 convolutions, 3 → 4 → 5 channels, as JAX has them."""
+    rng = np.random.default_rng(1)
+    return {
+        f"conv{number}": {
+            "kernel": rng.normal(size=(3, 3, inputs, filters)).astype(np.float32) / 5,
+            "bias": rng.normal(size=filters).astype(np.float32),
+        }
+        for number, (inputs, filters) in enumerate(((3, 4), (4, 5)), start=1)
+    }
+
+
+def apply(variables, images):
+    """Maps of the two convolutions, before the rectifier between them."""
+    maps = {}
+    x = images
+    for layer, params in variables.items():
+        dimensions = ("NHWC", "HWIO", "NHWC")
+        x = jax.lax.conv_general_dilated(x, params["kernel"], (1, 1), "SAME", dimension_numbers=dimensions)
+        maps[layer] = x + params["bias"].reshape(1, 1, 1, -1)
+        x = jax.nn.relu(maps[layer])
+    return maps
+
+
+def network(variables=None, *, layers=LAYERS, preprocessing=PLAIN, name="") -> Network:
+    return from_jax(apply, variables or weights(), layers=layers, preprocessing=preprocessing, name=name)
+
+
+def test_preprocessing_is_the_same_for_numpy_and_inside_jit():
+    mean = np.random.default_rng(2).uniform(0, 255, (12, 10, 3))
+    for preprocessing in (Preprocessing.imagenet(), Preprocessing(mean, 255, "BGR"), Preprocessing(127.5, 127.5)):
+        x = preprocessing(IMAGES)
+        assert isinstance(x, np.ndarray)
+        assert x.dtype == np.float32
+        np.testing.assert_allclose(jax.jit(preprocessing)(IMAGES), x, atol=1e-6)
+    x = Preprocessing(mean, (1, 2, 4), "BGR")(IMAGES)
+    np.testing.assert_allclose(x[1, 5, 7, 0], IMAGES[1, 5, 7, 2] - mean[5, 7, 0], rtol=1e-5)
+    np.testing.assert_allclose(x[1, 5, 7, 2], (IMAGES[1, 5, 7, 0] - mean[5, 7, 2]) / 4, rtol=1e-5)
+    expected = (IMAGES[0, 0, 0] / 255 - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225])
+    np.testing.assert_allclose(Preprocessing.imagenet()(IMAGES)[0, 0, 0], expected, rtol=1e-5)
+
+
+def test_preprocessing_describes_itself_by_content():
+    image = np.zeros((12, 10, 3))
+    descriptions = [
+        Preprocessing(mean, std, channels).describe()
+        for mean, std, channels in (
+            (0, 255, "RGB"),
+            (0, 255, "BGR"),
+            (0, (255, 255, 254), "RGB"),
+            (image, 255, "RGB"),
+            (image.reshape(10, 12, 3), 255, "RGB"),
+            (image + 1, 255, "RGB"),
+        )
+    ]
+    assert len({json.dumps(description) for description in descriptions}) == len(descriptions)
+    assert Preprocessing(image.copy(), np.float64(255)).describe() == descriptions[3]
+    assert descriptions[0] == {"mean": 0, "std": 255, "channels": "RGB"}
+    assert descriptions[3]["mean"]["shape"] == [12, 10, 3]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"mean": "grey"}, r"mean = 'grey': must be a number, \[3\] or \[height, width, 3\]"),
+        ({"mean": np.zeros((3, 8, 8))}, r"mean of shape \(3, 8, 8\): must be a number"),
+        ({"mean": np.nan}, "mean = nan: must be finite"),
+        ({"std": (1, 0, 1)}, r"std = \[1. 0. 1.\]: must be positive"),
+        ({"channels": "GBR"}, "channels = 'GBR': choose one of RGB, BGR"),
+    ],
+)
+def test_wrong_preprocessing_is_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        Preprocessing(**({"mean": 0, "std": 255} | fields))
+
+
+def test_images_that_do_not_fit_are_refused():
+    preprocessing = Preprocessing(np.zeros((8, 8, 3)), 255)
+    with pytest.raises(ValueError, match=r"images of \(12, 10\) pixels: mean is for \(8, 8\)"):
+        preprocessing(IMAGES)
+    with pytest.raises(ValueError, match="images of type float32: must be uint8, RGB"):
+        PLAIN(IMAGES.astype(np.float32))
+
+
+def test_fingerprint_changes_with_what_decides_the_activations_and_with_nothing_else():
+    same = network()
+    assert len(same.fingerprint) == 64
+    assert network(jax.tree.map(jnp.asarray, weights())).fingerprint == same.fingerprint
+    changed = weights()
+    changed["conv2"]["bias"][3] += 1e-6
+    renamed = {"conv3" if layer == "conv2" else layer: value for layer, value in weights().items()}
+    others = [
+        network(changed),
+        network(renamed),
+        network(layers=("conv1",)),
+        network(preprocessing=Preprocessing(0, 255, "BGR")),
+        network(name="pre"),
+    ]
+    assert len({other.fingerprint for other in [same, *others]}) == 1 + len(others)
+
+
+def test_network_keeps_the_weights_that_it_was_made_of():
+    variables = weights()
+    made = network(variables)
+    before = np.asarray(made(IMAGES)["conv1"])
+    variables["conv1"]["kernel"][:] = 0
+    np.testing.assert_array_equal(made(IMAGES)["conv1"], before)
+    assert made.layers == LAYERS
+    assert made.preprocessing == PLAIN.describe()
+
+
+def test_unknown_layer_is_refused():
+    with pytest.raises(ValueError, match="layer 'conv9': the network gives maps of conv1, conv2"):
+        network(layers=("conv9",))(IMAGES)
+
+
+def torch_module(torch, *, inplace: bool = True):
+    """The network of :func:`apply`, its convolutions called 0 and 2; then a dense layer."""
+    convolutions = []
+    for params in weights().values():
+        filters, inputs = params["kernel"].shape[3], params["kernel"].shape[2]
+        convolution = torch.nn.Conv2d(inputs, filters, 3, padding=1)
+        convolution.weight.data = torch.from_numpy(params["kernel"].transpose(3, 2, 0, 1).copy())
+        convolution.bias.data = torch.from_numpy(params["bias"])
+        convolutions.append(convolution)
+    nonlinear = [torch.nn.ReLU(inplace=inplace) for _ in convolutions]
+    torch.manual_seed(0)
+    rest = [torch.nn.Dropout(0.5), torch.nn.Flatten(), torch.nn.Linear(5 * 12 * 10, 2)]
+    return torch.nn.Sequential(convolutions[0], nonlinear[0], convolutions[1], nonlinear[1], *rest)
+
+
+def test_torch_and_jax_give_the_same_maps_also_before_a_rectifier_in_place():
+    torch = pytest.importorskip("torch")
+    module = torch_module(torch)
+    preprocessing = Preprocessing.imagenet()
+    found = from_torch(module, ("0", "2", "3"), preprocessing=preprocessing)(IMAGES)
+    expected = network(preprocessing=preprocessing)(IMAGES)
+    for layer, number in zip(LAYERS, ("0", "2"), strict=True):
+        assert (found[number] < 0).any()
+        np.testing.assert_allclose(found[number], expected[layer], atol=1e-5)
+    np.testing.assert_allclose(found["3"], jax.nn.relu(expected["conv2"]), atol=1e-5)
+
+
+def test_torch_module_is_left_as_it_was():
+    torch = pytest.importorskip("torch")
+    module = torch_module(torch)
+    module[1].eval()
+    made = from_torch(module, ("2",), preprocessing=PLAIN)
+    before = made(IMAGES)["2"]
+    assert [submodule.training for submodule in module] == [True, False, *[True] * 5]
+    assert not any(submodule._forward_hooks for submodule in module.modules())
+    module[0].weight.data.zero_()
+    np.testing.assert_array_equal(made(IMAGES)["2"], before)
+
+
+def test_torch_fingerprint_changes_with_what_decides_the_activations_and_with_nothing_else():
+    torch = pytest.importorskip("torch")
+
+    def fingerprint(change=lambda module: None, layers=("2",), preprocessing=PLAIN, name=""):
+        module = torch_module(torch)
+        module.append(torch.nn.BatchNorm1d(2))
+        change(module)
+        return from_torch(module, layers, preprocessing=preprocessing, name=name).fingerprint
+
+    same = fingerprint()
+    assert fingerprint(lambda module: module.eval()) == same
+    others = [
+        fingerprint(lambda module: module[2].bias.data[3].add_(1e-6)),
+        fingerprint(lambda module: module[-1].running_mean.add_(1)),
+        fingerprint(lambda module: setattr(module[2], "padding", (0, 0))),
+        fingerprint(layers=("0",)),
+        fingerprint(preprocessing=Preprocessing.imagenet()),
+        fingerprint(name="other"),
+    ]
+    assert len({same, *others}) == 1 + len(others)
+
+
+def test_torch_layers_that_cannot_be_dissected_are_refused():
+    torch = pytest.importorskip("torch")
+    module = torch_module(torch)
+    with pytest.raises(ValueError, match=r"layer 'features\.0': Sequential has the layers 0, 1, 2, 3, 4, 5, 6"):
+        from_torch(module, ("features.0",), preprocessing=PLAIN)
+    with pytest.raises(ValueError, match=r"layer '6': gives shape \(3, 2\), not a tensor \[n, channels, height"):
+        from_torch(module, ("6",), preprocessing=PLAIN)(IMAGES)
+    many = torch.nn.Sequential(*[torch.nn.ReLU() for _ in range(50)])
+    with pytest.raises(ValueError, match=r"0, 1, .*, 19, … \(50 in all\)"):
+        from_torch(many, ("50",), preprocessing=PLAIN)
+
+
+def test_without_torch_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ImportError, match="from_torch needs PyTorch"):
+        from_torch(None, ("conv1",), preprocessing=PLAIN)
