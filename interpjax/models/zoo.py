@@ -7,11 +7,13 @@ from typing import Any
 import flax.linen as nn
 
 from interpjax.models.alexnet import AlexNet
+from interpjax.models.squeezenet import SqueezeNet
 from interpjax.models.two_figures_cnn import TwoFiguresCNN
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
     "alexnet": AlexNet,
     "alexnet_b": functools.partial(AlexNet, norm=True),
+    "squeezenet_places365": SqueezeNet,
     "two_figures_cnn": TwoFiguresCNN,
 }
 
