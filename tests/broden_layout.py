@@ -33,6 +33,19 @@ def make_broden(folder: Path, side: int = 32) -> Path:
     return folder
 
 
+def add_channels(folder: Path) -> Path:
+    """Adds an image of another size, d.jpg, with three object channels, and puts label 2 into a second category."""
+    rng = np.random.default_rng(1)
+    cv2.imwrite(str(folder / "images" / "d.jpg"), rng.integers(0, 255, (40, 36, 3)).astype(np.uint8))
+    for name, label in (("d_color", 1), ("d_1", 300), ("d_2", 2)):
+        write_map(folder / "images" / f"{name}.png", label * rng.integers(0, 2, (20, 18)))
+    with (folder / "index.csv").open("a") as index:
+        index.write("d.jpg,val,40,36,20,18,d_color.png,d_1.png;2;d_2.png,0;4\n")
+    with (folder / "c_object.csv").open("a") as table:
+        table.write("2,2,blue-c,1,1.0\n")
+    return folder
+
+
 def write_map(path: Path, labels: np.ndarray) -> None:
     """A label map as Broden writes it: R + 256·G."""
     pixels = np.stack([np.zeros_like(labels), labels // 256, labels % 256], axis=-1)  # OpenCV writes BGR

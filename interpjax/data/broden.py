@@ -1,4 +1,4 @@
-"""Reading a directory in the layout of Broden, the data set of Network Dissection.
+"""Reading Broden, the data set of Network Dissection.
 
 References:
   Bau et al., *Network Dissection*, CVPR 2017; the layout is that of the published ``broden1_224``.
@@ -6,49 +6,129 @@ References:
 
 import dataclasses
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
-import pandas as pd
 from jaxtyping import Int, UInt8
 
-from interpjax.data.concepts import ConceptData
-from interpjax.data.images import read_image
+from interpjax.data import broden_tables
+from interpjax.data.concepts import Channels, ConceptData
+from interpjax.data.images import BadImageError, decode_image
 
-SIZE_COLUMNS = ["image", "sh", "sw"]
+EncodedMaps = dict[str, list[bytes]]  # by category, in the order of the row's cell
+
+
+@runtime_checkable
+class Files(Protocol):
+    """Where encoded images and label maps are; several threads may read at once."""
+
+    def image(self, row: broden_tables.Row) -> bytes:
+        """The file of the row's image; raises OSError."""
+        ...
+
+    def maps(self, row: broden_tables.Row) -> EncodedMaps:
+        """The files of its label maps, for each category of the row; raises OSError."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True)
+class Folder:
+    """Files below ``images/``."""
+
+    path: Path
+
+    def image(self, row: broden_tables.Row) -> bytes:
+        """Reads the file."""
+        return (self.path / row.image).read_bytes()
+
+    def maps(self, row: broden_tables.Row) -> EncodedMaps:
+        """Reads the files."""
+        return {
+            category: [(self.path / entry).read_bytes() for entry in entries if isinstance(entry, str)]
+            for category, entries in row.cells.items()
+        }
+
+    def require(self, rows: list[broden_tables.Row]) -> None:
+        """Raises ValueError, naming row and file, if a file is missing."""
+        for row in rows:
+            files = [("image", row.image)]
+            files += [("label map", e) for entries in row.cells.values() for e in entries if isinstance(e, str)]
+            for what, name in files:
+                if not (self.path / name).is_file():
+                    raise ValueError(f"{row.where}: {what} {self.path / name} is missing")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class BrodenRecord:
     """A row of ``index.csv`` that carries a label."""
 
-    name: str
-    label_shape: tuple[int, int]
-    channels: tuple[Path | int, ...]
-    folder: Path
-    row: int  # of index.csv, the header being row 1
+    row: broden_tables.Row
+    files: Files
     known: frozenset[int]
 
-    def image(self) -> UInt8[np.ndarray, "height width 3"]:
-        """The image as RGB."""
-        return read_image(self.folder / self.name)
+    @property
+    def name(self) -> str:
+        """As in ``index.csv``."""
+        return self.row.image
 
-    def labels(self) -> list[Int[np.ndarray, "label_height label_width"] | int]:
-        """The label maps of all categories, and the labels of the whole image.
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """(height, width) of the image, as the row says."""
+        return self.row.image_shape
+
+    @property
+    def label_shape(self) -> tuple[int, int]:
+        """(height, width) of the label maps, as the row says."""
+        return self.row.label_shape
+
+    def encoded_image(self) -> bytes:
+        """The image file; raises BadImageError if it cannot be read."""
+        try:
+            return self.files.image(self.row)
+        except OSError as error:
+            raise BadImageError(self._image_name, f"cannot be read ({error.strerror})") from error
+
+    def encoded_maps(self) -> EncodedMaps:
+        """The files of the label maps; raises ValueError, naming row and file, if one cannot be read."""
+        try:
+            return self.files.maps(self.row)
+        except OSError as error:
+            reason = f"label map {error.filename} cannot be read ({error.strerror})"
+            raise ValueError(f"{self.row.where}: {reason}") from error
+
+    def decode_image(self, encoded: bytes) -> UInt8[np.ndarray, "height width 3"]:
+        """The image in a file; raises BadImageError, naming row and file."""
+        return decode_image(encoded, self._image_name)
+
+    def decode_labels(self, encoded: EncodedMaps) -> Channels:
+        """The channels whose label maps are in these files.
 
         Raises:
-          ValueError: naming row and file, if a map is missing, of the wrong size, or has a label that is not in
+          ValueError: naming row and file, if a map is damaged, of the wrong size, or has a label that is not in
             ``label.csv``.
         """
-        return [channel if isinstance(channel, int) else self._read_map(channel) for channel in self.channels]
+        labels: Channels = {}
+        for category, entries in self.row.cells.items():
+            maps = iter(encoded[category])
+            labels[category] = [e if isinstance(e, int) else self._decode_map(next(maps), e) for e in entries]
+        return labels
 
-    def _read_map(self, path: Path) -> Int[np.ndarray, "label_height label_width"]:
-        where = f"index.csv row {self.row} ({self.name}): label map {path}"
-        try:
-            encoded = np.frombuffer(path.read_bytes(), np.uint8)
-        except OSError as error:
-            raise ValueError(f"{where} cannot be read ({error.strerror})") from error
-        pixels = cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB) if encoded.size else None
+    def image(self) -> UInt8[np.ndarray, "height width 3"]:
+        """The image as RGB; errors as of its two steps."""
+        return self.decode_image(self.encoded_image())
+
+    def labels(self) -> Channels:
+        """The label maps and the labels of the whole image, by category; errors as of its two steps."""
+        return self.decode_labels(self.encoded_maps())
+
+    @property
+    def _image_name(self) -> str:
+        return f"{self.row.where}: images/{self.name}"
+
+    def _decode_map(self, encoded: bytes, entry: str) -> Int[np.ndarray, "label_height label_width"]:
+        where = f"{self.row.where}: label map images/{entry}"
+        pixels = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR_RGB) if encoded else None
         if pixels is None:
             raise ValueError(f"{where} cannot be decoded")
         if pixels.shape[:2] != self.label_shape:
@@ -64,69 +144,20 @@ def load(path: Path) -> ConceptData:
     """The work of :func:`interpjax.data.load_broden`."""
     if not (path / "index.csv").is_file():
         raise ValueError(f"{path}: no Broden directory there (index.csv is missing)")
-    categories = tuple(_read_csv(path / "category.csv", ["name"])["name"])
-    concepts = _read_concepts(path, categories)
-    index = _read_csv(path / "index.csv", [*SIZE_COLUMNS, *categories])
-    known = frozenset(concepts["number"].tolist())
-    records, unlabelled = [], []
-    for row, cells in enumerate(index.to_dict("records"), start=2):
-        channels = _channels(path, cells, categories, row, known)
-        if not channels:
-            unlabelled.append(cells["image"])
-            continue
-        _require_file(path / "images" / cells["image"], f"{path}/index.csv row {row}: image")
-        shape = (int(cells["sh"]), int(cells["sw"]))
-        records.append(BrodenRecord(cells["image"], shape, channels, path / "images", row, known))
-    if not records:
-        raise ValueError(f"{path}/index.csv: no row carries a label")
-    return ConceptData(str(path), categories, concepts, records, tuple(unlabelled))
+    tables = broden_tables.read(path)
+    files = _open_folder(path, tables)
+    known = frozenset(tables.coverage.index.tolist())
+    return ConceptData(
+        name=str(path),
+        categories=tables.categories,
+        concepts=tables.concepts,
+        coverage=tables.coverage,
+        records=[BrodenRecord(row, files, known) for row in tables.rows],
+        unlabelled=tables.unlabelled,
+    )
 
 
-def _channels(
-    path: Path, cells: dict, categories: tuple[str, ...], row: int, known: frozenset
-) -> tuple[Path | int, ...]:
-    channels: list[Path | int] = []
-    for category in categories:
-        for entry in filter(None, cells[category].split(";")):
-            if not entry.isdigit():
-                file = path / "images" / entry
-                _require_file(file, f"{path}/index.csv row {row} ({cells['image']}): label map")
-                channels.append(file)
-            elif int(entry) != 0:  # the published data set has zeros where a label was dropped
-                if int(entry) not in known:
-                    raise ValueError(f"{path}/index.csv row {row}: {category} label {entry} is not in label.csv")
-                channels.append(int(entry))
-    return tuple(channels)
-
-
-def _require_file(path: Path, what: str) -> None:
-    if not path.is_file():
-        raise ValueError(f"{what} {path} is missing")
-
-
-def _read_csv(path: Path, columns: list[str]) -> pd.DataFrame:
-    if not path.is_file():
-        raise ValueError(f"{path} is missing")
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    missing = [column for column in columns if column not in table.columns]
-    if missing:
-        raise ValueError(f"{path}: the column {missing[0]!r} is missing; it has {', '.join(table.columns)}")
-    return table
-
-
-def _read_concepts(path: Path, categories: tuple[str, ...]) -> pd.DataFrame:
-    """Labels with their primary category: the one in which they cover most (of equals, the later one)."""
-    labels = _read_csv(path / "label.csv", ["number", "name"])
-    largest: dict[int, tuple[float, str]] = {}
-    for category in categories:
-        table = _read_csv(path / f"c_{category}.csv", ["number", "coverage"])
-        for number, coverage in zip(table["number"], table["coverage"], strict=True):
-            candidate = (float(coverage), category)
-            if candidate[0] >= largest.get(int(number), (-1.0, ""))[0]:
-                largest[int(number)] = candidate
-    numbers = [int(number) for number in labels["number"]]
-    homeless = [number for number in numbers if number not in largest]
-    if homeless:
-        raise ValueError(f"{path}/label.csv: the label {homeless[0]} is in no c_<category>.csv")
-    primary = [largest[number][1] for number in numbers]
-    return pd.DataFrame({"number": numbers, "name": labels["name"], "category": primary})
+def _open_folder(path: Path, tables: broden_tables.Tables) -> Folder:
+    folder = Folder(path / "images")
+    folder.require(tables.rows)
+    return folder

@@ -13,6 +13,8 @@ from jaxtyping import Int, UInt8
 from interpjax.data.images import BadImageError, SkippedImages, resize
 
 READING_THREADS = 8
+# By category; label numbers, 0 where unlabelled; an integer labels the whole image.
+Channels = dict[str, list[Int[np.ndarray, "label_height label_width"] | int]]
 
 
 @runtime_checkable
@@ -25,6 +27,11 @@ class ConceptRecord(Protocol):
         ...
 
     @property
+    def image_shape(self) -> tuple[int, int]:
+        """(height, width) of its image."""
+        ...
+
+    @property
     def label_shape(self) -> tuple[int, int]:
         """(height, width) of its label maps."""
         ...
@@ -33,9 +40,42 @@ class ConceptRecord(Protocol):
         """The image; raises BadImageError."""
         ...
 
-    def labels(self) -> list[Int[np.ndarray, "label_height label_width"] | int]:
-        """Its channels of label numbers, 0 where unlabelled; an integer labels the whole image."""
+    def labels(self) -> Channels:
+        """Its channels, in the categories in which it has any."""
         ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RestrictedRecord:
+    """A record of which only some categories are seen."""
+
+    record: ConceptRecord
+    categories: frozenset[str]
+
+    @property
+    def name(self) -> str:
+        """That of the record."""
+        return self.record.name
+
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """That of the record."""
+        return self.record.image_shape
+
+    @property
+    def label_shape(self) -> tuple[int, int]:
+        """That of the record."""
+        return self.record.label_shape
+
+    def image(self) -> UInt8[np.ndarray, "height width 3"]:
+        """That of the record."""
+        return self.record.image()
+
+    def labels(self) -> Channels:
+        """The record's channels in these categories; all of its label maps are read and checked."""
+        return {
+            category: channels for category, channels in self.record.labels().items() if category in self.categories
+        }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +86,8 @@ class ConceptData:
       name: where it is from, for messages.
       categories: names, in the order in which tables show them.
       concepts: a row per label: ``number``, ``name``, ``category`` (the primary one: with the largest coverage).
+      coverage: by label number, a column per category: images that the label covers, all fractions added up; NaN where
+        the label is none of the category's.
       records: the images that carry a label; those without one are left out, as the published loaders do.
       unlabelled: names of the images that carry none.
     """
@@ -53,8 +95,38 @@ class ConceptData:
     name: str
     categories: tuple[str, ...]
     concepts: pd.DataFrame
+    coverage: pd.DataFrame
     records: Sequence[ConceptRecord]
     unlabelled: tuple[str, ...] = ()
+
+    def restricted(self, categories: Sequence[str]) -> "ConceptData":
+        """The same images, labelled in some categories only.
+
+        Concepts of no other category are left out, and primary categories are found among these. Images that lose
+        all of their labels stay: their activations count for thresholds.
+
+        Args:
+          categories: names; their order is that of the data.
+
+        Raises:
+          ValueError: if the data have no such category, or no concept is left.
+        """
+        unknown = [category for category in categories if category not in self.categories]
+        if unknown:
+            raise ValueError(f"categories: {unknown[0]!r} is not in {self.name}; it has {', '.join(self.categories)}")
+        kept = tuple(category for category in self.categories if category in categories)
+        coverage = self.coverage[list(kept)].dropna(how="all")
+        if coverage.empty:
+            raise ValueError(f"categories = {tuple(categories)}: no concept of {self.name} is in them")
+        concepts = self.concepts[self.concepts["number"].isin(coverage.index)].reset_index(drop=True)
+        primary = primary_categories(coverage).loc[concepts["number"]].to_numpy()
+        return dataclasses.replace(
+            self,
+            categories=kept,
+            concepts=concepts.assign(category=primary),
+            coverage=coverage,
+            records=[RestrictedRecord(record, frozenset(kept)) for record in self.records],
+        )
 
     def batches(
         self, batch_size: int, *, image_size: int | None = None, skipped: SkippedImages | None = None
@@ -96,11 +168,21 @@ class ConceptData:
         return np.stack([image for _, image in readable])
 
 
-def load_broden(path: str | Path) -> ConceptData:
-    """Opens a directory in Broden's layout.
+def primary_categories(coverage: pd.DataFrame) -> pd.Series:
+    """The category in which each label covers most (of equals, the later one), by label number.
 
     Args:
-      path: holds ``index.csv``, ``label.csv``, ``category.csv``, ``c_<category>.csv`` and ``images/``.
+      coverage: as that of :class:`ConceptData`; every label is in some category.
+    """
+    return coverage[coverage.columns[::-1]].idxmax(axis=1)
+
+
+def load_broden(path: str | Path) -> ConceptData:
+    """Opens Broden, or other data in its layout.
+
+    Args:
+      path: a directory that holds ``index.csv``, ``label.csv``, ``category.csv``, ``c_<category>.csv`` and
+        ``images/``.
 
     Raises:
       ValueError: naming the file and row, if a file or a column is missing, or a row names a label map or image

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Int, UInt8
+from jaxtyping import UInt8
 from ml_collections import ConfigDict
 
 from interpjax.data.builders import figures
-from interpjax.data.concepts import ConceptData
+from interpjax.data.concepts import Channels, ConceptData, primary_categories
 from interpjax.data.images import decode_image
 
 
@@ -19,21 +19,26 @@ class TwoFiguresRecord:
 
     records: Any
     number: int
-    label_shape: tuple[int, int]
+    image_shape: tuple[int, int]
 
     @property
     def name(self) -> str:
         """``"test/000007"``."""
         return self.records[self.number]["name"].decode()
 
+    @property
+    def label_shape(self) -> tuple[int, int]:
+        """That of the image."""
+        return self.image_shape
+
     def image(self) -> UInt8[np.ndarray, "height width 3"]:
         """The image as RGB."""
         return decode_image(self.records[self.number]["image"], f"two_figures[{self.number}]")
 
-    def labels(self) -> list[Int[np.ndarray, "label_height label_width"] | int]:
+    def labels(self) -> Channels:
         """A label map for each category."""
         record = self.records[self.number]
-        return [decode_image(record[category], category)[..., 0].astype(np.int32) for category in figures.CATEGORIES]
+        return {name: [decode_image(record[name], name)[..., 0].astype(np.int32)] for name in figures.CATEGORIES}
 
 
 def load(config: ConfigDict, records: Any) -> ConceptData:
@@ -43,10 +48,29 @@ def load(config: ConfigDict, records: Any) -> ConceptData:
       config: the experiment that the data were made for.
       records: a TFDS data source with its images left encoded.
     """
-    rows = [
-        (number, name, category) for category, labels in figures.CATEGORIES.items() for name, number in labels.items()
-    ]
-    concepts = pd.DataFrame(rows, columns=["number", "name", "category"])
-    shape = (config.data.two_figures.image_size,) * 2
-    images = [TwoFiguresRecord(records, number, shape) for number in range(len(records))]
-    return ConceptData("two_figures", tuple(figures.CATEGORIES), concepts, images)
+    names = {number: name for labels in figures.CATEGORIES.values() for name, number in labels.items()}
+    settings = config.data.two_figures
+    coverage = _expected_coverage(settings.image_size, settings.figure_size, len(records))
+    concepts = pd.DataFrame({"number": names.keys(), "name": names.values()})
+    shape = (settings.image_size,) * 2
+    return ConceptData(
+        name="two_figures",
+        categories=tuple(figures.CATEGORIES),
+        concepts=concepts.assign(category=primary_categories(coverage).to_numpy()),
+        coverage=coverage,
+        records=[TwoFiguresRecord(records, number, shape) for number in range(len(records))],
+    )
+
+
+def _expected_coverage(image_size: int, figure_size: int, images: int) -> pd.DataFrame:
+    """How many images each label covers on average over all ways to draw them: each has two figures of any kind."""
+    areas = {shape: figures.shape_mask(shape, figure_size).sum() / image_size**2 for shape in figures.SHAPES}
+    kinds = [name.split("-") for name in figures.PAIR_LABELS]
+    covered = {
+        category: {
+            number: 2 * images * sum(areas[s] for c, s in kinds if name in (c, s, f"{c}-{s}")) / len(kinds)
+            for name, number in labels.items()
+        }
+        for category, labels in figures.CATEGORIES.items()
+    }
+    return pd.DataFrame(covered, dtype=float).rename_axis(index="number")

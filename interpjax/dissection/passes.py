@@ -87,8 +87,9 @@ def count(
     for numbers, activations in batches():
         for row, number in enumerate(numbers):
             record = records[number]
+            channels = [channel for channels in record.labels().values() for channel in channels]
             labels = tally.image_labels(
-                record.labels(), record.label_shape, column_of, concepts.category_of, concepts.num_categories
+                channels, record.label_shape, column_of, concepts.category_of, concepts.num_categories
             )
             label_tally.add(labels)
             for layer, maps in activations.items():

@@ -26,11 +26,25 @@ def test_reads_labels_concepts_and_images(folder):
     assert [record.name for record in broden.records] == ["a.jpg", "b.jpg", "c.jpg"]
     assert broden.unlabelled == ("bare.jpg",)
     assert dict(zip(broden.concepts["number"], broden.concepts["category"], strict=True))[300] == "object"
-    color, wheel = broden.records[0].labels()
+    (color,), (wheel,) = broden.records[0].labels().values()
     assert color.shape == broden.records[0].label_shape == (16, 16)
+    assert broden.records[0].image_shape == (32, 32)
     assert set(np.unique(wheel)) == {0, 300}
-    assert broden.records[1].labels()[1] == 4
-    assert len(broden.records[2].labels()) == 1  # its scene is 0, a label that was dropped
+    assert broden.records[1].labels()["scene"] == [4]
+    assert list(broden.records[2].labels()) == ["color"]  # its scene is 0, a label that was dropped
+
+
+def test_cells_hold_channels_in_order_and_labels_may_be_in_two_categories(folder):
+    broden = load_broden(broden_layout.add_channels(folder))
+    record = broden.records[3]
+    assert (record.image_shape, record.label_shape) == ((40, 36), (20, 18))
+    labels = record.labels()
+    assert {category: len(channels) for category, channels in labels.items()} == {"color": 1, "object": 3, "scene": 1}
+    first, whole, second = labels["object"]
+    assert (whole, np.unique(first).tolist(), np.unique(second).tolist()) == (2, [0, 300], [0, 2])
+    assert labels["scene"] == [4]  # 0 beside it was dropped
+    np.testing.assert_array_equal(broden.coverage.loc[2], [1.0, 1.0, np.nan])
+    assert broden.concepts["category"].tolist() == ["color", "object", "scene", "object"]  # of equals the later
 
 
 def test_real_set_has_the_stated_numbers(shared):
@@ -68,7 +82,7 @@ def test_damaged_and_unknown_labels_are_named(folder):
     with pytest.raises(ValueError, match=r"row 2 .*a_object.png has the label 7, which label.csv does not list"):
         record.labels()
     edit(folder / "index.csv", ",4\n", ",5\n")
-    with pytest.raises(ValueError, match=r"index.csv row 3: scene label 5 is not in label.csv"):
+    with pytest.raises(ValueError, match=r"index.csv row 3 \(b.jpg\): scene label 5 is not in label.csv"):
         load_broden(folder)
 
 
@@ -85,6 +99,32 @@ def test_missing_column_is_named(folder):
         load_broden(folder)
 
 
+@pytest.mark.parametrize(
+    ("name", "old", "new", "message"),
+    [
+        ("index.csv", "32,32,16,16,a_", "32,32,16,big,a_", r"index.csv row 2: sw = 'big' is no number"),
+        ("label.csv", "\n2,blue", "\n1,blue", r"label.csv: the label 1 is listed twice"),
+        ("label.csv", "\n2,blue", "\n7,blue", r"label.csv: the label 7 is in no c_<category>.csv"),
+        ("c_color.csv", "1,1,red-c,3,1.0", "1,1,red-c,3,", r"c_color.csv row 2: coverage = '' is no number"),
+        ("c_color.csv", "2,2,blue-c", "2,1,blue-c", r"c_color.csv: the label 1 is listed twice"),
+    ],
+)
+def test_wrong_cells_of_tables_are_named(folder, name, old, new, message):
+    edit(folder / name, old, new)
+    with pytest.raises(ValueError, match=message):
+        load_broden(folder)
+
+
+def test_files_that_vanish_are_named(folder):
+    record = load_broden(folder).records[0]
+    (folder / "images" / "a_object.png").unlink()
+    (folder / "images" / "a.jpg").unlink()
+    with pytest.raises(ValueError, match=r"row 2 \(a.jpg\): label map .*a_object.png cannot be read \(No such file"):
+        record.labels()
+    with pytest.raises(BadImageError, match=r"row 2 \(a.jpg\): images/a.jpg: cannot be read \(No such file"):
+        record.image()
+
+
 def activations(images):
     return {"conv": images[:, ::2, ::2].astype(np.float32)}
 
@@ -92,7 +132,7 @@ def activations(images):
 def test_unreadable_image_is_an_error_or_skipped_and_noted(folder):
     (folder / "images" / "b.jpg").write_bytes(b"no image")
     broden = load_broden(folder)
-    with pytest.raises(BadImageError, match=r"b.jpg: cannot be decoded"):
+    with pytest.raises(BadImageError, match=r"index.csv row 3 \(b.jpg\): images/b.jpg: cannot be decoded"):
         dissection.dissect(activations, broden, layers=("conv",))
     skipped = SkippedImages()
     result = dissection.dissect(activations, broden, layers=("conv",), skipped=skipped)["conv"]

@@ -76,7 +76,10 @@ def test_concepts_are_fifteen_in_three_categories(folder):
     assert concepts.concepts["category"].value_counts().to_dict() == {"color-shape": 9, "color": 3, "shape": 3}
     record = concepts.records[3]
     assert record.name == "test/000003"
-    assert [channel.shape for channel in record.labels()] == [record.label_shape] * 3
+    assert {name: [c.shape for c in channels] for name, channels in record.labels().items()} == {
+        category: [record.label_shape] for category in ("color", "shape", "color-shape")
+    }
+    assert record.image().shape[:2] == record.image_shape
     np.testing.assert_array_equal(record.image(), decode_image(source.test[3]["image"], "same"))
 
 
@@ -84,8 +87,9 @@ def test_every_concept_of_the_default_can_reach_the_cut(folder):
     config = override(interpjax.get_config("two_figures_gbn"), {"data.two_figures.test_images": 300})
     concepts = two_figures_concepts.load(config, sources.load_source(config, folder).test.records)
     labels = [record.labels() for record in concepts.records]
-    for number in concepts.concepts["number"]:
-        share = np.mean([(channel == number).mean() for channels in labels for channel in channels]) * 3
+    for number, category in concepts.concepts[["number", "category"]].to_numpy():
+        share = np.mean([(channels[category][0] == number).mean() for channels in labels])
+        np.testing.assert_allclose(concepts.coverage.loc[number, category], 300 * share, rtol=0.4)
         assert 0.005 / share > 0.04, number
         if number <= 3:
             assert share < 0.02, number  # so that a pooled layer's smaller masks can reach it as well

@@ -78,7 +78,7 @@ def test_counts_equal_brute_force():
     channels = [[rng.integers(0, 4, (9, 9)), rng.integers(0, 4, (9, 9)), int(rng.integers(0, 5))] for _ in range(6)]
     channels[5] = [np.zeros((9, 9), int), 4]  # an image with a label of one category only
     numbers, category_of = np.array([1, 2, 4]), np.array([0, 0, 1])  # label 3 is no concept
-    records = [type("Record", (), {"labels": lambda _, c=c: c, "label_shape": (9, 9)})() for c in channels]
+    records = [type("Record", (), {"labels": lambda _, c=c: {"any": c}, "label_shape": (9, 9)})() for c in channels]
     thresholds = np.quantile(maps.astype(np.float64), 0.8, axis=(0, 1, 2))
     batches = lambda: iter([(np.arange(6), {"layer": maps})])  # noqa: E731
     columns = passes.ConceptColumns(numbers, category_of, 2)
