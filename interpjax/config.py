@@ -103,6 +103,7 @@ def default_config() -> ConfigDict:
     config.dissection = ConfigDict(
         {
             "protocol": "paper",
+            "protocol_fields": (),  # (("top_quantile", 0.01), …): other than the protocol's
             "layers": (),  # () = every convolution
             "broden": "",  # a directory in Broden's layout; not used by data.source two_figures
             "batch_size": 64,

@@ -4,11 +4,13 @@ A step is written for one device's part of the batch, with :func:`mean` and :fun
 :func:`parallelize` makes it a function over all of them. The state is replicated; batches are split.
 """
 
+import io
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 
 AXIS = "devices"
 PyTree = Any
@@ -81,3 +83,24 @@ def split_batch(batch: PyTree) -> PyTree:
     """This process's part of a batch, with a leading axis of local devices."""
     count = jax.local_device_count()
     return jax.tree.map(lambda x: x.reshape(count, len(x) // count, *x.shape[1:]), batch)
+
+
+def local_devices() -> list[jax.Device]:
+    """This process's devices."""
+    return jax.local_devices()
+
+
+def gather(arrays: dict[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
+    """Every process's arrays, in the order of the processes; names, shapes and types may differ between them."""
+    packed = io.BytesIO()
+    np.savez(packed, allow_pickle=False, **arrays)
+    own = np.frombuffer(packed.getvalue(), np.uint8)
+    lengths = multihost_utils.process_allgather(np.array(divmod(len(own), 2**30), np.int32)).reshape(-1, 2)
+    sizes = [int(high) * 2**30 + int(low) for high, low in lengths]
+    everyone = multihost_utils.process_allgather(np.pad(own, (0, max(sizes) - len(own))))
+    everyone = np.asarray(everyone).reshape(len(sizes), -1)
+    states = []
+    for row, size in zip(everyone, sizes, strict=True):
+        with np.load(io.BytesIO(row[:size].tobytes()), allow_pickle=False) as stored:
+            states.append(dict(stored))
+    return states

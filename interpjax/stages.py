@@ -4,13 +4,12 @@ import dataclasses
 import functools
 import json
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
-import jax
 import numpy as np
+from jaxtyping import Array
 from ml_collections import ConfigDict
 
 from interpjax import config as config_lib
@@ -18,7 +17,7 @@ from interpjax import data, dissection, models, parallel, training
 from interpjax.data.images import SkippedImages
 from interpjax.report import figures, page, scores
 from interpjax.training.metrics import progress_bar, read_metrics
-from interpjax.training.step import make_eval_step, normalize
+from interpjax.training.step import make_eval_step
 from interpjax.visualization import top_images
 from interpjax.workdir import run_stage, write_atomic
 
@@ -41,10 +40,16 @@ class Experiment:
     @property
     def protocol(self) -> dissection.Protocol:
         """By which the network is dissected."""
+        settings = self.config.dissection
         try:
-            return dissection.get_protocol(self.config.dissection.protocol)
+            return dissection.get_protocol(settings.protocol, **dict(settings.protocol_fields))
         except ValueError as error:
             raise ValueError(f"config.dissection.{error}") from error
+        except TypeError as error:
+            raise ValueError(
+                f"config.dissection.protocol_fields = {settings.protocol_fields}: needed are pairs of a field's name "
+                'and its value, (("top_quantile", 0.01),)'
+            ) from error
 
     @functools.cached_property
     def state(self) -> training.TrainState:
@@ -52,9 +57,19 @@ class Experiment:
         return training.restore_state(self.config, self.model, self.workdir)
 
     @functools.cached_property
-    def activations_fn(self) -> dissection.ActivationsFn:
+    def network(self) -> dissection.Network:
         """Images to activation maps, compiled once for all the stages that look at units."""
-        return _activations_fn(self)
+        layers, stage = self.layers, self.protocol.tap
+        mean, std = (255 * np.array(constant) for constant in (self.config.data.mean, self.config.data.std))
+        return dissection.from_jax(
+            lambda variables, images: models.apply_with_taps(self.model, variables, images, layers=layers, stage=stage)[
+                1
+            ],
+            self.state.variables,
+            layers=layers,
+            preprocessing=dissection.Preprocessing(mean, std),
+            name=f"{self.model!r}, {stage}",
+        )
 
 
 def run_stages(experiment: Experiment) -> None:
@@ -105,35 +120,19 @@ def _evaluate(experiment: Experiment) -> dict[str, Any]:
     return {**scores, "groups": groups, "skipped": sorted(skipped.names)}
 
 
-def _activations_fn(experiment: Experiment) -> dissection.ActivationsFn:
-    config, layers, stage = experiment.config, experiment.layers, experiment.protocol.tap
-    variables = jax.device_put(experiment.state.variables)
-
-    @jax.jit
-    def forward(variables, images):
-        images = normalize(images, config.data.mean, config.data.std)
-        return models.apply_with_taps(experiment.model, variables, images, layers=layers, stage=stage)[1]
-
-    def activations(images: np.ndarray) -> Mapping[str, jax.Array]:
-        # The last batch is filled up, so that it is not compiled for anew.
-        size = config.dissection.batch_size
-        filled = np.concatenate([images, np.zeros((size - len(images), *images.shape[1:]), images.dtype)])
-        return {layer: maps[: len(images)] for layer, maps in forward(variables, filled).items()}
-
-    return activations
-
-
 def _dissect(experiment: Experiment) -> dict[str, Any]:
     config = experiment.config
     skipped = SkippedImages() if config.data.on_bad_image == "skip" else None
-    with progress_bar("dissect", 2 * len(experiment.concepts.records)) as bar:  # two passes
+    kept = experiment.workdir / "stages" / "dissect"  # what is counted so far, should this be cut off
+    rows = -(-len(experiment.concepts.records) // config.dissection.batch_size) * config.dissection.batch_size
+    with progress_bar("dissect", 2 * rows) as bar:  # two passes, of whole batches
 
-        def counted(images: np.ndarray) -> Mapping[str, jax.Array]:
+        def counted(images: Array | np.ndarray) -> dict[str, Any]:
             bar.update(len(images))
-            return experiment.activations_fn(images)
+            return experiment.network(images)
 
         results = dissection.dissect(
-            counted,
+            dataclasses.replace(experiment.network, activations=counted),
             experiment.concepts,
             layers=experiment.layers,
             protocol=experiment.protocol,
@@ -141,6 +140,7 @@ def _dissect(experiment: Experiment) -> dict[str, Any]:
             image_size=config.data.image_size,
             top_images=config.dissection.top_images,
             skipped=skipped,
+            cache=kept,
         )
     folder = experiment.workdir / "dissection"
     shutil.rmtree(folder, ignore_errors=True)  # of a session that was cut off here
@@ -148,6 +148,7 @@ def _dissect(experiment: Experiment) -> dict[str, Any]:
         (folder / layer).mkdir(parents=True)
         result.to_csv(folder / layer / "tally.csv")
         result.save(folder / layer / "iou.npz")
+    shutil.rmtree(kept)
     return {"scores": scores.score(results), "skipped": sorted(skipped.names) if skipped else []}
 
 
@@ -159,7 +160,7 @@ def _load_results(experiment: Experiment) -> dict[str, dissection.Dissection]:
 def _visualize(experiment: Experiment) -> dict[str, Any]:
     config = experiment.config
     strips = top_images.draw_strips(
-        experiment.activations_fn,
+        experiment.network,
         experiment.concepts,
         _load_results(experiment),
         experiment.workdir / "figures" / "top_images",

@@ -5,6 +5,7 @@ References:
 """
 
 import dataclasses
+import hashlib
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -121,6 +122,16 @@ class BrodenRecord:
     def labels(self) -> Channels:
         """The label maps and the labels of the whole image, by category; errors as of its two steps."""
         return self.decode_labels(self.encoded_maps())
+
+    def digest(self) -> bytes:
+        """Of the cells of its row, its image file and its label maps."""
+        try:
+            image = self.encoded_image()
+        except BadImageError as error:
+            image = str(error).encode()
+        parts = [repr(sorted(self.row.cells.items())).encode(), image]
+        parts += [encoded for _, maps in sorted(self.encoded_maps().items()) for encoded in maps]
+        return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).digest()
 
     @property
     def _image_name(self) -> str:

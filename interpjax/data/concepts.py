@@ -1,6 +1,7 @@
 """Images with pixel labels in concept categories: what a network is dissected with."""
 
 import dataclasses
+import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -44,6 +45,10 @@ class ConceptRecord(Protocol):
         """Its channels, in the categories in which it has any."""
         ...
 
+    def digest(self) -> bytes:
+        """Of what its image and label maps are, byte for byte."""
+        ...
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class RestrictedRecord:
@@ -76,6 +81,10 @@ class RestrictedRecord:
         return {
             category: channels for category, channels in self.record.labels().items() if category in self.categories
         }
+
+    def digest(self) -> bytes:
+        """That of the record."""
+        return self.record.digest()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,13 +137,31 @@ class ConceptData:
             records=[RestrictedRecord(record, frozenset(kept)) for record in self.records],
         )
 
+    def fingerprint(self) -> str:
+        """A hex digest of all that is in the data; reads every file once."""
+        tables = [self.concepts.to_csv(index=False), ",".join(self.categories)]
+        names = [f"{record.name} {record.image_shape} {record.label_shape}" for record in self.records]
+        whole = hashlib.sha256("\n".join(tables + names).encode())
+        with ThreadPoolExecutor(READING_THREADS) as threads:
+            for digest in threads.map(lambda record: record.digest(), self.records):
+                whole.update(digest)
+        return whole.hexdigest()
+
     def batches(
-        self, batch_size: int, *, image_size: int | None = None, skipped: SkippedImages | None = None
+        self,
+        batch_size: int,
+        *,
+        shard: tuple[int, int] = (0, 1),
+        start: int = 0,
+        image_size: int | None = None,
+        skipped: SkippedImages | None = None,
     ) -> Iterator[tuple[Int[np.ndarray, " batch"], UInt8[np.ndarray, "batch height width 3"]]]:
         """The images in order, with the numbers of their records.
 
         Args:
-          batch_size: images at a time; the last batch is shorter.
+          batch_size: images at a time; the last batch is shorter, and others where images are left out.
+          shard: (number, of how many): only every so manieth batch, beginning with this one.
+          start: leave out so many batches of this shard.
           image_size: if given, every image is squashed to this side, so that labels stay in place.
           skipped: if given, unreadable images are left out and noted there.
 
@@ -142,12 +169,12 @@ class ConceptData:
           BadImageError: on an unreadable image, if ``skipped`` is None, or if images of one batch differ in size.
         """
         with ThreadPoolExecutor(READING_THREADS) as threads:
-            for start in range(0, len(self.records), batch_size):
-                numbers = range(start, min(start + batch_size, len(self.records)))
+            first = (shard[0] + start * shard[1]) * batch_size
+            for begin in range(first, len(self.records), shard[1] * batch_size):
+                numbers = range(begin, min(begin + batch_size, len(self.records)))
                 images = list(threads.map(lambda i: self._read(i, image_size, skipped), numbers))
                 readable = [(n, image) for n, image in zip(numbers, images, strict=True) if image is not None]
-                if readable:
-                    yield np.array([n for n, _ in readable]), self._stack(readable)
+                yield np.array([n for n, _ in readable], np.int64), self._stack(readable)
 
     def _read(self, number: int, image_size: int | None, skipped: SkippedImages | None) -> np.ndarray | None:
         try:
@@ -160,6 +187,8 @@ class ConceptData:
         return image if image_size is None else resize(image, image_size, image_size)
 
     def _stack(self, readable: list[tuple[int, np.ndarray]]) -> np.ndarray:
+        if not readable:
+            return np.zeros((0, 0, 0, 3), np.uint8)
         shape = readable[0][1].shape
         for number, image in readable:
             if image.shape != shape:

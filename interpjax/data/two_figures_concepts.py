@@ -1,6 +1,7 @@
 """The two-figures data as concepts: its exact pixel labels, in the form dissection takes."""
 
 import dataclasses
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,12 @@ class TwoFiguresRecord:
     def image(self) -> UInt8[np.ndarray, "height width 3"]:
         """The image as RGB."""
         return decode_image(self.records[self.number]["image"], f"two_figures[{self.number}]")
+
+    def digest(self) -> bytes:
+        """Of its image and label maps."""
+        record = self.records[self.number]
+        parts = [record["image"], *(record[category] for category in figures.CATEGORIES)]
+        return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).digest()
 
     def labels(self) -> Channels:
         """A label map for each category."""

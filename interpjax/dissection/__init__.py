@@ -1,16 +1,21 @@
 """Network Dissection: how well each filter's activation matches each concept's pixels."""
 
-from interpjax.dissection.dissect import ActivationsFn, Dissection, dissect, dissect_arrays
-from interpjax.dissection.networks import Network, Preprocessing, from_jax, from_torch
-from interpjax.dissection.protocol import Protocol, get_protocol
+from interpjax.dissection.dissect import dissect, dissect_all, dissect_arrays
+from interpjax.dissection.feeds import ActivationsFn
+from interpjax.dissection.networks import Network, from_jax, from_torch
+from interpjax.dissection.preprocessing import Preprocessing
+from interpjax.dissection.protocol import PROTOCOLS, Protocol, get_protocol
+from interpjax.dissection.result import Dissection
 
 __all__ = [
+    "PROTOCOLS",
     "ActivationsFn",
     "Dissection",
     "Network",
     "Preprocessing",
     "Protocol",
     "dissect",
+    "dissect_all",
     "dissect_arrays",
     "from_jax",
     "from_torch",

@@ -1,181 +1,130 @@
-"""Dissecting a network or stored activations: thresholds, counts and the table they make."""
+"""Dissecting a network or stored activations."""
 
 import dataclasses
-import functools
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pandas as pd
-from jaxtyping import Array, Float, Int, UInt8
+from jaxtyping import Float
 
+from interpjax import parallel
 from interpjax.data.concepts import ConceptData
 from interpjax.data.images import SkippedImages
-from interpjax.dissection import passes, scoring, tally
+from interpjax.dissection import feeds, passes, tally
+from interpjax.dissection.labels import ConceptColumns
+from interpjax.dissection.progress import Progress
 from interpjax.dissection.protocol import Protocol, get_protocol
+from interpjax.dissection.result import Dissection
+from interpjax.dissection.top_images import TopImages
+from interpjax.dissection.upsampling import FieldMap
 
-ActivationsFn = Callable[[UInt8[np.ndarray, "batch height width 3"]], Mapping[str, Float[Array, "batch _ _ _"]]]
-ARRAYS = ("thresholds", "intersection", "unit_area", "label_area", "top_images", "top_values")
-CONCEPT_COLUMNS = {"number": np.int64, "name": np.str_, "category": np.str_}
-
-
-@dataclasses.dataclass(frozen=True)
-class Dissection:
-    """What dissection found in one layer: K units against C concepts.
-
-    Attributes:
-      concepts: ``number`` (as in label.csv), ``name``, ``category`` (primary); its rows are the columns below.
-      categories: in the data's order.
-      protocol: by which it was made.
-      thresholds: [K] of the units, float64.
-      intersection: [K, C] pixels in a unit's mask and the concept, over all images.
-      unit_area: [K, C] pixels of a unit's mask in the images that count for the concept.
-      label_area: [C] pixels of the concept.
-      pixels: label pixels of all images.
-      top_images: [K, n] numbers of the images (records of the data) on which the unit's maximum is largest.
-      top_values: [K, n] those maxima, falling.
-    """
-
-    concepts: pd.DataFrame
-    categories: tuple[str, ...]
-    protocol: Protocol
-    thresholds: Float[np.ndarray, " units"]
-    intersection: Int[np.ndarray, "units concepts"]
-    unit_area: Int[np.ndarray, "units concepts"]
-    label_area: Int[np.ndarray, " concepts"]
-    pixels: int
-    top_images: Int[np.ndarray, "units top"]
-    top_values: Float[np.ndarray, "units top"]
-
-    @functools.cached_property
-    def iou(self) -> Float[np.ndarray, "units concepts"]:
-        """[K, C] intersection over union."""
-        return tally.iou(self.intersection, self.unit_area, self.label_area)
-
-    @property
-    def category_of(self) -> Int[np.ndarray, " concepts"]:
-        """The primary category of each concept, as an index into ``categories``."""
-        return np.array([self.categories.index(category) for category in self.concepts["category"]])
-
-    def best(self) -> pd.DataFrame:
-        """A row per unit: ``unit`` (0-based), ``concept``, ``category`` (both empty without overlap), ``iou``."""
-        column, score = scoring.best_concepts(self.iou)
-        names, categories = self.concepts["name"].to_numpy(), self.concepts["category"].to_numpy()
-        return pd.DataFrame(
-            {
-                "unit": np.arange(len(column)),
-                "concept": np.where(column >= 0, names[column], ""),
-                "category": np.where(column >= 0, categories[column], ""),
-                "iou": score,
-            }
-        )
-
-    def detected(self, threshold: float | None = None, convention: str = "best-label") -> pd.DataFrame:
-        """The rows of ``concepts`` that have a detector; arguments as :meth:`unique_detectors`."""
-        cut = self.protocol.detector_iou if threshold is None else threshold
-        return self.concepts.iloc[
-            scoring.detected_concepts(self.iou, self.category_of, threshold=cut, convention=convention)
-        ]
-
-    def unique_detectors(self, threshold: float | None = None, convention: str = "best-label") -> int:
-        """Number of distinct concepts that have a detector, by a ``convention`` of :func:`scoring.detected_concepts`.
-
-        The IoU cut ``threshold`` is by default the protocol's, 0.04.
-        """
-        return len(self.detected(threshold, convention))
-
-    def ceilings(self) -> Float[np.ndarray, " concepts"]:
-        """The largest IoU a unit can reach on each concept, see :func:`scoring.ceilings`."""
-        return scoring.ceilings(self.label_area, self.pixels, self.protocol.top_quantile)
-
-    def to_csv(self, path: str | Path) -> None:
-        """Writes NetDissect's ``tally.csv``: a row per unit, numbered from 1, in falling order of score."""
-        order = np.argsort(-self.best()["iou"].to_numpy(), kind="stable")
-        self._tally_table().iloc[order].to_csv(path, index=False)
-
-    def save(self, path: str | Path) -> None:
-        """Writes everything to an ``.npz`` file that :meth:`load` reads; no part of it is a pickle."""
-        arrays = {name: getattr(self, name) for name in (*ARRAYS, "iou")}
-        columns = {f"concept_{name}": self.concepts[name].to_numpy(CONCEPT_COLUMNS[name]) for name in CONCEPT_COLUMNS}
-        protocol = json.dumps(dataclasses.asdict(self.protocol))
-        np.savez_compressed(
-            path,
-            pixels=self.pixels,
-            categories=np.array(self.categories),
-            protocol=protocol,
-            **arrays,
-            **columns,
-        )
-
-    @classmethod
-    def load(cls, path: str | Path) -> "Dissection":
-        """Reads what :meth:`save` wrote."""
-        with np.load(path, allow_pickle=False) as stored:
-            return cls(
-                concepts=pd.DataFrame({name: stored[f"concept_{name}"] for name in CONCEPT_COLUMNS}),
-                categories=tuple(stored["categories"].tolist()),
-                protocol=Protocol(**json.loads(str(stored["protocol"]))),
-                pixels=int(stored["pixels"]),
-                **{name: stored[name] for name in ARRAYS},
-            )
-
-    def _tally_table(self) -> pd.DataFrame:
-        best = self.best()
-        table = pd.DataFrame({"unit": best["unit"] + 1, "category": best["category"]})
-        table["label"], table["score"] = best["concept"], best["iou"]
-        units, names = np.arange(len(best)), self.concepts["name"].to_numpy()
-        for number, category in enumerate(self.categories):
-            column, score = scoring.best_in_category(self.iou, self.category_of, number)
-            found = column >= 0
-            table[f"{category}-label"] = np.where(found, names[column], "")
-            table[f"{category}-truth"] = np.where(found, self.label_area[column], 0)
-            table[f"{category}-activation"] = np.where(found, self.unit_area[units, column], 0)
-            table[f"{category}-intersect"] = np.where(found, self.intersection[units, column], 0)
-            table[f"{category}-iou"] = score
-        return table
+Results = dict[str, Dissection]
 
 
 def dissect(
-    activations_fn: ActivationsFn,
+    activations_fn: feeds.ActivationsFn,
     broden: ConceptData,
     *,
     layers: Sequence[str],
     protocol: Protocol | None = None,
+    fieldmaps: Mapping[str, FieldMap] | None = None,
     batch_size: int = 64,
     image_size: int | None = None,
     top_images: int = 5,
     skipped: SkippedImages | None = None,
-) -> dict[str, Dissection]:
+    cache: str | Path | None = None,
+    shard_images: int = 4096,
+) -> Results:
     """Dissects a network: two passes over the images, one for thresholds and one that counts.
 
+    Memory does not grow with the images, but for the largest activations of every unit (half a percent of them all),
+    which exact thresholds need. Several devices take the batches in turn if ``activations_fn`` is a
+    :class:`~interpjax.dissection.Network`, several processes likewise; how many makes no difference to the counts.
+
     Args:
-      activations_fn: uint8 RGB images → activation maps by layer (NHWC); it normalizes for itself.
+      activations_fn: uint8 RGB images → activation maps by layer (NHWC); it normalizes for itself. A plain function
+        or a :class:`~interpjax.dissection.Network`.
       broden: images and labels.
       layers: names of those to dissect.
       protocol: how to threshold and count; by default ``"paper"``.
-      batch_size: images at a time.
+      fieldmaps: by layer, for protocols that upsample through the centres of receptive fields: their offset, size
+        and stride, each (y, x) in pixels of the network's input. By default those that NetDissect's wrapper for
+        PyTorch makes up from the size of the map.
+      batch_size: images at a time, on each device; the last batch is filled up to it.
       image_size: squash images to this side first; by default they go in as they are.
       top_images: how many images to remember for each unit.
       skipped: collects unreadable images; without it they are errors.
+      cache: a folder for what was added up so far: a run that is cut off goes on from its last shard, and one that
+        was done is read. Only for a :class:`~interpjax.dissection.Network`, which says what its content is: other
+        weights, layers, data or protocols never meet what is kept.
+      shard_images: save after so many images of a pass.
 
     Returns:
       The result of each layer.
 
     Raises:
-      ValueError: if a layer is missing in what ``activations_fn`` returns, or an activation is not finite.
+      ValueError: if a layer is missing in what ``activations_fn`` returns, an activation is not finite, the data
+        have none of the protocol's categories, or ``cache`` is given for a plain function.
       BadImageError: on an unreadable image.
     """
+    return dissect_all(
+        activations_fn,
+        broden,
+        layers=layers,
+        protocols=[protocol or get_protocol("paper")],
+        fieldmaps=fieldmaps,
+        batch_size=batch_size,
+        image_size=image_size,
+        top_images=top_images,
+        skipped=skipped,
+        cache=cache,
+        shard_images=shard_images,
+    )[0]
 
-    def batches():
-        for numbers, images in broden.batches(batch_size, image_size=image_size, skipped=skipped):
-            maps = activations_fn(images)
-            missing = [layer for layer in layers if layer not in maps]
-            if missing:
-                raise ValueError(f"layer {missing[0]!r}: activations_fn returned only {', '.join(sorted(maps))}")
-            yield numbers, {layer: np.asarray(maps[layer]) for layer in layers}
 
-    return _dissect(batches, broden, protocol or get_protocol("paper"), None, top_images)
+def dissect_all(
+    activations_fn: feeds.ActivationsFn,
+    broden: ConceptData,
+    *,
+    layers: Sequence[str],
+    protocols: Sequence[Protocol],
+    fieldmaps: Mapping[str, FieldMap] | None = None,
+    batch_size: int = 64,
+    image_size: int | None = None,
+    top_images: int = 5,
+    skipped: SkippedImages | None = None,
+    cache: str | Path | None = None,
+    shard_images: int = 4096,
+) -> list[Results]:
+    """As :func:`dissect` by several protocols in the same two passes; other quantiles are other protocols.
+
+    Args:
+      activations_fn: as in :func:`dissect`.
+      broden: as in :func:`dissect`.
+      layers: as in :func:`dissect`.
+      protocols: as many as you like, ``[get_protocol("paper", top_quantile=q) for q in (0.001, 0.005, 0.01)]``; all
+        of one ``tap``, since the activations are the same.
+      fieldmaps: as in :func:`dissect`.
+      batch_size: as in :func:`dissect`.
+      image_size: as in :func:`dissect`.
+      top_images: as in :func:`dissect`.
+      skipped: as in :func:`dissect`.
+      cache: as in :func:`dissect`.
+      shard_images: as in :func:`dissect`.
+
+    Returns:
+      The results of each layer for each protocol, in their order.
+
+    Raises:
+      ValueError: as :func:`dissect`, or if protocols differ in their tap.
+      BadImageError: on an unreadable image.
+    """
+    if len({protocol.tap for protocol in protocols}) != 1:
+        raise ValueError("protocols: needed is one at least, and all of the same tap, since they share the activations")
+    feed = feeds.NetworkFeed(activations_fn, broden, tuple(layers), batch_size, image_size, skipped)
+    progress = _progress(feed, protocols, fieldmaps or {}, top_images, cache, shard_images)
+    return _dissect(feed, broden, protocols, fieldmaps or {}, None, top_images, progress)
 
 
 def dissect_arrays(
@@ -185,8 +134,9 @@ def dissect_arrays(
     images: Sequence[str],
     protocol: Protocol | None = None,
     thresholds: Mapping[str, Float[np.ndarray, " units"]] | None = None,
+    fieldmaps: Mapping[str, FieldMap] | None = None,
     top_images: int = 5,
-) -> dict[str, Dissection]:
+) -> Results:
     """Dissects stored activations, of whatever framework.
 
     Args:
@@ -195,6 +145,7 @@ def dissect_arrays(
       images: the name of each row, as in ``index.csv``; rows that carry no label are left out.
       protocol: how to threshold and count; by default ``"paper"``.
       thresholds: by layer, in place of the protocol's.
+      fieldmaps: as in :func:`dissect`; the network's input is taken to be as large as ``index.csv`` says.
       top_images: how many images to remember for each unit.
 
     Returns:
@@ -203,55 +154,127 @@ def dissect_arrays(
     Raises:
       ValueError: if a name is unknown or twice there, shapes do not fit, or an activation is not finite.
     """
-    numbers = {record.name: number for number, record in enumerate(broden.records)}
-    unknown = set(images) - set(numbers) - set(broden.unlabelled)
-    if unknown or len(set(images)) != len(images):
-        problem = f"{min(unknown)!r} is not in the data" if unknown else "a name is twice in it"
-        raise ValueError(f"images: {problem} ({broden.name})")
-    for layer, maps in activations.items():
-        if maps.ndim != 4:
-            raise ValueError(f"activations[{layer!r}] has the shape {maps.shape}; needed is [images, h, w, units]")
-        if len(maps) != len(images):
-            raise ValueError(f"activations[{layer!r}] has {len(maps)} rows, images has {len(images)} names")
-    rows = [row for row, name in enumerate(images) if name in numbers]
-
-    def batches():
-        for row in rows:
-            maps = {layer: np.asarray(stored[row : row + 1]) for layer, stored in activations.items()}
-            yield np.array([numbers[images[row]]]), maps
-
-    return _dissect(batches, broden, protocol or get_protocol("paper"), thresholds, top_images)
+    feed = feeds.ArrayFeed(activations, broden, images)
+    progress = Progress(None, {}, every=1, process=parallel.shard())
+    chosen = [protocol or get_protocol("paper")]
+    return _dissect(feed, broden, chosen, fieldmaps or {}, thresholds, top_images, progress)[0]
 
 
 def _dissect(
-    batches: passes.Pass,
+    feed: feeds.Feed,
     broden: ConceptData,
-    protocol: Protocol,
-    thresholds: Mapping[str, np.ndarray] | None,
+    protocols: Sequence[Protocol],
+    fieldmaps: Mapping[str, FieldMap],
+    given: Mapping[str, np.ndarray] | None,
     top_images: int,
-) -> dict[str, Dissection]:
-    categories = {name: number for number, name in enumerate(broden.categories)}
-    category_of = np.array([categories[category] for category in broden.concepts["category"]])
-    concepts = passes.ConceptColumns(broden.concepts["number"].to_numpy(), category_of, len(categories))
-    found, top = passes.find_thresholds(batches, protocol.top_quantile, len(broden.records), top_images)
-    if thresholds is not None:
-        missing = set(found) - set(thresholds)
-        if missing:
-            raise ValueError(f"thresholds: the layer {min(missing)!r} is missing; give those of every layer")
-        found = {layer: np.asarray(thresholds[layer], np.float64) for layer in found}
-    labels, units = passes.count(batches, broden.records, concepts, found)
-    return {
-        layer: Dissection(
-            concepts=broden.concepts,
-            categories=broden.categories,
-            protocol=protocol,
-            thresholds=counts.thresholds,
-            intersection=counts.intersection,
-            unit_area=counts.area_by_category[:, category_of],
-            label_area=labels.label_area,
-            pixels=labels.pixels,
-            top_images=top[layer].numbers,
-            top_values=top[layer].values,
+    progress: Progress,
+) -> list[Results]:
+    largest = max(protocol.top_quantile for protocol in protocols)
+    data = [_restricted(broden, protocol) for protocol in protocols]
+    labellings = {own.categories: _columns(own) for own in data}
+    first = _run("thresholds", lambda: passes.Thresholds(largest, feed.images, top_images), feed, {}, progress)
+    if not first.quantiles:
+        raise ValueError("nothing to dissect: no image could be used")
+    found = [_thresholds(first, protocol, given) for protocol in protocols]
+
+    def counts() -> passes.Counts:
+        tallies = {}
+        for number, (protocol, own) in enumerate(zip(protocols, data, strict=True)):
+            for layer, values in found[number].items():
+                units = tally.UnitTally(values, labellings[own.categories], protocol, fieldmaps.get(layer))
+                tallies[number, layer] = list(labellings).index(own.categories), units
+        return passes.Counts(list(labellings.values()), tallies)
+
+    second = _run("counts", counts, feed, labellings, progress)
+    results: list[Results] = [{} for _ in protocols]
+    for (number, layer), (way, units) in second.units.items():
+        result = _result(protocols[number], data[number], second.labels[way], units, first.top[layer])
+        results[number][layer] = dataclasses.replace(
+            result, fieldmap=fieldmaps.get(layer), preprocessing=dict(feed.preprocessing)
         )
-        for layer, counts in units.items()
-    }
+    return results
+
+
+def _run(
+    name: str,
+    make: Callable[[], Any],
+    feed: feeds.Feed,
+    labellings: feeds.Labellings,
+    progress: Progress,
+) -> Any:
+    """A pass over this process's images; returns the sum over all processes."""
+    statistic = make()
+    passes.run_pass(name, statistic, lambda start: passes.ahead(feed.works(start, labellings)), feed.devices, progress)
+    if parallel.shard()[1] == 1:
+        return statistic
+    total = make()
+    for state in parallel.gather(statistic.state()):
+        total.merge(state)
+    return total
+
+
+def _restricted(broden: ConceptData, protocol: Protocol) -> ConceptData:
+    """The data with the categories of a protocol; those that the data lack are not missed."""
+    if protocol.categories is None:
+        return broden
+    chosen = [category for category in broden.categories if category in protocol.categories]
+    if not chosen:
+        raise ValueError(
+            f"protocol.categories = {protocol.categories}: {broden.name} has only {', '.join(broden.categories)}"
+        )
+    return broden.restricted(chosen)
+
+
+def _columns(data: ConceptData) -> ConceptColumns:
+    category_of = np.array([data.categories.index(category) for category in data.concepts["category"]])
+    return ConceptColumns(data.concepts["number"].to_numpy(), category_of, len(data.categories))
+
+
+def _thresholds(
+    first: passes.Thresholds, protocol: Protocol, given: Mapping[str, np.ndarray] | None
+) -> dict[str, np.ndarray]:
+    found = {layer: quantile.result(protocol.top_quantile) for layer, quantile in first.quantiles.items()}
+    for layer, values in found.items():
+        if given is not None:
+            if layer not in given or np.shape(given[layer]) != values.shape:
+                there = f"has the shape {np.shape(given[layer])}" if layer in given else "is missing"
+                raise ValueError(f"thresholds: the layer {layer!r} {there}; needed are {len(values)} of every layer")
+            found[layer] = np.asarray(given[layer], np.float64)
+        if protocol.threshold_dtype == "float32":
+            found[layer] = found[layer].astype(np.float32).astype(np.float64)
+    return found
+
+
+def _result(
+    protocol: Protocol, data: ConceptData, labels: tally.LabelTally, units: tally.UnitTally, top: TopImages
+) -> Dissection:
+    category_of = [data.categories.index(category) for category in data.concepts["category"]]
+    return Dissection(
+        concepts=data.concepts,
+        categories=data.categories,
+        protocol=protocol,
+        thresholds=units.thresholds,
+        intersection=units.intersection,
+        unit_area=units.area_by_category[:, category_of],
+        label_area=labels.label_area,
+        pixels=labels.pixels,
+        top_images=top.numbers,
+        top_values=top.values,
+    )
+
+
+def _progress(
+    feed: feeds.NetworkFeed,
+    protocols: Sequence[Protocol],
+    fieldmaps: Mapping[str, FieldMap],
+    top_images: int,
+    cache: str | Path | None,
+    shard_images: int,
+) -> Progress:
+    every = max(1, shard_images // feed.batch_size)
+    if cache is None:
+        return Progress(None, {}, every=every, process=parallel.shard())
+    # The name and the IoU cut decide no sum.
+    counted = [{**dataclasses.asdict(protocol), "name": "", "detector_iou": 0} for protocol in protocols]
+    content = {**feed.content(), "protocols": counted, "fieldmaps": fieldmaps, "top_images": top_images}
+    return Progress(Path(cache), content, every=every, process=parallel.shard())

@@ -14,69 +14,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Num, UInt8
+from jaxtyping import Array, Float, UInt8
 
-CHANNELS = ("RGB", "BGR")
+from interpjax.dissection.preprocessing import Preprocessing
+
 LISTED = 20  # names in an error message
 
 Maps = dict[str, Float[Array | np.ndarray, "batch _ _ _"]]
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Preprocessing:
-    """What a network wants of an image: (x − mean) / std, x in 0..255 and in the order of its channels.
-
-    Works on NumPy and JAX arrays, and inside jit. Two are the same if their descriptions are.
-
-    Attributes:
-      mean: a number, one for each channel, or an image of means [height, width, 3]; in the order of ``channels``.
-      std: as ``mean``; positive.
-      channels: that the network was trained with: ``"RGB"`` or ``"BGR"``.
-
-    Raises:
-      ValueError: naming the field, its value and what is allowed.
-    """
-
-    mean: Any
-    std: Any
-    channels: str = "RGB"
-
-    def __post_init__(self) -> None:
-        for name in ("mean", "std"):
-            object.__setattr__(self, name, _constant(name, getattr(self, name)))
-        if not (self.std > 0).all():
-            raise ValueError(f"std = {_shortened(self.std)}: must be positive")
-        if self.channels not in CHANNELS:
-            raise ValueError(f"channels = {self.channels!r}: choose one of {', '.join(CHANNELS)}")
-
-    def __call__(self, images: Num[Array | np.ndarray, "n h w 3"]) -> Float[Array | np.ndarray, "n h w 3"]:
-        """The float32 images that the network sees, of uint8 RGB images.
-
-        Raises:
-          ValueError: if the images are not uint8, or of another size than ``mean`` or ``std``.
-        """
-        if images.dtype != np.uint8:
-            raise ValueError(f"images of type {images.dtype}: must be uint8, RGB")
-        x = images[..., ::-1] if self.channels == "BGR" else images
-        return (x.astype(np.float32) - self._fitting("mean", images)) / self._fitting("std", images)
-
-    @classmethod
-    def imagenet(cls) -> "Preprocessing":
-        """Of torchvision's networks: its constants for images in 0..1, times 255."""
-        return cls(255 * np.array([0.485, 0.456, 0.406]), 255 * np.array([0.229, 0.224, 0.225]))
-
-    def describe(self) -> dict[str, Any]:
-        """A description for JSON that differs where preprocessing does; an image of means by shape and digest."""
-        return {"mean": _described(self.mean), "std": _described(self.std), "channels": self.channels}
-
-    def _fitting(self, name: str, images: Any) -> np.ndarray:
-        constant = getattr(self, name)
-        constant = constant.reshape((1,) * (4 - constant.ndim) + constant.shape)
-        try:
-            np.broadcast_shapes(constant.shape, (1, *images.shape[1:]))
-        except ValueError as error:
-            raise ValueError(f"images of {images.shape[1:3]} pixels: {name} is for {constant.shape[1:3]}") from error
-        return constant
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,14 +32,16 @@ class Network:
       preprocessing: description of what it does to the images first.
       layers: that it gives.
       fingerprint: hex digest of all that decides the activations of an image, for storing them.
+      follows_images: whether it computes on whatever JAX device the images are, so that several can be used.
     """
 
-    activations: Callable[[UInt8[np.ndarray, "batch height width 3"]], Maps]
+    activations: Callable[[UInt8[Array | np.ndarray, "batch height width 3"]], Maps]
     preprocessing: Mapping[str, Any]
     layers: tuple[str, ...]
     fingerprint: str
+    follows_images: bool = False
 
-    def __call__(self, images: UInt8[np.ndarray, "batch height width 3"]) -> Maps:
+    def __call__(self, images: UInt8[Array | np.ndarray, "batch height width 3"]) -> Maps:
         """The activation maps."""
         return self.activations(images)
 
@@ -108,7 +54,7 @@ def from_jax(
     preprocessing: Preprocessing,
     name: str = "",
 ) -> Network:
-    """A network of a JAX function, whatever library its variables come from.
+    """A network of a JAX function, whatever library its variables come from; it computes on the device of the images.
 
     For a model of this package, ``apply`` is
     ``lambda variables, images: apply_with_taps(model, variables, images, layers=layers)[1]``. It is compiled, anew
@@ -127,18 +73,26 @@ def from_jax(
     """
     layers = tuple(layers)
     variables = jax.tree.map(jnp.array, variables)
+    copies: dict[Any, Any] = {None: variables}  # of each device that images came from
 
     @jax.jit
     def forward(variables: Any, images: Any) -> Maps:
         return _selected(apply(variables, jnp.asarray(preprocessing(images))), layers)
 
+    def activations(images: Any) -> Maps:
+        device = images.device if isinstance(images, jax.Array) else None
+        if device not in copies:
+            copies[device] = jax.device_put(variables, device)
+        return forward(copies[device], images)
+
     leaves = jax.tree_util.tree_leaves_with_path(variables)
     arrays = ((jax.tree_util.keystr(path), np.asarray(leaf)) for path, leaf in leaves)
     return Network(
-        activations=lambda images: forward(variables, images),
+        activations=activations,
         preprocessing=preprocessing.describe(),
         layers=layers,
         fingerprint=_fingerprint(arrays, "jax", name, layers, preprocessing.describe()),
+        follows_images=True,
     )
 
 
@@ -174,7 +128,7 @@ def from_torch(
             raise ValueError(f"layer {layer!r}: {type(module).__name__} has the layers {_listed(submodules)}")
         submodules[layer].register_forward_hook(_keep_in(found, layer))
 
-    def activations(images: np.ndarray) -> Maps:
+    def activations(images: Array | np.ndarray) -> Maps:
         found.clear()
         x = np.asarray(preprocessing(images)).transpose(0, 3, 1, 2)
         with torch.no_grad():
@@ -225,30 +179,6 @@ def _fingerprint(arrays: Iterable[tuple[str, np.ndarray]], *rest: Any) -> str:
         digest.update(json.dumps([path, str(array.dtype), array.shape]).encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
-
-
-def _constant(name: str, value: Any) -> Float[np.ndarray, "..."]:
-    allowed = "must be a number, [3] or [height, width, 3]"
-    try:
-        constant = np.array(value, np.float32)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} = {value!r}: {allowed}") from error
-    if constant.ndim not in (0, 1, 3) or (constant.ndim and constant.shape[-1] not in (1, 3)):
-        raise ValueError(f"{name} of shape {constant.shape}: {allowed}")
-    if not np.isfinite(constant).all():
-        raise ValueError(f"{name} = {_shortened(constant)}: must be finite")
-    constant.setflags(write=False)
-    return constant
-
-
-def _described(constant: np.ndarray) -> Any:
-    if constant.size <= 3:
-        return constant.tolist()
-    return {"shape": list(constant.shape), "sha256": hashlib.sha256(constant.tobytes()).hexdigest()}
-
-
-def _shortened(constant: np.ndarray) -> str:
-    return np.array2string(constant, threshold=4, edgeitems=1)
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -1,97 +1,198 @@
-"""The two passes over the images: one finds thresholds, the other counts."""
+"""The two passes over the images: one finds thresholds, the other counts. Nothing is kept for an image."""
 
-import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+import itertools
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
+import jax
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Array, Float, Int
 
-from interpjax.dissection import tally
+from interpjax.dissection.labels import ConceptColumns, ImageLabels, group_by_shape
+from interpjax.dissection.progress import Progress
+from interpjax.dissection.tally import LabelTally, UnitTally
 from interpjax.dissection.thresholds import TopQuantile
 from interpjax.dissection.top_images import TopImages
 
-# Starts a pass: numbers of records, with the activations (NHWC) of their images by layer.
-Pass = Callable[[], Iterator[tuple[np.ndarray, Mapping[str, np.ndarray]]]]
+T = TypeVar("T")
+State = dict[str, np.ndarray]
 
 
-@dataclasses.dataclass(frozen=True)
-class ConceptColumns:
-    """How concepts are counted.
+class Work(NamedTuple):
+    """A batch of images whose activations are still to be computed.
 
     Attributes:
-      numbers: label number of each column of the tally.
-      category_of: primary category of each column.
-      num_categories: how many categories there are.
+      numbers: of the images' records; fewer than the rows of the maps where the batch is filled up.
+      maps: computes the activations by layer, NHWC, on a device.
+      labels: of each image, in each way of labelling; empty in the first pass.
+      image_shape: (height, width) of the network's input.
     """
 
-    numbers: Int[np.ndarray, " concepts"]
-    category_of: Int[np.ndarray, " concepts"]
-    num_categories: int
-
-    def column_of(self) -> Int[np.ndarray, " numbers"]:
-        """The column of each label number, −1 where there is none."""
-        columns = np.full(self.numbers.max() + 1, -1)
-        columns[self.numbers] = np.arange(len(self.numbers))
-        return columns
+    numbers: Int[np.ndarray, " images"]
+    maps: Callable[[jax.Device], Mapping[str, Float[Array, "n h w units"]]]
+    labels: Sequence[Sequence[ImageLabels]]
+    image_shape: tuple[int, int]
 
 
-def find_thresholds(
-    batches: Pass, top_quantile: float, records: int, top_images: int
-) -> tuple[dict[str, np.ndarray], dict[str, TopImages]]:
-    """The first pass: exact thresholds and the most exciting images of every unit.
+@runtime_checkable
+class Statistic(Protocol):
+    """What a pass adds up; sums of it do not depend on the order of the batches or on who counted them."""
 
-    Args:
-      batches: starts the pass.
-      top_quantile: share of activations above a threshold.
-      records: at most so many images come.
-      top_images: how many to remember for each unit.
+    def add(self, work: Work, maps: Mapping[str, Array]) -> None:
+        """Takes a batch; called from several threads."""
 
-    Raises:
-      ValueError: if no image comes, or an activation is not finite.
-    """
-    quantiles: dict[str, TopQuantile] = {}
-    top: dict[str, TopImages] = {}
-    for numbers, activations in batches():
-        for layer, maps in activations.items():
-            if not np.isfinite(maps).all():
+    def state(self) -> State:
+        """What has come so far."""
+
+    def merge(self, state: State) -> None:
+        """Takes what another one has seen."""
+
+
+class Thresholds:
+    """First pass: the largest activations of every unit, and the images that have them."""
+
+    def __init__(self, top_quantile: float, images: int, top_images: int):
+        """Starts empty.
+
+        Args:
+          top_quantile: the largest share above a threshold that will be asked for.
+          images: at most so many come.
+          top_images: how many to remember for each unit.
+        """
+        self._settings = top_quantile, images, top_images
+        self._lock = threading.Lock()
+        self.quantiles: dict[str, TopQuantile] = {}
+        self.top: dict[str, TopImages] = {}
+
+    def add(self, work: Work, maps: Mapping[str, Array]) -> None:
+        """Takes a batch.
+
+        Raises:
+          ValueError: if an activation is not finite.
+        """
+        for layer, values in maps.items():
+            own = np.asarray(values)[: len(work.numbers)]
+            own = own if own.dtype == np.float64 else own.astype(np.float32, copy=False)
+            if not np.isfinite(own).all():
                 raise ValueError(f"layer {layer}: an activation is not finite (NaN or infinite)")
-            if layer not in quantiles:
-                positions = maps.shape[1] * maps.shape[2]
-                quantiles[layer] = TopQuantile(top_quantile, positions * records, maps.shape[-1])
-                top[layer] = TopImages(top_images, maps.shape[-1])
-            quantiles[layer].update(maps.reshape(-1, maps.shape[-1]))
-            top[layer].update(numbers, maps.max(axis=(1, 2)))
-    if not quantiles:
-        raise ValueError("nothing to dissect: no image could be used")
-    return {layer: quantile.result() for layer, quantile in quantiles.items()}, top
+            maxima = own.max(axis=(1, 2))
+            with self._lock:
+                quantile, top = self._of(layer, own.shape[1] * own.shape[2], own.shape[3], own.dtype)
+                quantile.update(own.reshape(-1, own.shape[-1]))
+                top.update(work.numbers, maxima)
+
+    def state(self) -> State:
+        """What has come so far."""
+        quantiles = {
+            f"{layer}|quantile|{name}": value
+            for layer, own in self.quantiles.items()
+            for name, value in own.state().items()
+        }
+        sizes = {f"{layer}|quantile|most_rows": np.array(own.most_rows) for layer, own in self.quantiles.items()}
+        top = {f"{layer}|top|{name}": value for layer, own in self.top.items() for name, value in own.state().items()}
+        return quantiles | sizes | top
+
+    def merge(self, state: State) -> None:
+        """Takes what another one has seen."""
+        for layer in dict.fromkeys(name.split("|")[0] for name in state):
+            part = {
+                name.removeprefix(f"{layer}|"): value for name, value in state.items() if name.startswith(f"{layer}|")
+            }
+            kept = part["quantile|negated"]
+            positions = int(part["quantile|most_rows"]) // self._settings[1]
+            quantile, top = self._of(layer, positions, len(kept), kept.dtype)
+            quantile.merge({"rows": part["quantile|rows"], "negated": kept})
+            top.merge({"numbers": part["top|numbers"], "values": part["top|values"]})
+
+    def _of(self, layer: str, positions: int, units: int, dtype: np.dtype) -> tuple[TopQuantile, TopImages]:
+        top_quantile, images, top_images = self._settings
+        if layer not in self.quantiles:
+            self.quantiles[layer] = TopQuantile(top_quantile, positions * images, units, dtype)
+            self.top[layer] = TopImages(top_images, units)
+        return self.quantiles[layer], self.top[layer]
 
 
-def count(
-    batches: Pass, records: Sequence[Any], concepts: ConceptColumns, thresholds: Mapping[str, np.ndarray]
-) -> tuple[tally.LabelTally, dict[str, tally.UnitTally]]:
-    """The second pass: pixels of concepts, of units, and of both.
+class Counts:
+    """Second pass: pixels of concepts, of units, and of both, for every protocol and layer at once."""
 
-    An image's labels are read once for all layers.
+    def __init__(self, labellings: Sequence[ConceptColumns], tallies: Mapping[tuple[int, str], tuple[int, UnitTally]]):
+        """Starts with no pixels.
+
+        Args:
+          labellings: the ways of labelling.
+          tallies: for each protocol's number and layer, the number of its way of labelling and its tally.
+        """
+        self._lock = threading.Lock()
+        self.labels = [LabelTally(len(concepts.numbers)) for concepts in labellings]
+        self.units = dict(tallies)
+
+    def add(self, work: Work, maps: Mapping[str, Array]) -> None:
+        """Takes a batch."""
+        rows = len(next(iter(maps.values())))
+        fill = [None] * (rows - len(work.numbers))
+        batches = [group_by_shape([*labels, *fill]) for labels in work.labels]
+        with self._lock:
+            for concepts, labels in zip(self.labels, work.labels, strict=True):
+                for image in labels:
+                    concepts.add(image)
+        for (_, layer), (labelling, units) in self.units.items():
+            counts = units.count(maps[layer], batches[labelling], work.image_shape)
+            with self._lock:
+                units.add(*counts)
+
+    def state(self) -> State:
+        """What has come so far."""
+        labels = {f"labels|{n}|area": tally.label_area for n, tally in enumerate(self.labels)}
+        pixels = {f"labels|{n}|pixels": np.array(tally.pixels) for n, tally in enumerate(self.labels)}
+        units = {}
+        for (protocol, layer), (_, tally) in self.units.items():
+            units[f"units|{protocol}|{layer}|intersection"] = tally.intersection
+            units[f"units|{protocol}|{layer}|area"] = tally.area_by_category
+        return labels | pixels | units
+
+    def merge(self, state: State) -> None:
+        """Takes what another one has seen."""
+        for number, labels in enumerate(self.labels):
+            labels.label_area += state[f"labels|{number}|area"]
+            labels.pixels += int(state[f"labels|{number}|pixels"])
+        for (protocol, layer), (_, tally) in self.units.items():
+            prefix = f"units|{protocol}|{layer}"
+            tally.add(state[f"{prefix}|intersection"], state[f"{prefix}|area"])
+
+
+def run_pass(
+    name: str,
+    statistic: Statistic,
+    works: Callable[[int], Iterable[Work]],
+    devices: Sequence[jax.Device],
+    progress: Progress,
+) -> None:
+    """Adds up a pass, each device taking every so manieth batch, from where an earlier run was cut off.
 
     Args:
-      batches: starts the pass.
-      records: have ``labels()`` and ``label_shape``.
-      concepts: what is counted where.
-      thresholds: of every unit, by layer.
+      name: of the pass.
+      statistic: takes the batches.
+      works: the batches from a number on.
+      devices: compute the activations and count.
+      progress: keeps what was added up.
     """
-    sizes = len(concepts.numbers), concepts.num_categories
-    column_of = concepts.column_of()
-    label_tally = tally.LabelTally(sizes[0])
-    unit_tallies = {layer: tally.UnitTally(values, *sizes) for layer, values in thresholds.items()}
-    for numbers, activations in batches():
-        for row, number in enumerate(numbers):
-            record = records[number]
-            channels = [channel for channels in record.labels().values() for channel in channels]
-            labels = tally.image_labels(
-                channels, record.label_shape, column_of, concepts.category_of, concepts.num_categories
-            )
-            label_tally.add(labels)
-            for layer, maps in activations.items():
-                unit_tallies[layer].add(maps[row], labels)
-    return label_tally, unit_tallies
+    done = progress.restore(name, statistic)
+    batches = iter(works(done))
+    with ThreadPoolExecutor(len(devices)) as threads:
+        while group := list(itertools.islice(batches, len(devices))):
+            list(threads.map(lambda work, device: statistic.add(work, work.maps(device)), group, devices))
+            done += len(group)
+            progress.save(name, statistic, done)
+    progress.finish(name, statistic, done)
+
+
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """The same items, each made while the one before it is used."""
+    end: Any = object()
+    with ThreadPoolExecutor(1) as thread:
+        following = thread.submit(next, items, end)
+        while (item := following.result()) is not end:
+            following = thread.submit(next, items, end)
+            yield item

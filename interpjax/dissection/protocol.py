@@ -1,24 +1,37 @@
 """Protocols: the choices on which the published dissection codes differ, by name."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
+from interpjax.dissection.upsampling import METHODS
+
 TAPS = ("pre", "post")
+UNIT_AREAS = ("category", "touched", "all")
+THRESHOLD_DTYPES = ("float64", "float32")
+# NetDissect reads its sketch of the quantiles at 1000 points from 0 to 1 and takes number 994 of them.
+PUBLISHED_RANK = 1 - 994 / 999
 
 
 @dataclasses.dataclass(frozen=True)
 class Protocol:
     """How a dissection thresholds and counts.
 
+    For every protocol, thresholds are exact quantiles of all activations (two order statistics, interpolated in
+    float64 as ``np.quantile`` does) and a mask is where the upsampled map is strictly above its unit's.
+
     Attributes:
       name: of the protocol it is, or started from.
       top_quantile: share of activations above a unit's threshold T, P(a > T) = 0.005.
+      threshold_dtype: what thresholds are rounded to, ``"float64"`` (not at all) or ``"float32"``.
+      upsampling: from activation map to label map, a method of :func:`interpjax.dissection.upsampling.resampling`.
       tap: which activations the caller should hand over, ``"post"`` or ``"pre"`` the non-linearity.
+      unit_area: the images whose mask pixels count in the union with a concept: ``"category"``, those annotated
+        in its (primary) category; ``"touched"``, those where the mask itself touches a label of that category;
+        ``"all"``.
+      skip_below: whether a map that nowhere exceeds T has no mask, even if its upsampling overshoots T.
+      categories: only these; None is all that the data have.
       detector_iou: the IoU from which a unit counts as a detector of its best concept.
-
-    The rest is the same for every protocol there is so far: thresholds are exact quantiles (two order statistics
-    interpolated in float64), a mask is where the bilinearly upsampled map (half-pixel centres, edges repeated) is
-    strictly above it, and a unit's area counts in the images that carry a label of the concept's category.
 
     Raises:
       ValueError: naming the field, its value and what is allowed.
@@ -26,7 +39,12 @@ class Protocol:
 
     name: str = "paper"
     top_quantile: float = 0.005
+    threshold_dtype: str = "float64"
+    upsampling: str = "bilinear"
     tap: str = "post"
+    unit_area: str = "category"
+    skip_below: bool = False
+    categories: Sequence[str] | None = None
     detector_iou: float = 0.04
 
     def __post_init__(self) -> None:
@@ -34,18 +52,55 @@ class Protocol:
             raise ValueError(f"protocol.top_quantile = {self.top_quantile}: must lie between 0 and 1")
         if not 0 < self.detector_iou <= 1:
             raise ValueError(f"protocol.detector_iou = {self.detector_iou}: must be above 0 and at most 1")
-        if self.tap not in TAPS:
-            raise ValueError(f"protocol.tap = {self.tap!r}: choose one of {', '.join(TAPS)}")
+        for field, allowed in CHOICES.items():
+            if getattr(self, field) not in allowed:
+                raise ValueError(f"protocol.{field} = {getattr(self, field)!r}: choose one of {', '.join(allowed)}")
+        if self.categories is not None:
+            object.__setattr__(self, "categories", tuple(self.categories))  # a list, as JSON has it, will do
+            if not self.categories:
+                raise ValueError("protocol.categories = (): name one at least, or None for all")
+
+    def differences(self) -> dict[str, tuple[Any, Any]]:
+        """The fields in which it differs from ``paper``: ``{field: (its value, the paper's)}``."""
+        paper = PROTOCOLS["paper"]
+        fields = [field.name for field in dataclasses.fields(self) if field.name != "name"]
+        values = {field: (getattr(self, field), getattr(paper, field)) for field in fields}
+        return {field: pair for field, pair in values.items() if pair[0] != pair[1]}
+
+    def describe(self) -> str:
+        """One line: its name, and each field that differs from ``paper``."""
+        changed = [f"{field} = {own!r} (paper: {theirs!r})" for field, (own, theirs) in self.differences().items()]
+        return f"{self.name}: " + ("; ".join(changed) or "the paper's definition")
 
 
-PROTOCOLS = {"paper": Protocol()}
+CHOICES = {
+    "threshold_dtype": THRESHOLD_DTYPES,
+    "upsampling": METHODS,
+    "tap": TAPS,
+    "unit_area": UNIT_AREAS,
+}
+_LITE: dict[str, Any] = {
+    "top_quantile": PUBLISHED_RANK,
+    "upsampling": "pil-bilinear",
+    "unit_area": "touched",
+    "skip_below": True,
+}
+PROTOCOLS = {
+    "paper": Protocol(),
+    "caffe": Protocol("caffe", PUBLISHED_RANK, threshold_dtype="float32", upsampling="fieldmap"),
+    "lite": Protocol("lite", **_LITE, categories=("color", "object", "part", "scene", "texture")),
+    "cgl": Protocol("cgl", **(_LITE | {"upsampling": "pil-bicubic"}), tap="pre"),
+    "all-pixels": Protocol("all-pixels", unit_area="all"),
+}
 
 
 def get_protocol(name: str, **fields: Any) -> Protocol:
     """A protocol by name, with fields overridden.
 
     Args:
-      name: ``"paper"``, the definition in Bau et al., *Network Dissection*, CVPR 2017.
+      name: ``"paper"``, the definition in Bau et al., *Network Dissection*, CVPR 2017; ``"caffe"``, their NetDissect;
+        ``"lite"``, NetDissect-Lite; ``"cgl"``, the code of the concept group learning paper, which is built on it;
+        ``"all-pixels"``, where every image counts for every concept (compexp, dissect).
       **fields: any field of :class:`Protocol`.
 
     Raises:

@@ -1,34 +1,44 @@
 """Exact quantiles of a stream, one per unit, without keeping the stream."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import Float
 
+SPARE = 0.25  # of the values that can matter: room for new ones, so that the least of them are seldom searched for
+LEAST_SPARE = 1024
+
 
 class TopQuantile:
-    """The exact (1 − top_quantile) quantile of every column of a stream of values.
+    """The exact (1 − top_quantile) quantiles of every column of a stream of values.
 
-    Only the largest values can matter, so only they are kept: about ``top_quantile`` of the stream, in its own
-    dtype. The result equals ``np.quantile(all_values, 1 - top_quantile, axis=0)`` (method ``linear``, in float64)
-    bit for bit.
+    Only the largest values can matter, so only they are kept, in their own dtype: ``top_quantile`` of the stream and
+    a quarter of that to spare. The result equals ``np.quantile(all_values, 1 - top_quantile, axis=0)`` (method
+    ``linear``, in float64) bit for bit, in whatever order and parts the values come.
     """
 
-    def __init__(self, top_quantile: float, most_rows: int, units: int):
+    def __init__(self, top_quantile: float, most_rows: int, units: int, dtype: np.dtype | type = np.float32):
         """Starts with no values.
 
         Args:
           top_quantile: share of values above the quantile, in (0, 1).
           most_rows: the stream is not longer than this.
           units: number of columns.
+          dtype: of the values.
         """
-        self._quantile = 1 - top_quantile
-        self._most_rows = most_rows
-        self._keep = most_rows - math.floor(self._quantile * (most_rows - 1))
-        self._top = np.empty((0, units), np.float32)
-        self._pending: list[np.ndarray] = []
-        self._pending_rows = 0
-        self.rows = 0
+        self.top_quantile, self.most_rows, self.rows = top_quantile, most_rows, 0
+        self._keep = most_rows - math.floor((1 - top_quantile) * (most_rows - 1))
+        self._spare = max(math.ceil(SPARE * self._keep), LEAST_SPARE)
+        # Negated, so that a partition puts the largest values first; what is not filled is infinite.
+        self._negated = np.full((units, min(self._keep + self._spare, most_rows)), np.inf, dtype)
+        self._filled = np.zeros(units, np.int64)
+        self._cutoff = np.full(units, -np.inf, dtype)  # values up to it cannot matter any more
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the values kept: fixed from the start."""
+        return self._negated.nbytes
 
     def update(self, values: Float[np.ndarray, "rows units"]) -> None:
         """Takes a part of the stream.
@@ -36,36 +46,72 @@ class TopQuantile:
         Raises:
           ValueError: if there are more rows than announced.
         """
-        self.rows += len(values)
-        if self.rows > self._most_rows:
-            raise ValueError(f"{self.rows} rows came, at most {self._most_rows} were announced")
-        self._pending.append(values)
-        self._pending_rows += len(values)
-        if self._pending_rows > max(self._keep, 4096):
-            self._merge()
+        self._announce(len(values))
+        for start in range(0, len(values), self._spare):
+            self._take(values[start : start + self._spare])
 
-    def result(self) -> Float[np.ndarray, " units"]:
-        """The quantiles of what has come so far, in float64.
+    def state(self) -> dict[str, np.ndarray]:
+        """What has come so far, for :meth:`merge`."""
+        return {"rows": np.array(self.rows), "negated": self._negated}
+
+    def merge(self, state: Mapping[str, np.ndarray]) -> None:
+        """Takes what another one of the same stream has seen.
 
         Raises:
-          ValueError: if nothing has come.
+          ValueError: if there are more rows than announced.
+        """
+        self._announce(int(state["rows"]))
+        values = state["negated"]
+        for start in range(0, values.shape[1], self._spare):
+            self._take(-values[:, start : start + self._spare].T)
+
+    def result(self, top_quantile: float | None = None) -> Float[np.ndarray, " units"]:
+        """The quantiles of what has come so far, in float64.
+
+        Args:
+          top_quantile: by default that of the stream; or a smaller one.
+
+        Raises:
+          ValueError: if nothing has come, or the values that matter to this ``top_quantile`` were not kept.
         """
         if not self.rows:
             raise ValueError("no activations came: a threshold needs at least one image")
-        self._merge()
-        position = self._quantile * (self.rows - 1)
+        share = self.top_quantile if top_quantile is None else top_quantile
+        if share > self.top_quantile:
+            raise ValueError(f"top_quantile = {share}: at most the stream's, {self.top_quantile}")
+        position = (1 - share) * (self.rows - 1)
         below = math.floor(position)
-        ascending = np.sort(self._top.astype(np.float64), axis=0)
-        dropped = self.rows - len(ascending)
-        low = ascending[below - dropped]
-        high = ascending[min(below + 1, self.rows - 1) - dropped]
+        self._negated.sort(axis=1)
+        low, high = (
+            -self._negated[:, self.rows - 1 - rank].astype(np.float64) + 0.0  # no zero is negative
+            for rank in (below, min(below + 1, self.rows - 1))
+        )
         return _interpolate(low, high, position - below)
 
-    def _merge(self) -> None:
-        values = np.concatenate([self._top, *self._pending]) if self.rows else self._top
-        if len(values) > self._keep:
-            values = np.partition(values, len(values) - self._keep, axis=0)[-self._keep :]
-        self._top, self._pending, self._pending_rows = values, [], 0
+    def _announce(self, rows: int) -> None:
+        self.rows += rows
+        if self.rows > self.most_rows:
+            raise ValueError(f"{self.rows} rows came, at most {self.most_rows} were announced")
+
+    def _take(self, values: np.ndarray) -> None:
+        above = values > self._cutoff
+        count = np.count_nonzero(above, axis=0)
+        if (self._filled + count).max() > self._negated.shape[1]:
+            self._drop_the_least()
+            above = values > self._cutoff
+            count = np.count_nonzero(above, axis=0)
+        row, unit = np.nonzero(above)
+        order = np.argsort(unit, kind="stable")
+        row, unit = row[order], unit[order]
+        place = np.arange(len(unit)) + np.repeat(self._filled - (np.cumsum(count) - count), count)
+        self._negated[unit, place] = -values[row, unit]
+        self._filled += count
+
+    def _drop_the_least(self) -> None:
+        self._negated.partition(self._keep - 1, axis=1)
+        self._negated[:, self._keep :] = np.inf
+        self._cutoff = -self._negated[:, self._keep - 1]
+        self._filled = np.minimum(self._filled, self._keep)
 
 
 def _interpolate(low: np.ndarray, high: np.ndarray, weight: float) -> np.ndarray:

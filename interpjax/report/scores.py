@@ -18,26 +18,25 @@ def score(results: Mapping[str, Dissection]) -> dict[str, Any]:
       (with ``share`` of the pixels, ``ceiling`` and ``best_iou`` by layer) and ``protocol``.
     """
     layers = {name: _layer(result) for name, result in results.items()}
+    protocol = next(iter(results.values())).protocol
     total = sum(layer["unique_detectors"] for layer in layers.values())
     return {
         "layers": layers,
         "interpretability_score": total,
         "rud": total / sum(layer["units"] for layer in layers.values()),
         "concepts": _concepts(results),
-        "protocol": dataclasses.asdict(next(iter(results.values())).protocol),
+        "protocol": dataclasses.asdict(protocol) | {"description": protocol.describe()},
     }
 
 
 def _layer(result: Dissection) -> dict[str, Any]:
-    detected = result.detected()["category"].value_counts()
     return {
         "units": len(result.thresholds),
         "detectors": int((result.best()["iou"] >= result.protocol.detector_iou).sum()),
         "unique_detectors": result.unique_detectors(),
-        "by_category": {category: int(detected.get(category, 0)) for category in result.categories},
+        "by_category": result.by_category(),
         "unique_detectors_per_category": result.unique_detectors(convention="per-category"),
-        # Rectified units that are active on fewer positions than the top quantile: any activation exceeds theirs.
-        "zero_threshold_units": int((result.thresholds == 0).sum()),
+        "zero_threshold_units": len(result.silent_units()),
     }
 
 

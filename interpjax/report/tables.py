@@ -109,5 +109,6 @@ def format_summary(summary: dict[str, Any], *, concepts: int = 20) -> str:
         layers_table(summary),
         groups_table(summary),
         scores_table(summary),
+        f"protocol                 {summary['protocol']['description']}",
     ]
     return "\n\n".join(parts)

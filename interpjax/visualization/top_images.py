@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, UInt8
 from interpjax.data import ConceptData
 from interpjax.data.images import resize
 from interpjax.dissection import ActivationsFn, Dissection
-from interpjax.dissection.upsampling import upsample_bilinear
+from interpjax.dissection.upsampling import resampling, upsample
 from interpjax.workdir import write_atomic
 
 SIDE = 88  # pixels of an image in a strip
@@ -50,6 +50,7 @@ def draw_strips(
         numbers = wanted[start : start + batch_size]
         images = [broden.records[number].image() for number in numbers]
         inputs = images if image_size is None else [resize(image, image_size, image_size) for image in images]
+        inputs += [np.zeros_like(inputs[0])] * (batch_size - len(inputs))  # so that it is not compiled anew
         activations = activations_fn(np.stack(inputs))
         for layer, result in results.items():
             maps = np.asarray(activations[layer])
@@ -77,7 +78,8 @@ def draw_mask(
 
 
 def _mask(activation: Float[np.ndarray, "h w"], threshold: float) -> Bool[np.ndarray, "side side"]:
-    return upsample_bilinear(activation[None], SIDE, SIDE)[0] > threshold
+    how = resampling("bilinear", activation.shape, (SIDE, SIDE), (SIDE, SIDE))
+    return upsample(activation[None], how)[0] > threshold
 
 
 def _encode(tiles: list[np.ndarray]) -> bytes:

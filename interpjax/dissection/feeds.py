@@ -1,0 +1,183 @@
+"""Where a dissection's batches come from: a network that runs over the images, or stored activations."""
+
+import functools
+import types
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float, UInt8
+
+from interpjax import parallel
+from interpjax.data.concepts import READING_THREADS, ConceptData, ConceptRecord
+from interpjax.data.images import SkippedImages
+from interpjax.dissection.labels import ConceptColumns, ImageLabels, image_labels
+from interpjax.dissection.networks import Network
+from interpjax.dissection.passes import Work
+
+ActivationsFn = Callable[
+    [UInt8[Array | np.ndarray, "batch height width 3"]], Mapping[str, Float[Array | np.ndarray, "batch _ _ _"]]
+]
+Labellings = Mapping[tuple[str, ...], ConceptColumns]  # the categories whose channels are read → how they are counted
+STORED_BATCH = 32
+
+
+@runtime_checkable
+class Feed(Protocol):
+    """Gives the batches of a pass."""
+
+    @property
+    def batch_size(self) -> int:
+        """Rows of each batch's maps."""
+
+    @property
+    def images(self) -> int:
+        """How many there are at most, of all processes."""
+
+    @property
+    def devices(self) -> Sequence[jax.Device]:
+        """Those that compute the activations."""
+
+    @property
+    def preprocessing(self) -> Mapping[str, Any]:
+        """What is known of what was done to the images."""
+
+    def works(self, start: int, labellings: Labellings) -> Iterator[Work]:
+        """This process's batches from number ``start`` on, with the labels of their images in these ways."""
+
+
+class NetworkFeed:
+    """Reads images and runs a network on them."""
+
+    def __init__(
+        self,
+        activations_fn: ActivationsFn,
+        broden: ConceptData,
+        layers: tuple[str, ...],
+        batch_size: int,
+        image_size: int | None,
+        skipped: SkippedImages | None,
+    ):
+        self.batch_size, self.images = batch_size, len(broden.records)
+        self._network = activations_fn if isinstance(activations_fn, Network) else None
+        self._activations_fn, self._broden, self._layers = activations_fn, broden, layers
+        self._image_size, self._skipped = image_size, skipped
+        self._follows_images = self._network is not None and self._network.follows_images
+        # What does not follow the images runs where it likes, one batch at a time.
+        self.devices = parallel.local_devices()[: None if self._follows_images else 1]
+
+    @property
+    def preprocessing(self) -> Mapping[str, Any]:
+        """What the network says it does to images."""
+        return self._network.preprocessing if self._network else {}
+
+    def content(self) -> dict[str, Any]:
+        """What decides the activations and labels.
+
+        Raises:
+          ValueError: if the network does not say what its content is.
+        """
+        if self._network is None:
+            raise ValueError(
+                "cache: activations_fn is a plain function, and what it computes with is not known; make it a "
+                "Network (dissection.from_jax, dissection.from_torch), or leave cache out"
+            )
+        return {
+            "network": self._network.fingerprint,
+            "layers": self._layers,
+            "data": self._broden.fingerprint(),
+            "image_size": self._image_size,
+            "batch_size": self.batch_size,
+        }
+
+    def works(self, start: int, labellings: Labellings) -> Iterator[Work]:
+        """As :meth:`Feed.works`."""
+        batches = self._broden.batches(
+            self.batch_size, start=start, shard=parallel.shard(), image_size=self._image_size, skipped=self._skipped
+        )
+        with ThreadPoolExecutor(READING_THREADS) as threads:
+            for numbers, images in batches:
+                labels = _read_labels(threads, [self._broden.records[number] for number in numbers], labellings)
+                yield Work(numbers, functools.partial(self._maps, images), labels, images.shape[1:3])
+
+    def _maps(self, images: np.ndarray, device: jax.Device) -> dict[str, Array]:
+        # The last batch is filled up, so that it is not compiled for anew and sums in the same order.
+        filled = np.zeros((self.batch_size, *images.shape[1:]), images.dtype)
+        filled[: len(images)] = images
+        maps = self._activations_fn(jax.device_put(filled, device) if self._follows_images else filled)
+        missing = [layer for layer in self._layers if layer not in maps]
+        if missing:
+            raise ValueError(f"layer {missing[0]!r}: activations_fn returned only {', '.join(sorted(maps))}")
+        for layer in self._layers:
+            if maps[layer].ndim != 4 or len(maps[layer]) != self.batch_size:
+                raise ValueError(
+                    f"layer {layer!r}: activations_fn returned the shape {maps[layer].shape} for a batch of "
+                    f"{self.batch_size} images; needed is [images, h, w, units]"
+                )
+        return {layer: jax.device_put(maps[layer], device) for layer in self._layers}
+
+
+class ArrayFeed:
+    """Reads stored activations."""
+
+    batch_size = STORED_BATCH
+    preprocessing: Mapping[str, Any] = types.MappingProxyType({})  # it is not known
+
+    def __init__(self, activations: Mapping[str, np.ndarray], broden: ConceptData, images: Sequence[str]):
+        numbers = {record.name: number for number, record in enumerate(broden.records)}
+        unknown = set(images) - set(numbers) - set(broden.unlabelled)
+        if unknown or len(set(images)) != len(images):
+            problem = f"{min(unknown)!r} is not in the data" if unknown else "a name is twice in it"
+            raise ValueError(f"images: {problem} ({broden.name})")
+        for layer, maps in activations.items():
+            if maps.ndim != 4:
+                raise ValueError(f"activations[{layer!r}] has the shape {maps.shape}; needed is [images, h, w, units]")
+            if len(maps) != len(images):
+                raise ValueError(f"activations[{layer!r}] has {len(maps)} rows, images has {len(images)} names")
+        self._activations, self._broden = activations, broden
+        self._rows = [row for row, name in enumerate(images) if name in numbers]
+        self._numbers = np.array([numbers[images[row]] for row in self._rows], np.int64)
+        self.images, self.devices = len(self._rows), parallel.local_devices()
+
+    def works(self, start: int, labellings: Labellings) -> Iterator[Work]:
+        """As :meth:`Feed.works`."""
+        process, processes = parallel.shard()
+        step = processes * self.batch_size
+        with ThreadPoolExecutor(READING_THREADS) as threads:
+            for first in range((start * processes + process) * self.batch_size, len(self._rows), step):
+                part = slice(first, first + self.batch_size)
+                records = [self._broden.records[number] for number in self._numbers[part]]
+                shapes = {record.image_shape for record in records}
+                if len(shapes) > 1:
+                    raise ValueError(f"images: of different sizes, {' and '.join(map(str, sorted(shapes)[:2]))}")
+                labels = _read_labels(threads, records, labellings)
+                yield Work(self._numbers[part], functools.partial(self._maps, part), labels, shapes.pop())
+
+    def _maps(self, part: slice, device: jax.Device) -> dict[str, Array]:
+        rows = self._rows[part]
+        maps = {}
+        for layer, stored in self._activations.items():
+            filled = np.zeros((self.batch_size, *stored.shape[1:]), stored.dtype)
+            filled[: len(rows)] = stored[rows]
+            with jax.enable_x64(True):  # so that float64 stays float64
+                maps[layer] = jax.device_put(filled, device)
+        return maps
+
+
+def _read_labels(
+    threads: ThreadPoolExecutor, records: Sequence[ConceptRecord], labellings: Labellings
+) -> list[list[ImageLabels]]:
+    if not labellings:
+        return []
+
+    def read(record: ConceptRecord) -> list[ImageLabels]:
+        channels = record.labels()
+        ways = []
+        for categories, columns in labellings.items():
+            own = [channel for category in categories for channel in channels.get(category, [])]
+            ways.append(image_labels(own, record.label_shape, columns))
+        return ways
+
+    return [list(images) for images in zip(*threads.map(read, records), strict=True)]

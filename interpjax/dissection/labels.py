@@ -1,0 +1,134 @@
+"""The labels of an image as bits, tile by tile: only the concepts that occur in a tile take any room."""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from jaxtyping import Bool, Int, UInt32
+
+from interpjax.dissection.tiles import TILE, pack
+
+
+@dataclasses.dataclass(frozen=True)
+class ConceptColumns:
+    """How concepts are counted.
+
+    Attributes:
+      numbers: label number of each column of the tally.
+      category_of: primary category of each column.
+      num_categories: how many categories there are.
+    """
+
+    numbers: Int[np.ndarray, " concepts"]
+    category_of: Int[np.ndarray, " concepts"]
+    num_categories: int
+
+    def column_of(self, number: int) -> int:
+        """The column of a label number, −1 where there is none."""
+        place = int(np.searchsorted(self.numbers, number))
+        return place if place < len(self.numbers) and self.numbers[place] == number else -1
+
+    def __post_init__(self) -> None:
+        if (np.diff(self.numbers) <= 0).any():
+            raise ValueError("concepts: label numbers must rise from row to row")
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageLabels:
+    """Which pixels of an image carry which concept: an entry for each tile and each concept that occurs in it.
+
+    The labels do not depend on the units, so one of these serves all layers.
+
+    Attributes:
+      tile: number of each entry's tile, rising.
+      column: its concept, a column of the tally.
+      words: the pixels of the tile that carry it.
+      categories: which categories the image carries a label of.
+      shape: (height, width) of the label maps.
+    """
+
+    tile: Int[np.ndarray, " entries"]
+    column: Int[np.ndarray, " entries"]
+    words: UInt32[np.ndarray, "entries 2"]
+    categories: Bool[np.ndarray, " categories"]
+    shape: tuple[int, int]
+
+
+def image_labels(
+    channels: Iterable[Int[np.ndarray, "height width"] | int], shape: tuple[int, int], concepts: ConceptColumns
+) -> ImageLabels:
+    """Pools the channels of an image: a pixel carries a concept if any channel says so, and counts once.
+
+    Args:
+      channels: label numbers, 0 where unlabelled; an integer labels every pixel.
+      shape: (height, width) of the label maps.
+      concepts: what is counted where; labels that are no concept are left out.
+    """
+    planes: dict[int, np.ndarray] = {}
+    for channel in channels:
+        numbers = [channel] if isinstance(channel, int) else np.flatnonzero(np.bincount(channel.ravel())).tolist()
+        for number in numbers:
+            column = concepts.column_of(number)
+            if number and column >= 0:
+                plane = np.ones(shape, bool) if isinstance(channel, int) else channel == number
+                planes[column] = planes[column] | plane if column in planes else plane
+    columns = np.array(sorted(planes), np.int32)
+    packed = pack(np.stack([planes[c] for c in columns]) if planes else np.zeros((0, *shape), bool))
+    tile, present = np.nonzero(packed.any(axis=2).T)
+    categories = np.zeros(concepts.num_categories, bool)
+    categories[concepts.category_of[columns]] = True
+    return ImageLabels(tile.astype(np.int32), columns[present], packed[present, tile], categories, shape)
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchLabels:
+    """The labels of a batch of images of one label shape; other images of the batch have no entry.
+
+    Attributes:
+      start: where the entries of each tile of each image start, image by image; one more, where the last stop.
+      column: as of :class:`ImageLabels`.
+      words: as of :class:`ImageLabels`.
+      categories: as of :class:`ImageLabels`.
+      counted: which images of the batch have this label shape.
+      shape: that shape.
+    """
+
+    start: Int[np.ndarray, " tiles_and_one"]
+    column: Int[np.ndarray, " entries"]
+    words: UInt32[np.ndarray, "entries 2"]
+    categories: Bool[np.ndarray, "n categories"]
+    counted: Bool[np.ndarray, " n"]
+    shape: tuple[int, int]
+
+    def pairs(
+        self, image_tile: Int[np.ndarray, " chosen"]
+    ) -> tuple[Int[np.ndarray, " pairs"], Int[np.ndarray, " pairs"]]:
+        """Each chosen tile with each of its entries: places among the chosen, and numbers of entries."""
+        count = self.start[image_tile + 1] - self.start[image_tile]
+        place = np.repeat(np.arange(len(image_tile), dtype=np.int32), count)
+        first = np.cumsum(count) - count
+        return place, np.arange(len(place)) + np.repeat(self.start[image_tile] - first, count)
+
+
+def group_by_shape(labels: Sequence[ImageLabels | None]) -> list[BatchLabels]:
+    """The labels of a batch; None stands for an image that does not count."""
+    shapes = sorted({image.shape for image in labels if image is not None})
+    return [_batch(labels, shape) for shape in shapes]
+
+
+def _batch(labels: Sequence[ImageLabels | None], shape: tuple[int, int]) -> BatchLabels:
+    tiles = -(-shape[0] // TILE) * -(-shape[1] // TILE)
+    members = [(place, own) for place, own in enumerate(labels) if own is not None and own.shape == shape]
+    tile = np.concatenate([place * tiles + own.tile for place, own in members])
+    categories = np.zeros((len(labels), len(members[0][1].categories)), bool)
+    counted = np.zeros(len(labels), bool)
+    for place, own in members:
+        categories[place], counted[place] = own.categories, True
+    return BatchLabels(
+        start=np.searchsorted(tile, np.arange(len(labels) * tiles + 1)),
+        column=np.concatenate([own.column for _, own in members]),
+        words=np.concatenate([own.words for _, own in members]),
+        categories=categories,
+        counted=counted,
+        shape=shape,
+    )

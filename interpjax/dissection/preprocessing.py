@@ -1,0 +1,91 @@
+"""What a network wants of an image before it sees it."""
+
+import dataclasses
+import hashlib
+from typing import Any
+
+import numpy as np
+from jaxtyping import Array, Float, Num
+
+CHANNELS = ("RGB", "BGR")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Preprocessing:
+    """What a network wants of an image: (x − mean) / std, x in 0..255 and in the order of its channels.
+
+    Works on NumPy and JAX arrays, and inside jit. Two are the same if their descriptions are.
+
+    Attributes:
+      mean: a number, one for each channel, or an image of means [height, width, 3]; in the order of ``channels``.
+      std: as ``mean``; positive.
+      channels: that the network was trained with: ``"RGB"`` or ``"BGR"``.
+
+    Raises:
+      ValueError: naming the field, its value and what is allowed.
+    """
+
+    mean: Any
+    std: Any
+    channels: str = "RGB"
+
+    def __post_init__(self) -> None:
+        for name in ("mean", "std"):
+            object.__setattr__(self, name, _constant(name, getattr(self, name)))
+        if not (self.std > 0).all():
+            raise ValueError(f"std = {_shortened(self.std)}: must be positive")
+        if self.channels not in CHANNELS:
+            raise ValueError(f"channels = {self.channels!r}: choose one of {', '.join(CHANNELS)}")
+
+    def __call__(self, images: Num[Array | np.ndarray, "n h w 3"]) -> Float[Array | np.ndarray, "n h w 3"]:
+        """The float32 images that the network sees, of uint8 RGB images.
+
+        Raises:
+          ValueError: if the images are not uint8, or of another size than ``mean`` or ``std``.
+        """
+        if images.dtype != np.uint8:
+            raise ValueError(f"images of type {images.dtype}: must be uint8, RGB")
+        x = images[..., ::-1] if self.channels == "BGR" else images
+        return (x.astype(np.float32) - self._fitting("mean", images)) / self._fitting("std", images)
+
+    @classmethod
+    def imagenet(cls) -> "Preprocessing":
+        """Of torchvision's networks: its constants for images in 0..1, times 255."""
+        return cls(255 * np.array([0.485, 0.456, 0.406]), 255 * np.array([0.229, 0.224, 0.225]))
+
+    def describe(self) -> dict[str, Any]:
+        """A description for JSON that differs where preprocessing does; an image of means by shape and digest."""
+        return {"mean": _described(self.mean), "std": _described(self.std), "channels": self.channels}
+
+    def _fitting(self, name: str, images: Any) -> np.ndarray:
+        constant = getattr(self, name)
+        constant = constant.reshape((1,) * (4 - constant.ndim) + constant.shape)
+        try:
+            np.broadcast_shapes(constant.shape, (1, *images.shape[1:]))
+        except ValueError as error:
+            raise ValueError(f"images of {images.shape[1:3]} pixels: {name} is for {constant.shape[1:3]}") from error
+        return constant
+
+
+def _constant(name: str, value: Any) -> Float[np.ndarray, "..."]:
+    allowed = "must be a number, [3] or [height, width, 3]"
+    try:
+        constant = np.array(value, np.float32)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} = {value!r}: {allowed}") from error
+    if constant.ndim not in (0, 1, 3) or (constant.ndim and constant.shape[-1] not in (1, 3)):
+        raise ValueError(f"{name} of shape {constant.shape}: {allowed}")
+    if not np.isfinite(constant).all():
+        raise ValueError(f"{name} = {_shortened(constant)}: must be finite")
+    constant.setflags(write=False)
+    return constant
+
+
+def _described(constant: np.ndarray) -> Any:
+    if constant.size <= 3:
+        return constant.tolist()
+    return {"shape": list(constant.shape), "sha256": hashlib.sha256(constant.tobytes()).hexdigest()}
+
+
+def _shortened(constant: np.ndarray) -> str:
+    return np.array2string(constant, threshold=4, edgeitems=1)

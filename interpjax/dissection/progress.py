@@ -1,0 +1,70 @@
+"""What a dissection has added up so far, on disk: a run that was killed goes on from there."""
+
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+PROGRESS_VERSION = 1  # of the files and of what is counted: raise it when either changes
+
+
+class Progress:
+    """The sums of each pass after some of its batches, in a folder named after the content they belong to."""
+
+    def __init__(self, cache: Path | None, content: Mapping[str, Any], *, every: int, process: tuple[int, int]):
+        """Opens the folder; nothing is written yet.
+
+        Args:
+          cache: holds a folder for every content; None keeps nothing.
+          content: JSON that decides every sum: weights, layers, data, protocols. Other content has another folder,
+            so nothing old is ever met.
+          every: save after so many batches.
+          process: its number and how many there are: each keeps its own.
+        """
+        self._content = json.dumps({"version": PROGRESS_VERSION, **content}, sort_keys=True, indent=1)
+        digest = hashlib.sha256(self._content.encode()).hexdigest()
+        self._folder = None if cache is None else cache / digest[:32]
+        self._every, self._process = every, process
+
+    def restore(self, name: str, statistic: Any) -> int:
+        """Gives a statistic what was added up before, and returns the number of batches in it.
+
+        Raises:
+          ValueError: if the file is damaged, naming it.
+        """
+        path = self._path(name)
+        if path is None or not path.is_file():
+            return 0
+        try:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+                state = dict(stored)
+        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+            raise ValueError(f"{path}: damaged ({error}); remove it to begin this pass anew") from error
+        done = int(state.pop("done"))
+        statistic.merge(state)
+        return done
+
+    def save(self, name: str, statistic: Any, done: int) -> None:
+        """Keeps the sums if a whole number of shards is done."""
+        if done % self._every == 0:
+            self.finish(name, statistic, done)
+
+    def finish(self, name: str, statistic: Any, done: int) -> None:
+        """Keeps the sums; the file is whole or the old one."""
+        path = self._path(name)
+        if path is None:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        (path.parent / "content.json").write_text(self._content + "\n")
+        temporary = path.with_suffix(f".{os.getpid()}.tmp.npz")
+        np.savez(temporary, done=np.array(done), **statistic.state())
+        temporary.replace(path)
+
+    def _path(self, name: str) -> Path | None:
+        number, count = self._process
+        return None if self._folder is None else self._folder / f"{name}-{number + 1}-of-{count}.npz"

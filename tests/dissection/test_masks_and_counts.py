@@ -1,0 +1,241 @@
+"""Upsampling against Pillow and the definition; tiles, labels and counts against dense brute force."""
+
+import hypothesis.extra.numpy as hnp
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from interpjax.dissection import labels, tally, tiles
+from interpjax.dissection.protocol import PROTOCOLS, get_protocol
+from interpjax.dissection.upsampling import METHODS, resampling, upsample
+
+IMAGE = (32, 32)
+
+
+def pixelwise_bilinear(grid, height, width):
+    """Each pixel for itself, from the definition: half-pixel centres, coordinates clamped to the grid."""
+    result = np.zeros((height, width))
+    for y in range(height):
+        for x in range(width):
+            v = min(max((y + 0.5) * grid.shape[0] / height - 0.5, 0), grid.shape[0] - 1)
+            u = min(max((x + 0.5) * grid.shape[1] / width - 0.5, 0), grid.shape[1] - 1)
+            for i in range(grid.shape[0]):
+                for j in range(grid.shape[1]):
+                    result[y, x] += max(0, 1 - abs(v - i)) * max(0, 1 - abs(u - j)) * grid[i, j]
+    return result
+
+
+@pytest.mark.parametrize(
+    ("source", "target"), [((3, 5), (7, 11)), ((4, 4), (4, 4)), ((1, 2), (5, 4)), ((6, 6), (4, 3))]
+)
+def test_bilinear_equals_the_definition(source, target):
+    grid = np.random.default_rng(1).normal(size=source)
+    ours = upsample(grid[None], resampling("bilinear", source, target, IMAGE))[0]
+    np.testing.assert_allclose(ours, pixelwise_bilinear(grid, *target), atol=1e-12)
+
+
+@pytest.mark.parametrize("method", ["pil-bilinear", "pil-bicubic"])
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [((13, 13), (112, 112)), ((55, 27), (112, 113)), ((64, 64), (30, 30)), ((3, 4), (7, 9)), ((5, 5), (5, 5))],
+)
+def test_pil_methods_equal_pillow_bit_for_bit(method, source, target):
+    """Larger and smaller, where Pillow widens its filter.
+
+    Not where new versions of Pillow save time by interpolating the height first (it shrinks, and more than the
+    width): the version that the published codes ran with always began with the width.
+    """
+    maps = np.random.default_rng(2).normal(size=source).astype(np.float32)
+    filters = {"pil-bilinear": Image.Resampling.BILINEAR, "pil-bicubic": Image.Resampling.BICUBIC}
+    expected = np.asarray(Image.fromarray(maps).resize(target[::-1], filters[method]))
+    np.testing.assert_array_equal(upsample(maps[None], resampling(method, source, target, IMAGE))[0], expected)
+
+
+def test_fieldmap_puts_each_cell_at_its_centre_and_is_constant_outside():
+    maps = np.random.default_rng(3).normal(size=(1, 3, 3)).astype(np.float32)
+    how = resampling("fieldmap", (3, 3), (16, 16), IMAGE, ((-2, 0), (11, 9), (8, 10)))
+    ours = upsample(maps, how)[0]
+    rows, columns = [1, 5, 9], [2, 7, 12]  # (size // 2 + offset) // 2 + i · (stride // 2)
+    np.testing.assert_array_equal(ours[np.ix_(rows, columns)], maps[0])
+    np.testing.assert_allclose(ours[3, 2], (maps[0, 0, 0] + maps[0, 1, 0]) / 2, rtol=1e-6)
+    np.testing.assert_array_equal(ours[0], ours[1])
+    np.testing.assert_array_equal(ours[:, 13:], np.repeat(ours[:, 12:13], 3, axis=1))
+    with pytest.raises(ValueError, match="fieldmap: its stride of 1 input pixels is less than a label pixel"):
+        resampling("fieldmap", (3, 3), (16, 16), IMAGE, ((0, 0), (3, 3), (1, 1)))
+    with pytest.raises(ValueError, match="upsampling = 'nearest': choose one of bilinear, fieldmap"):
+        resampling("nearest", (3, 3), (16, 16), IMAGE)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_plateaus_keep_their_value_exactly(method):
+    plateau = np.full((1, 5, 5), 0.1, np.float32)
+    assert (upsample(plateau, resampling(method, (5, 5), (17, 17), IMAGE)) == np.float64(np.float32(0.1))).all()
+
+
+def test_packed_bits_are_the_pixels_of_tiles():
+    planes = np.random.default_rng(4).random((3, 11, 17)) < 0.5
+    words = tiles.pack(planes)
+    assert words.shape == (3, 2 * 3, 2)
+    for plane in range(3):
+        for tile in range(6):
+            for bit in range(64):
+                y, x = tile // 3 * 8 + bit // 8, tile % 3 * 8 + bit % 8
+                expected = y < 11 and x < 17 and planes[plane, y, x]
+                assert bool(words[plane, tile, bit // 32] >> (bit % 32) & 1) == expected
+
+
+VALUES = [-1.0, 0.0, float(np.float32(0.1)), 0.5, 1.0, 3.0]  # few, so that plateaus and ties are common
+SIZES = [((4, 4), (16, 16)), ((13, 7), (17, 11)), ((16, 20), (17, 11))]
+
+
+@pytest.mark.parametrize(
+    ("method", "source", "target"),
+    # With more cells than label pixels field maps are refused.
+    [(method, *sizes) for method in METHODS for sizes in SIZES if method != "fieldmap" or sizes is not SIZES[2]],
+)
+@settings(max_examples=15, deadline=None)
+@given(data=st.data())
+def test_masks_equal_dense_upsampling_and_tiles_left_out_are_empty(method, source, target, data):
+    maps = data.draw(hnp.arrays(np.float32, (2, *source, 3), elements=st.sampled_from(VALUES)))
+    thresholds = data.draw(hnp.arrays(np.float64, 3, elements=st.sampled_from([*VALUES[1:], 0.3])))
+    how = resampling(method, source, target, IMAGE)
+    dense = np.stack([upsample(np.moveaxis(image, -1, 0), how) for image in maps]) > thresholds[:, None, None]
+    expected = np.stack([tiles.pack(image) for image in dense])
+    cut = tiles.cut(how)
+    with jax.enable_x64(True):
+        floor = tally.round_down(thresholds, maps.dtype)
+        active = tiles.active_tiles(cut, jnp.asarray(maps), floor, np.ones(2, bool), skip_below=False)
+        image, row, column, unit = np.nonzero(active)
+        tile, fill = row * cut.grid[1] + column, np.prod(active.shape) - len(row)  # of one size: compiled once
+        chosen = [np.pad(part, (0, fill)) for part in (image, tile, unit)]
+        cells = tiles.cells(cut, jnp.asarray(maps), *chosen)
+        ours = np.asarray(tiles.masks(cut, cells, chosen[1], thresholds[chosen[2]]))[: len(row)]
+    np.testing.assert_array_equal(ours, expected[image, unit, tile])
+    expected[image, unit, tile] = 0
+    assert not expected.any()
+
+
+def test_thresholds_are_rounded_down_and_compare_the_same():
+    values = np.random.default_rng(5).normal(size=1000).astype(np.float32)
+    thresholds = np.concatenate([values.astype(np.float64) + 1e-12, values, values - 1e-12])
+    ours = tally.round_down(thresholds, np.dtype(np.float32))
+    assert ours.dtype == np.float32
+    assert (ours <= thresholds).all()
+    for shift in (-1, 0, 1):
+        near = np.concatenate([values] * 3)
+        near = np.nextafter(near, np.float32(shift * np.inf), dtype=np.float32) if shift else near
+        np.testing.assert_array_equal(near > ours, near.astype(np.float64) > thresholds)
+
+
+CONCEPTS = labels.ConceptColumns(np.array([1, 2, 4, 7]), np.array([0, 0, 1, 2]), 3)  # label 3 is no concept
+
+
+def random_images(rng, count, shape):
+    images = []
+    for number in range(count):
+        channels = [rng.integers(0, 5, shape), rng.integers(0, 4, shape) * (rng.random(shape) < 0.3)]
+        images.append(channels + ([7] if number % 3 == 0 else []) + ([0] if number % 4 == 0 else []))
+    images[-1] = [np.zeros(shape, int), 4]  # a label of one category only
+    return images
+
+
+def brute_force(maps, images, shape, thresholds, protocol):
+    """Image by image, unit by unit, concept by concept, from the definitions."""
+    how = resampling(protocol.upsampling, maps.shape[1:3], shape, IMAGE)
+    intersection, area, truth = np.zeros((3, 4), int), np.zeros((3, 3), int), np.zeros(4, int)
+    for image, channels in enumerate(images):
+        planes = [np.any([np.broadcast_to(c, shape) == n for c in channels], axis=0) for n in CONCEPTS.numbers]
+        truth += [plane.sum() for plane in planes]
+        for unit in range(3):
+            own = maps[image, :, :, unit]
+            mask = upsample(own[None], how)[0] > thresholds[unit]
+            if protocol.skip_below and not own.max() > thresholds[unit]:
+                mask[:] = False
+            intersection[unit] += [(mask & plane).sum() for plane in planes]
+            for category in range(3):
+                members = [plane for plane, c in zip(planes, CONCEPTS.category_of, strict=True) if c == category]
+                counts = {
+                    "category": any(plane.any() for plane in members),
+                    "touched": any((mask & plane).any() for plane in members),
+                    "all": True,
+                }[protocol.unit_area]
+                area[unit, category] += mask.sum() * counts
+    return intersection, area, truth
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_counts_equal_brute_force(name, dtype):
+    rng, protocol, shape = np.random.default_rng(6), get_protocol(name), (17, 12)
+    maps = rng.normal(size=(9, 4, 5, 3)).astype(dtype)
+    images = random_images(rng, 9, shape)
+    # One threshold no map exceeds but by overshooting: cgl leaves such maps out.
+    thresholds = np.array([np.quantile(maps[..., 0], 0.8), 1.2, maps[..., 2].max() * (1 + 1e-3)])
+    intersection, area, truth = brute_force(maps, images, shape, thresholds, protocol)
+    packed = [labels.image_labels(channels, shape, CONCEPTS) for channels in images]
+    concepts, units = tally.LabelTally(4), tally.UnitTally(thresholds, CONCEPTS, protocol)
+    for image in packed:
+        concepts.add(image)
+    for start in (0, 6):  # the second batch is filled up
+        part = np.zeros((6, *maps.shape[1:]), dtype)
+        part[: len(maps[start : start + 6])] = maps[start : start + 6]
+        own = packed[start : start + 6]
+        batches = labels.group_by_shape([*own, *[None] * (6 - len(own))])
+        with jax.enable_x64(True):
+            units.add(*units.count(jnp.asarray(part), batches, IMAGE))
+    np.testing.assert_array_equal(concepts.label_area, truth)
+    assert concepts.pixels == 9 * 17 * 12
+    np.testing.assert_array_equal(units.intersection, intersection)
+    np.testing.assert_array_equal(units.area_by_category, area)
+    unit_area = area[:, CONCEPTS.category_of]
+    expected = intersection / np.maximum(unit_area + truth - intersection, 1)
+    np.testing.assert_allclose(tally.iou(units.intersection, unit_area, concepts.label_area), expected)
+
+
+def test_overshoot_of_bicubic_counts_where_maps_below_threshold_do():
+    """Bicubic values exceed the map by up to a quarter of its spread; `skip_below` decides whether that counts."""
+    maps = np.zeros((1, 6, 6, 1), np.float32)
+    maps[0, 2:4, 2:4] = 1
+    packed = labels.group_by_shape([labels.image_labels([1], (48, 48), CONCEPTS)])
+    areas = {}
+    for skip in (False, True):
+        protocol = get_protocol("cgl", skip_below=skip, unit_area="all")
+        units = tally.UnitTally(np.array([1.0]), CONCEPTS, protocol)
+        units.add(*units.count(jnp.asarray(maps), packed, IMAGE))
+        areas[skip] = units.area_by_category[0, 0]
+    how = resampling("pil-bicubic", (6, 6), (48, 48), IMAGE)
+    assert areas == {False: (upsample(maps[..., 0], how) > 1).sum(), True: 0}
+    assert areas[False] > 0
+
+
+def test_chunks_cover_every_tile_once_whatever_their_size(monkeypatch):
+    rng, shape = np.random.default_rng(7), (24, 24)
+    maps, images = rng.normal(size=(5, 6, 6, 3)).astype(np.float32), random_images(rng, 5, shape)
+    packed = labels.group_by_shape([labels.image_labels(channels, shape, CONCEPTS) for channels in images])
+    thresholds = np.zeros(3)
+    expected = brute_force(maps, images, shape, thresholds, get_protocol("paper"))
+    for sizes in [(64, 16, 4), (8,), (1000,)]:
+        monkeypatch.setattr(tally, "CHUNKS", sizes)
+        units = tally.UnitTally(thresholds, CONCEPTS, get_protocol("paper"))
+        units.add(*units.count(jnp.asarray(maps), packed, IMAGE))
+        np.testing.assert_array_equal(units.intersection, expected[0])
+        np.testing.assert_array_equal(units.area_by_category, expected[1])
+
+
+def test_labels_of_several_shapes_in_a_batch_are_counted_each_at_its_own():
+    rng = np.random.default_rng(8)
+    maps, thresholds = rng.normal(size=(4, 4, 4, 3)).astype(np.float32), np.array([0.3, 0.6, 0.9])
+    shapes = [(16, 16), (9, 20), (16, 16), (9, 20)]
+    images = [random_images(rng, 2, shape)[0] for shape in shapes]
+    packed = [labels.image_labels(c, shape, CONCEPTS) for c, shape in zip(images, shapes, strict=True)]
+    units = tally.UnitTally(thresholds, CONCEPTS, get_protocol("paper"))
+    units.add(*units.count(jnp.asarray(maps), labels.group_by_shape(packed), IMAGE))
+    expected = [
+        brute_force(maps[i : i + 1], [images[i]], shapes[i], thresholds, get_protocol("paper")) for i in range(4)
+    ]
+    np.testing.assert_array_equal(units.intersection, sum(each[0] for each in expected))
+    np.testing.assert_array_equal(units.area_by_category, sum(each[1] for each in expected))
