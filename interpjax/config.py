@@ -105,7 +105,7 @@ def default_config() -> ConfigDict:
             "protocol": "paper",
             "protocol_fields": (),  # (("top_quantile", 0.01), …): other than the protocol's
             "layers": (),  # () = every convolution
-            "broden": "",  # a directory in Broden's layout; not used by data.source two_figures
+            "broden": "",  # a directory in Broden's layout, or as built from it; not used by data.source two_figures
             "batch_size": 64,
             "top_images": 5,  # shown for each unit in the report
         }

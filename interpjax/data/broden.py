@@ -1,22 +1,27 @@
-"""Reading Broden, the data set of Network Dissection.
+"""Reading Broden, the data set of Network Dissection: its directory, or what the builder made of that.
 
 References:
   Bau et al., *Network Dissection*, CVPR 2017; the layout is that of the published ``broden1_224``.
 """
 
 import dataclasses
+import errno
 import hashlib
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
+import tensorflow_datasets as tfds
 from jaxtyping import Int, UInt8
 
 from interpjax.data import broden_tables
 from interpjax.data.concepts import Channels, ConceptData
 from interpjax.data.images import BadImageError, decode_image
 
+VERSION, SPLIT = "1.0.0", "labelled"
+PREPARED = Path("broden") / VERSION  # where in its destination the builder puts the data
+DATASET_INFO = "dataset_info.json"  # what TFDS writes last
 EncodedMaps = dict[str, list[bytes]]  # by category, in the order of the row's cell
 
 
@@ -58,6 +63,42 @@ class Folder:
             for what, name in files:
                 if not (self.path / name).is_file():
                     raise ValueError(f"{row.where}: {what} {self.path / name} is missing")
+
+
+class KeepEncoded(tfds.decode.SkipDecoding):
+    """Leaves an image, or each of several, encoded; TFDS itself does so without TensorFlow for single images only."""
+
+    def decode_batch_example_np(self, encoded: np.ndarray) -> np.ndarray:
+        """The bytes, as they are."""
+        return encoded
+
+
+@dataclasses.dataclass(frozen=True)
+class Shards:
+    """Records of the prepared data set, one for each row that carries a label."""
+
+    records: Any
+    folder: Path
+
+    def image(self, row: broden_tables.Row) -> bytes:
+        """Reads the row's record."""
+        return self._record(row)["image"]
+
+    def maps(self, row: broden_tables.Row) -> EncodedMaps:
+        """Reads the row's record."""
+        maps = self._record(row)["maps"]
+        return {category: maps[category].tolist() for category in row.cells}
+
+    def _record(self, row: broden_tables.Row) -> dict[str, Any]:
+        try:
+            record = self.records[row.position]
+        except RuntimeError as error:  # array_record's, on a checksum that fails
+            raise OSError(errno.EIO, str(error), f"in {self.folder}") from error
+        if record["name"] is None:  # what becomes of a record beyond the end of a file that is cut short
+            raise OSError(errno.EIO, "an empty record; damaged or cut short", f"in {self.folder}")
+        if record["name"].decode() != row.image:
+            raise ValueError(f"{row.where}: its record is of {record['name'].decode()}; index.csv has been changed")
+        return record
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -153,10 +194,13 @@ class BrodenRecord:
 
 def load(path: Path) -> ConceptData:
     """The work of :func:`interpjax.data.load_broden`."""
-    if not (path / "index.csv").is_file():
-        raise ValueError(f"{path}: no Broden directory there (index.csv is missing)")
-    tables = broden_tables.read(path)
-    files = _open_folder(path, tables)
+    prepared = prepared_folder(path)
+    if prepared is None and not (path / "index.csv").is_file():
+        raise ValueError(
+            f"{path}: no Broden directory there (neither index.csv nor, as the builder makes it, {PREPARED})"
+        )
+    tables = broden_tables.read(prepared or path)
+    files = _open_shards(prepared, tables) if prepared else _open_folder(path, tables)
     known = frozenset(tables.coverage.index.tolist())
     return ConceptData(
         name=str(path),
@@ -168,7 +212,27 @@ def load(path: Path) -> ConceptData:
     )
 
 
+def prepared_folder(path: Path) -> Path | None:
+    """Where at or below a path the builder's finished data are; None for a directory in Broden's layout."""
+    if (path / DATASET_INFO).is_file():
+        return path
+    found = not (path / "index.csv").is_file() and (path / PREPARED / DATASET_INFO).is_file()
+    return path / PREPARED if found else None
+
+
 def _open_folder(path: Path, tables: broden_tables.Tables) -> Folder:
     folder = Folder(path / "images")
     folder.require(tables.rows)
     return folder
+
+
+def _open_shards(prepared: Path, tables: broden_tables.Tables) -> Shards:
+    decoders = {"image": KeepEncoded(), "maps": {category: KeepEncoded() for category in tables.categories}}
+    builder = tfds.builder_from_directory(prepared)
+    missing = [file for file in builder.info.splits[SPLIT].filepaths if not file.is_file()]
+    if missing:
+        raise ValueError(f"{missing[0]} is missing")
+    records = builder.as_data_source(SPLIT, decoders=decoders)
+    if len(records) != len(tables.rows):
+        raise ValueError(f"{prepared}: {len(records)} records, but index.csv has {len(tables.rows)} rows with a label")
+    return Shards(records, prepared)

@@ -1,0 +1,126 @@
+"""TFDS builder of Broden: a directory of many small files becomes a data set of a few large ones.
+
+Run:  ``python -m interpjax.data.builders.broden SOURCE DESTINATION``
+
+References:
+  Bau et al., *Network Dissection*, CVPR 2017.
+"""
+
+import argparse
+import contextlib
+import functools
+import io
+import itertools
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import tensorflow_datasets as tfds
+from tqdm import tqdm
+
+from interpjax.data import broden, broden_tables
+from interpjax.data.images import BadImageError
+
+SHARD_IMAGES = 512
+
+
+class Broden(tfds.core.ShardBasedBuilder):
+    """The rows of ``index.csv`` that carry a label, in its order, and Broden's tables beside them.
+
+    Written as array_record, without TensorFlow, an example at a time. An example has the ``name`` and the ``image`` of
+    a row and, by category, the label maps of its cell (``maps``); images and maps are the bytes of the files.
+    Whole-image labels are in the tables alone.
+    """
+
+    VERSION = tfds.core.Version(broden.VERSION)
+
+    def __init__(self, *, source: Path, data_dir: Path):
+        """Reads the tables of the source; ``download_and_prepare`` copies the rest.
+
+        Args:
+          source: a directory in Broden's layout.
+          data_dir: gets :data:`interpjax.data.broden.PREPARED`.
+
+        Raises:
+          ValueError: as :func:`interpjax.data.load_broden`.
+        """
+        if broden.prepared_folder(source):
+            raise ValueError(f"{source}: is built already; give a directory with index.csv and images/")
+        data = broden.load(source)
+        self._categories, self._records = data.categories, cast(list[broden.BrodenRecord], data.records)
+        self.tables = {name: (source / name).read_bytes() for name in broden_tables.file_names(data.categories)}
+        super().__init__(data_dir=str(data_dir), file_format="array_record")
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        maps = tfds.features.Sequence(tfds.features.Image(shape=(None, None, 3), encoding_format="png"))
+        features = tfds.features.FeaturesDict(
+            {
+                "name": tfds.features.Text(),
+                "image": tfds.features.Image(shape=(None, None, 3)),
+                "maps": dict.fromkeys(self._categories, maps),
+            }
+        )
+        return tfds.core.DatasetInfo(builder=self, features=features, metadata=_Tables(self.tables))
+
+    def _shard_iterators_per_split(self, dl_manager):
+        del dl_manager  # nothing is downloaded
+        records = iter(tqdm(self._records, desc="broden", unit="image", disable=None))  # None: only on a terminal
+        shards = -(-len(self._records) // SHARD_IMAGES)
+        return {broden.SPLIT: [functools.partial(self._generate_examples, records)] * shards}  # called one by one
+
+    def _generate_examples(self, records: Iterator[broden.BrodenRecord]) -> Iterator[tuple[int, dict[str, Any]]]:
+        for record in itertools.islice(records, SHARD_IMAGES):
+            yield record.row.position, self._example(record)
+
+    def _example(self, record: broden.BrodenRecord) -> dict[str, Any]:
+        image, maps = record.encoded_image(), record.encoded_maps()
+        record.decode_labels(maps)
+        try:
+            record.decode_image(image)
+        except BadImageError as error:
+            logging.getLogger(__name__).warning("copied as it is: %s", error)
+        return {
+            "name": record.name,
+            "image": image,
+            "maps": {category: maps.get(category, []) for category in self._categories},
+        }
+
+
+class _Tables(tfds.core.Metadata):
+    """Broden's tables as files of the data set."""
+
+    def __init__(self, tables: dict[str, bytes]):
+        self._tables = tables
+
+    def save_metadata(self, data_dir):
+        for name, content in self._tables.items():
+            (Path(data_dir) / name).write_bytes(content)
+
+    def load_metadata(self, data_dir):
+        """Reading is the work of :mod:`interpjax.data.broden_tables`."""
+
+
+def build(source: Path, destination: Path) -> Path:
+    """The work of :func:`interpjax.data.build_broden`; TFDS moves a data set in place only when it is whole."""
+    builder = Broden(source=source, data_dir=destination)
+    settings = tfds.download.DownloadConfig(try_download_gcs=False)
+    with contextlib.redirect_stdout(io.StringIO()):  # TFDS announces downloads; there are none
+        builder.download_and_prepare(download_config=settings)
+    prepared = destination / broden.PREPARED
+    for name, content in builder.tables.items():
+        if (prepared / name).read_bytes() != content:
+            raise ValueError(f"{prepared} was built from other data than {source}: its {name} differs; remove it first")
+    return prepared
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description="Makes a TFDS data set of a directory in Broden's layout.")
+    parser.add_argument("source", type=Path, help="holds index.csv, label.csv, category.csv, c_*.csv and images/")
+    parser.add_argument("destination", type=Path, help="what to give as --config.dissection.broden afterwards")
+    print(build(**vars(parser.parse_args(arguments))))
+
+
+if __name__ == "__main__":
+    main()
