@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import jax
+import jaxtyping
 import pytest
 from jaxtyping import install_import_hook
 
@@ -15,6 +16,14 @@ with install_import_hook("interpjax", "typechecker.check"):
     import interpjax  # noqa: F401
 
 SHARED = Path(os.environ.get("INTERPJAX_SHARED", Path(__file__).parents[1].parent / "shared"))
+
+
+@pytest.fixture
+def untyped():
+    """The package as its users have it, without the tests' type checker, which refuses before its own checks do."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from interpjax.regularizers.checks import check_maps, check_shape
+
 
 def soft_receptive_field(
     activations: Float[Array, "n h w c"],
@@ -34,13 +36,21 @@ def soft_receptive_field(
     Returns:
       Maps in (0, 1), in the activations' dtype (statistics of bfloat16 and float16 in float32).
 
+    Raises:
+      ValueError: naming the argument and its shape, if it has another one.
+
     References:
       Varshneya et al., *Learning Interpretable Concept Groups in CNNs*, IJCAI 2021, Sec. 3.
     """
+    check_maps("activations", activations)
+    check_shape("scale", scale, (), "one number for all filters")
+    check_shape("shift", shift, (), "one number for all filters")
     wide = activations.astype(jnp.promote_types(activations.dtype, jnp.float32))
     if batch_norm_scale is None:
         divisor = _standard_deviation(wide, axis_name) + eps
     else:
+        filters = activations.shape[-1]
+        check_shape("batch_norm_scale", batch_norm_scale, (filters,), f"({filters},), one for each filter")
         magnitude = jnp.maximum(jnp.abs(batch_norm_scale), eps)
         divisor = jnp.where(batch_norm_scale < 0, -magnitude, magnitude)
     factors = (scale / divisor).astype(wide.dtype)[None, None, None]
@@ -64,9 +74,13 @@ def spatial_loss(fields: Float[Array, "n h w c"], eps: float = 1e-4) -> Float[Ar
     Returns:
       A scalar in float32 or wider.
 
+    Raises:
+      ValueError: naming the shape, if it is not that of maps.
+
     References:
       Varshneya et al., *Learning Interpretable Concept Groups in CNNs*, IJCAI 2021, Sec. 3.
     """
+    check_maps("fields", fields)
     fields = fields.astype(jnp.promote_types(fields.dtype, jnp.float32))
     rows = jnp.arange(fields.shape[1], dtype=fields.dtype)[None, :, None, None]
     columns = jnp.arange(fields.shape[2], dtype=fields.dtype)[None, None, :, None]

@@ -7,6 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from interpjax.regularizers.checks import check_grouping, check_kernel
 from interpjax.regularizers.groups import Grouping
 from interpjax.regularizers.kernels import Groupings, grouped_kernels
 from interpjax.regularizers.norms import check_exponent, lp_norm
@@ -26,13 +27,13 @@ def group_norms(kernel: Float[Array, "*window filters"], grouping: Grouping, p: 
     Args:
       kernel: weights with the filters on the last axis (HWIO for a convolution).
       grouping: which filters belong together; filters it leaves free are in no norm.
-      p: the exponent, 1 to ``jnp.inf``.
+      p: the exponent, 1 to ``jnp.inf``, a Python number (static under jit).
 
     Returns:
       One norm per group, in the kernel's dtype (bfloat16 and float16 are accumulated in float32).
 
     Raises:
-      ValueError: if p is below 1, or there are more groups than filters.
+      ValueError: if p is below 1, there are more groups than filters, or the kernel is not of floating-point numbers.
 
     References:
       Varshneya et al., *Learning Interpretable Concept Groups in CNNs*, IJCAI 2021.
@@ -54,14 +55,14 @@ def block_norm(
     Args:
       kernel: weights with the filters on the last axis (HWIO for a convolution).
       grouping: which filters belong together; filters it leaves free are in no norm.
-      p: exponent inside a group, 1 to ``jnp.inf``.
-      q: exponent across the groups, 1 to ``jnp.inf``.
+      p: exponent inside a group, 1 to ``jnp.inf``, a Python number (static under jit).
+      q: exponent across the groups, likewise.
 
     Returns:
       A scalar in the kernel's dtype (bfloat16 and float16 are accumulated in float32).
 
     Raises:
-      ValueError: if p or q is below 1, or there are more groups than filters.
+      ValueError: as :func:`group_norms`.
 
     References:
       Varshneya et al., *Learning Interpretable Concept Groups in CNNs*, IJCAI 2021.
@@ -82,13 +83,16 @@ def block_norm_penalty(
     r"""Sum of the block norms of all convolution kernels of a network, :math:`\sum_l \Omega(w^l)`.
 
     Args:
-      params: a pytree of Flax parameters (linen or nnx); its kernels are found by name and rank.
+      params: a pytree of Flax parameters (linen or nnx), or all of a linen network's variables; its kernels are
+        found by name and rank.
       grouping: which filters of each layer belong together; or ``{name pattern: grouping}``, of which the first
-        that matches a layer counts, and None leaves the layer out.
-      p: exponent inside a group, 1 to ``jnp.inf``.
-      q: exponent across the groups, 1 to ``jnp.inf``.
+        that matches a layer counts. None leaves the layer out, and so does a mapping with no pattern for it: write
+        ``{"conv1": grouping, "*": default}`` to keep the others.
+      p: exponent inside a group, 1 to ``jnp.inf``, a Python number (static under jit).
+      q: exponent across the groups, likewise.
       form: ``"norm"`` Ω (as published), ``"power"`` Ω^q, ``"half_squared"`` ½Ω² (at p = q = 2, weight decay).
-      layers: name patterns of the layers it is about; by default all.
+      layers: name patterns of the layers it is about; by default all. A pattern is a shell's, minds case, and is
+        held against the layer's whole path: ``"conv[2-5]"``, ``"*/conv2"``.
       dense: whether kernels of dense layers count too.
 
     Returns:
@@ -98,6 +102,8 @@ def block_norm_penalty(
       ValueError: naming the layer, if the grouping does not fit it; if p or q is below 1 or the form is none of
         the three; if ``params`` holds no such kernel, or a pattern matches none.
     """
+    check_exponent("p", p)
+    check_exponent("q", q)
     check_form(form, q)
     values = {}
     for layer, (kernel, group) in grouped_kernels(params, grouping, layers=layers, dense=dense).items():
@@ -124,6 +130,8 @@ def _form(norm: Array, form: str, q: float) -> Array:
 
 def _group_norms(kernel: Array, grouping: Grouping, p: float) -> Array:
     check_exponent("p", p)
+    check_kernel(kernel)
+    check_grouping(grouping)
     # Sums of many squares lose digits in half precision: at 1e5 weights bfloat16 is off by more than 1 %.
     kernel = kernel.astype(jnp.promote_types(kernel.dtype, jnp.float32))
     groups = grouping.split(kernel)

@@ -8,9 +8,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from interpjax.regularizers.block_norm import group_norms
+from interpjax.regularizers.checks import check_kernel, check_maps, check_shape
 from interpjax.regularizers.group_activation import group_dissimilarity, group_repulsion_loss
 from interpjax.regularizers.groups import Grouping
-from interpjax.regularizers.kernels import Groupings, grouped_kernels
+from interpjax.regularizers.kernels import Groupings, check_names, grouped_kernels, select_kernels
 
 PyTree = Any
 BATCH_NORM_EPS = 1e-5
@@ -23,6 +24,7 @@ def group_relevance(
     p: float = 2.0,
     batch_norms: Mapping[str, str] | None = None,
     eps: float = BATCH_NORM_EPS,
+    dense: bool = False,
 ) -> dict[str, Float[Array, " groups"]]:
     r"""Relevance of every group of every convolution layer, :math:`\beta_{gl} = \|\tilde w_{gl}\|_p`.
 
@@ -33,23 +35,28 @@ def group_relevance(
       variables: a network's variables, as ``model.init`` returns them, or its parameters alone (also nnx's state;
         folding needs linen's variables).
       grouping: which filters of each layer belong together, or by name pattern.
-      p: the exponent, 1 to ``jnp.inf``.
+      p: the exponent, 1 to ``jnp.inf``, a Python number.
       batch_norms: ``{convolution: batch norm behind it}``, paths as ``"conv1"``; those kernels are folded. By
         default none is: the raw relevance. A model's are its ``batch_norms``.
       eps: of batch norm.
+      dense: whether kernels of dense layers count too.
 
     Returns:
       The group norms of each layer by its path.
 
     Raises:
-      ValueError: as :func:`block_norm_penalty`; naming the layer, if a batch norm is not there.
+      ValueError: as :func:`block_norm_penalty`; naming the layer, if a convolution or its batch norm is not
+        there.
     """
+    norms = dict(batch_norms or {})
+    if norms:
+        _check_folding(variables, norms, dense)
     relevance = {}
-    params = variables.get("params", variables)
-    for layer, (kernel, group) in grouped_kernels(params, grouping).items():
-        if batch_norms and layer in batch_norms:
-            kernel = _folded(kernel, variables, layer, batch_norms[layer], eps)
+    for layer, (kernel, group) in grouped_kernels(variables, grouping, dense=dense).items():
         try:
+            check_kernel(kernel)
+            if layer in norms:
+                kernel = _folded(kernel, variables, norms[layer], eps)
             relevance[layer] = group_norms(kernel, group, p=p)
         except ValueError as error:
             raise ValueError(f"layer {layer}: {error}") from error
@@ -69,9 +76,13 @@ def hoyer_sparsity(norms: Float[Array, " groups"]) -> Float[Array, ""]:
     Returns:
       A scalar in [0, 1]; 0 for a single group, and where all norms are 0.
 
+    Raises:
+      ValueError: naming the shape, if it is another.
+
     References:
       Hoyer, *Non-negative Matrix Factorization with Sparseness Constraints*, JMLR 2004.
     """
+    check_shape("norms", norms, (None,), "[groups], as of group_norms")
     groups, largest = len(norms), jnp.max(norms)
     if groups == 1:
         return jnp.float32(0)
@@ -83,7 +94,8 @@ def hoyer_sparsity(norms: Float[Array, " groups"]) -> Float[Array, ""]:
 
 
 def dead_filters(activations: Float[Array, "n h w c"]) -> Int[Array, ""]:
-    """Number of filters that are nowhere active (above 0) on any of the images."""
+    """Number of filters that are nowhere active (above 0) on any of the images; on maps before or after ReLU alike."""
+    check_maps("activations", activations)
     return jnp.sum(jnp.max(activations, axis=(0, 1, 2)) <= 0)
 
 
@@ -109,15 +121,21 @@ def group_similarities(
     return within, group_repulsion_loss(fields, grouping, pairs)
 
 
-def _folded(kernel: Array, variables: Mapping[str, PyTree], layer: str, norm: str, eps: float) -> Array:
-    scale = _find(variables["params"], norm, "scale", layer)
-    variance = _find(variables.get("batch_stats", {}), norm, "var", layer)
+def _check_folding(variables: Mapping[str, PyTree], batch_norms: Mapping[str, str], dense: bool) -> None:
+    for name in ("params", "batch_stats"):
+        if name not in variables:
+            raise ValueError(f"batch_norms: folding needs all of a network's variables; there is no {name!r} in these")
+    check_names("batch_norms", batch_norms, select_kernels(variables, dense=dense))
+
+
+def _folded(kernel: Array, variables: Mapping[str, PyTree], norm: str, eps: float) -> Array:
+    scale, variance = _find(variables["params"], norm, "scale"), _find(variables["batch_stats"], norm, "var")
     return kernel * (scale * jax.lax.rsqrt(variance + eps)).reshape((1,) * (kernel.ndim - 1) + (-1,))
 
 
-def _find(tree: Any, norm: str, leaf: str, layer: str) -> Array:
+def _find(tree: Any, norm: str, leaf: str) -> Array:
     for name in (*norm.split("/"), leaf):
         if name not in tree:
-            raise ValueError(f"layer {layer}: its batch norm {norm!r} has no {leaf!r} in the variables")
+            raise ValueError(f"its batch norm {norm!r} has no {leaf!r} in the variables")
         tree = tree[name]
     return tree

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from interpjax.regularizers.checks import check_grouping, check_maps, check_shape
 from interpjax.regularizers.groups import Grouping
 
 FORMS = ("code", "paper")
@@ -33,9 +34,15 @@ def draw_pairs(key: jax.Array, grouping: Grouping, channels: int) -> Pairs:
     References:
       Varshneya et al., *Learning Interpretable Concept Groups in CNNs*, IJCAI 2021, Sec. 3 (r = 3·N_g).
     """
-    size = min(grouping.sizes(channels))
+    check_grouping(grouping)
+    sizes = grouping.sizes(channels)
+    size = min(sizes)
     if size < 2:
-        raise ValueError(f"a group of {channels} {grouping.axis} has a single one, and no pairs: use fewer groups")
+        which = "each" if max(sizes) < 2 else "one"
+        raise ValueError(
+            f"{len(sizes)} groups of {channels} filters: {which} group has a single filter, and no pairs: use fewer "
+            "groups"
+        )
     first_key, second_key = jax.random.split(key)
     first = jax.random.randint(first_key, (PAIRS_PER_MEMBER * size,), 0, size)
     other = jax.random.randint(second_key, first.shape, 1, size)
@@ -71,7 +78,8 @@ def group_activation_loss(
       A scalar in float32 or wider, between 0 and the number of groups.
 
     Raises:
-      ValueError: if the form is none of the two, a known pair has no place in a group, or the grouping does not fit.
+      ValueError: if the form is none of the two, a known pair has no place in a group, the grouping does not fit, or
+        fields or pairs are of another shape.
 
     References:
       Varshneya et al., *Learning Interpretable Concept Groups in CNNs*, IJCAI 2021, Sec. 3.
@@ -133,6 +141,8 @@ def group_repulsion_loss(
 
 def _members_first(fields: Float[Array, "n h w c"], grouping: Grouping) -> Float[Array, "members groups n positions"]:
     """The fields with each map contiguous: picking filters on the last axis is slow."""
+    check_maps("fields", fields)
+    check_grouping(grouping)
     if grouping.axis != "filters":
         raise ValueError(f"axis = {grouping.axis!r}: activation maps are of filters")
     n, height, width, channels = fields.shape
@@ -143,10 +153,11 @@ def _members_first(fields: Float[Array, "n h w c"], grouping: Grouping) -> Float
 
 
 def _check_pairs(pairs: Array | np.ndarray, size: int) -> None:
+    check_shape("pairs", pairs, (None, 2), "[pairs, 2]")
     if isinstance(pairs, jax.core.Tracer):  # of draw_pairs, inside a step
         return
     values = np.asarray(pairs)
-    if values.size == 0 or values.min() < 0 or values.max() >= size:
+    if values.size == 0 or values.dtype.kind not in "iu" or values.min() < 0 or values.max() >= size:
         raise ValueError(f"pairs: must be indices within a group, from 0 to {size - 1}, and one pair or more")
 
 

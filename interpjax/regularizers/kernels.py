@@ -1,12 +1,13 @@
 """Finding kernels in a pytree of Flax parameters, by the names on their path."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
 import jax
 from jaxtyping import Array, Float
 
+from interpjax.regularizers.checks import check_groupings
 from interpjax.regularizers.groups import Grouping
 
 PyTree = Any
@@ -23,8 +24,13 @@ def path_names(path: tuple) -> tuple[str, ...]:
 
 
 def layer_name(path: tuple) -> str:
-    """The layer that a leaf belongs to: ``"block/conv2"`` for the leaf ``block/conv2/kernel``."""
-    return "/".join(path_names(path)[:-1])
+    """The layer that a leaf belongs to: ``"block/conv2"`` for the leaf ``block/conv2/kernel``.
+
+    Of all variables of a network, as ``model.init`` returns them, the name is without the collection: not
+    ``"params/block/conv2"``.
+    """
+    names = path_names(path)[:-1]
+    return "/".join(names[1:] if names[:1] == ("params",) and len(names) > 1 else names)
 
 
 def is_convolution_kernel(path: tuple, leaf: Any) -> bool:
@@ -37,7 +43,11 @@ def is_convolution_kernel(path: tuple, leaf: Any) -> bool:
 
 
 def convolution_kernels(params: PyTree) -> dict[str, Float[Array, "..."]]:
-    """The convolution kernels of a network by the path of their layer, as :func:`select_kernels`."""
+    """The convolution kernels of a network by the path of their layer: ``{"conv1": kernel, "block/conv2": kernel, …}``.
+
+    Raises:
+      ValueError: if there is none.
+    """
     return select_kernels(params)
 
 
@@ -48,8 +58,7 @@ def select_kernels(
 
     Args:
       params: a pytree of Flax parameters (linen's dictionaries or nnx's state; arrays, or their shapes).
-      layers: name patterns (``"conv[1-3]"``, ``"block1/*"``, as a shell's); a kernel that matches one of them is
-        selected. By default, all.
+      layers: name patterns, or one; a kernel that matches one of them is selected. By default, all.
       dense: whether kernels of dense layers are meant too.
 
     Returns:
@@ -63,8 +72,9 @@ def select_kernels(
     if not kernels:
         kind = "kernel" if dense else "convolution kernel"
         raise ValueError(f"these parameters hold no {kind} (a leaf named 'kernel' of rank {2 if dense else 3} or more)")
-    check_patterns("layers", layers, kernels)
-    return {layer: kernel for layer, kernel in kernels.items() if matches(layer, layers)}
+    patterns = (layers,) if isinstance(layers, str) else layers
+    check_patterns("layers", patterns, kernels, kind="layer" if dense else "convolution")
+    return {layer: kernel for layer, kernel in kernels.items() if matches(layer, patterns)}
 
 
 def grouped_kernels(
@@ -73,21 +83,25 @@ def grouped_kernels(
     """The kernels that a term is about, each with its grouping.
 
     Args:
-      params: as in :func:`select_kernels`.
+      params: a pytree of Flax parameters (linen's dictionaries or nnx's state; arrays, or their shapes), or all of a
+        linen network's variables.
       grouping: one for all; or one for each name pattern, of which the first that matches counts. Where that is
         None, or none matches, the layer is left out.
-      layers: as in :func:`select_kernels`.
-      dense: as in :func:`select_kernels`.
+      layers: name patterns, or one; by default all layers. A pattern is a shell's, minds case, and is held against the
+        layer's whole path: ``"conv[1-3]"``, ``"block1/*"``, ``"*/conv2"``.
+      dense: whether kernels of dense layers are meant too.
 
     Returns:
       ``{layer: (kernel, grouping)}``
 
     Raises:
-      ValueError: as :func:`select_kernels`; if a pattern matches no kernel, or all are left out.
+      ValueError: if there is no kernel, a pattern (of the grouping, too) matches none, or all are left out.
     """
+    check_groupings(grouping)
     kernels = select_kernels(params, layers=layers, dense=dense)
     if isinstance(grouping, Mapping):
-        check_patterns("grouping", tuple(grouping), select_kernels(params, dense=True))
+        used, kind = select_kernels(params, dense=dense), "layer" if dense else "convolution"
+        check_patterns("grouping", tuple(grouping), used, kind=kind)
     found = {layer: (kernel, grouping_of(layer, grouping)) for layer, kernel in kernels.items()}
     kept = {layer: (kernel, group) for layer, (kernel, group) in found.items() if group is not None}
     if not kept:
@@ -107,11 +121,18 @@ def matches(layer: str, patterns: Sequence[str]) -> bool:
     return not patterns or any(fnmatchcase(layer, pattern) for pattern in patterns)
 
 
-def check_patterns(field: str, patterns: Sequence[str], layers: Mapping[str, Any]) -> None:
-    """Raises ValueError, naming the field, if a pattern matches no layer."""
+def check_patterns(field: str, patterns: Iterable[str], layers: Iterable[str], *, kind: str = "layer") -> None:
+    """Raises ValueError, naming the field, if a pattern matches no layer; ``kind`` is the word for what these are."""
     for pattern in patterns:
         if not any(fnmatchcase(layer, pattern) for layer in layers):
-            raise ValueError(f"{field}: {pattern!r} matches no layer; there are {', '.join(layers)}")
+            raise ValueError(f"{field}: {pattern!r} matches no {kind}; there are {', '.join(layers)}")
+
+
+def check_names(field: str, names: Iterable[str], layers: Collection[str]) -> None:
+    """Raises ValueError, naming the field, if a name is not that of a layer."""
+    for name in names:
+        if name not in layers:
+            raise ValueError(f"{field}: no layer {name!r}; there are {', '.join(layers)}")
 
 
 def _is_kernel(path: tuple, leaf: Any, rank: int) -> bool:

@@ -2,6 +2,7 @@
 
 import functools
 import math
+import numbers
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,10 @@ from jaxtyping import Array, Float
 
 def check_exponent(name: str, value: float) -> None:
     """Raises ValueError unless ``value`` can be the exponent of a norm, 1 ≤ value ≤ ∞."""
+    if not isinstance(value, numbers.Real):
+        raise ValueError(
+            f"{name} = {value!r}: must be a Python number, not {type(value).__name__}: it is static under jit"
+        )
     if not value >= 1:  # also refuses nan
         raise ValueError(f"{name} = {value}: a norm needs 1 <= {name} <= inf")
 

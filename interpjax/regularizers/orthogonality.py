@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from interpjax.regularizers.block_norm import block_norm
+from interpjax.regularizers.checks import check_kernel
 from interpjax.regularizers.groups import Grouping
 from interpjax.regularizers.norms import lp_norm
 
@@ -21,10 +22,14 @@ def soft_orthogonality(kernel: Float[Array, "*window filters"]) -> Float[Array, 
     Returns:
       A scalar in float32 or wider.
 
+    Raises:
+      ValueError: if the kernel is not of floating-point numbers.
+
     References:
       The published code of Varshneya et al., IJCAI 2021; Bansal, Chen, Wang, *Can We Gain More from Orthogonality
       Regularizations in Training Deep CNNs?*, NeurIPS 2018 (there squared).
     """
+    check_kernel(kernel)
     rows = kernel.reshape(-1, kernel.shape[-1]).astype(jnp.promote_types(kernel.dtype, jnp.float32))
     return lp_norm(rows.T @ rows - jnp.eye(rows.shape[1], dtype=rows.dtype), 2.0, (0, 1))
 
@@ -50,5 +55,6 @@ def exclusive_lasso(kernel: Float[Array, "*window filters"], grouping: Grouping)
     References:
       Zhou, Jin, Hoi, *Exclusive Lasso for Multi-task Feature Selection*, AISTATS 2010.
     """
+    check_kernel(kernel)
     wide = kernel.astype(jnp.promote_types(kernel.dtype, jnp.float32))
     return 0.5 * jnp.square(block_norm(wide, grouping, p=1.0, q=2.0))

@@ -7,10 +7,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from interpjax.regularizers.block_norm import check_form
+from interpjax.regularizers.checks import check_amount, check_grouping, check_kernel
 from interpjax.regularizers.groups import Grouping
 from interpjax.regularizers.norms import check_exponent, lp_norm
 from interpjax.regularizers.prox_lp import MOST_ROUNDS, prox_lp, simplex_threshold, soft_threshold
@@ -37,8 +37,8 @@ def prox_block_norm(
       kernel: v, with the filters on the last axis.
       strength: λ, 0 or more; for q = 1 also one for each group.
       grouping: which filters belong together; filters it leaves free stay as they are.
-      p: exponent inside a group, 1 to ``jnp.inf``.
-      q: exponent across the groups, 1 to ``jnp.inf``.
+      p: exponent inside a group, 1 to ``jnp.inf``, a Python number (static under jit).
+      q: exponent across the groups, likewise.
       form: ``"norm"``, ``"half_squared"``, or ``"power"`` (for q = 1, where it is the norm, and where it is twice a
         half square).
 
@@ -54,8 +54,9 @@ def prox_block_norm(
       Sparsity-Inducing Penalties*, 2012, Sec. 3.
     """
     check_prox(p, q, form)
-    if not isinstance(strength, jax.core.Tracer) and not np.all(np.asarray(strength) >= 0):
-        raise ValueError(f"strength = {strength}: must be 0 or more")
+    check_kernel(kernel)
+    check_grouping(grouping)
+    check_amount("strength", strength)
     return _prox(kernel, strength, grouping, float(p), float(q), form)
 
 
@@ -98,6 +99,9 @@ def _weighted(strength: Array, grouping: Grouping, kernel: Array, q: float, form
     factors = grouping.factors(kernel)
     if strength.ndim and q != 1:
         raise ValueError(f"strength of each group: for q = 1 alone, where the groups are independent, not q = {q}")
+    if strength.shape not in ((), factors.shape):
+        given = f"{len(strength)} strengths" if strength.ndim == 1 else f"strengths of shape {strength.shape}"
+        raise ValueError(f"strength of each group: {len(factors)} groups, {given}")
     if q != 1 and len(set(factors)) > 1:
         raise ValueError(
             f"weights = {grouping.weights!r} with q = {q}: there is a proximal operator for q = 1, or for groups of "

@@ -1,6 +1,7 @@
 """The proximal step as an optax transform: ProxSGD, with or without momentum. The one room here that knows optax."""
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -9,7 +10,9 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
-from interpjax.regularizers.kernels import Groupings, grouped_kernels, layer_name, path_names
+from interpjax.regularizers.checks import check_amount, check_groupings
+from interpjax.regularizers.groups import Grouping
+from interpjax.regularizers.kernels import Groupings, check_names, grouped_kernels, layer_name, path_names
 from interpjax.regularizers.proximal import check_prox, prox_block_norm
 
 PyTree = Any
@@ -62,22 +65,24 @@ def proximal_block_norm(
       optimizer: what makes the steps; chained before the proximal step, and tried out when it is initialized.
 
     Raises:
-      ValueError: if there is no such operator; on ``init``, if the optimizer is adaptive or a layer does not fit.
+      ValueError: if there is no such operator, or learning rate or strength is negative (of a schedule, when it is
+        evaluated outside of jit); on ``init``, if the optimizer is adaptive or a layer does not fit.
 
     References:
       Parikh and Boyd, *Proximal Algorithms*, 2014, Sec. 4.2; Yang, Yuan, Chatzimichailidis, van Sloun, Lei,
       Chatzinotas, *ProxSGD: Training Structured Neural Networks under Regularization and Constraints*, ICLR 2020.
     """
     check_prox(p, q, form)
-    selection: dict[str, Any] = {"layers": tuple(layers), "dense": dense}
+    check_groupings(grouping)
+    _at("learning_rate", learning_rate)
+    _at("strength", strength)
+    selection: dict[str, Any] = {"layers": layers, "dense": dense}
+    operator: dict[str, Any] = {"p": p, "q": q, "form": form}
 
     def init(params: PyTree) -> ProximalState:
         kernels = grouped_kernels(params, grouping, **selection)
         for layer, (kernel, group) in kernels.items():
-            try:
-                jax.eval_shape(lambda w, group=group: prox_block_norm(w, 1.0, group, p=p, q=q, form=form), kernel)
-            except ValueError as error:
-                raise ValueError(f"layer {layer}: {error}") from error
+            jax.eval_shape(functools.partial(_prox, layer, group, strength=1.0, **operator), kernel)
         if optimizer is not None:
             _refuse_adaptive(optimizer, params, set(kernels))
         return ProximalState(jnp.zeros((), jnp.int32))
@@ -93,17 +98,15 @@ def proximal_block_norm(
         if params is None:
             raise ValueError("params = None: a proximal step needs the parameters; call update(updates, state, params)")
         kernels = grouped_kernels(params, grouping, **selection)
-        rate, weight = _at(learning_rate, state.step), _at(strength, state.step)
-        sizes = {layer: jnp.asarray(rate) for layer in kernels} | dict(step_sizes or {})
-        if set(sizes) != set(kernels):
-            raise ValueError(f"step_sizes: no layer {min(set(sizes) - set(kernels))!r}; there are {', '.join(kernels)}")
+        weight = _at("strength", strength, state.step)
+        rates = dict.fromkeys(kernels, jnp.asarray(_at("learning_rate", learning_rate, state.step)))
+        sizes = rates | _checked(step_sizes or {}, kernels)
 
         def step(path: tuple, update: Array, param: Array) -> Array:
             layer = layer_name(path)
             if layer not in kernels or path_names(path)[-1] != "kernel":
                 return update
-            target = param + update
-            return prox_block_norm(target, weight * sizes[layer], kernels[layer][1], p=p, q=q, form=form) - param
+            return _prox(layer, kernels[layer][1], param + update, weight * sizes[layer], **operator) - param
 
         return jax.tree_util.tree_map_with_path(step, updates, params), ProximalState(state.step + 1)
 
@@ -111,8 +114,28 @@ def proximal_block_norm(
     return last if optimizer is None else optax.chain(optimizer, last)
 
 
-def _at(value: optax.ScalarOrSchedule, count: Int[Array, ""]) -> Any:
-    return value(count) if callable(value) else value
+def _at(name: str, value: optax.ScalarOrSchedule, step: Int[Array, ""] | None = None) -> Any:
+    """A number, or what a schedule gives at a step; neither may be negative where it is known."""
+    if callable(value):
+        if step is None:
+            return None
+        name, value = f"{name} at step {step}", value(step)
+    check_amount(name, value)
+    return value
+
+
+def _checked(step_sizes: Mapping[str, Any], layers: Collection[str]) -> dict[str, Any]:
+    check_names("step_sizes", step_sizes, layers)
+    for layer, size in step_sizes.items():
+        check_amount(f"step_sizes[{layer!r}]", size)
+    return dict(step_sizes)
+
+
+def _prox(layer: str, grouping: Grouping, kernel: Array, strength: Any, **operator: Any) -> Array:
+    try:
+        return prox_block_norm(kernel, strength, grouping, **operator)
+    except ValueError as error:
+        raise ValueError(f"layer {layer}: {error}") from error
 
 
 def _refuse_adaptive(optimizer: optax.GradientTransformation, params: PyTree, layers: set[str]) -> None:
@@ -137,8 +160,8 @@ def _refuse_adaptive(optimizer: optax.GradientTransformation, params: PyTree, la
             kernel = path_names(path)[-1] == "kernel" and layer_name(path) in layers
             if kernel and not np.allclose(factors, factors.ravel()[0], rtol=0.02):  # bfloat16 keeps 8 bits
                 raise ValueError(
-                    f"optimizer: its step on {layer_name(path)}/kernel is not the gradient times one number: an "
-                    "adaptive optimizer (Adam, RMSprop, …) has a step of its own for each weight, and the proximal "
-                    "operator holds for one in a whole group. Use SGD, with momentum or not, or keep the block norm "
-                    "in the loss"
+                    f"optimizer: its step on {layer_name(path)}/kernel is not the gradient times one number for all "
+                    "weights, which the proximal operator needs in a group: its steps differ by weight (Adam, RMSprop, "
+                    "…) or are not linear in the gradient (clipping weight by weight, noise). Use SGD, with momentum "
+                    "or not, or keep the block norm in the loss"
                 )

@@ -180,7 +180,7 @@ def test_pairs_are_of_different_filters_three_for_each_and_all_occur():
 
 def test_refuses_what_has_no_pairs():
     fields = jnp.ones((1, 2, 2, 6))
-    with pytest.raises(ValueError, match="has a single one, and no pairs"):
+    with pytest.raises(ValueError, match="has a single filter, and no pairs"):
         reg.draw_pairs(jax.random.key(0), reg.Grouping(num_groups=4), 6)
     for pairs in ([[0, 3]], [[-1, 0]], np.zeros((0, 2), int)):
         with pytest.raises(ValueError, match="pairs: must be indices within a group, from 0 to 2"):

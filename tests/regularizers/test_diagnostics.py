@@ -87,3 +87,16 @@ def test_a_batch_norm_that_is_not_there_is_named():
         reg.group_relevance(variables(), G2, batch_norms={"conv": "bn7"})
     with pytest.raises(ValueError, match="layer conv: num_groups = 5: the layer has only 4 filters"):
         reg.group_relevance(variables(), reg.Grouping())
+    with pytest.raises(ValueError, match=r"batch_norms: no layer 'conv7'; there are conv$"):
+        reg.group_relevance(variables(), G2, batch_norms={"conv7": "block/bn"})
+    with pytest.raises(ValueError, match="needs all of a network's variables; there is no 'params' in these"):
+        reg.group_relevance(variables()["params"], G2, batch_norms={"conv": "block/bn"})
+
+
+def test_relevance_of_dense_layers_by_request():
+    params = {"conv": {"kernel": jnp.ones((1, 1, 2, 4))}, "fc": {"kernel": jnp.ones((2, 4))}}
+    groupings = {"fc": reg.Grouping(num_groups=4), "*": G2}
+    found = reg.group_relevance(params, groupings, dense=True)
+    assert {layer: len(norms) for layer, norms in found.items()} == {"conv": 2, "fc": 4}
+    with pytest.raises(ValueError, match="grouping: 'fc' matches no convolution"):
+        reg.group_relevance(params, groupings)

@@ -36,6 +36,8 @@ def test_patterns_choose_layers_and_groupings():
     assert layers(G2) == {"conv1", "block/conv2", "block/conv3"}
     assert layers(G2, layers=("block/*",)) == {"block/conv2", "block/conv3"}
     assert layers(G2, dense=True) == {"conv1", "block/conv2", "block/conv3", "fc"}
+    assert layers(G2, layers="block/*") == {"block/conv2", "block/conv3"}
+    assert layers(G2, layers=("*/conv2",)) == {"block/conv2"}
     groupings = {"conv1": None, "block/conv2": reg.Grouping(num_groups=3), "block/*": G2}
     assert layers(groupings) == {"block/conv2", "block/conv3"}
     values = reg.block_norm_penalty(PARAMS, groupings)[1]
@@ -49,9 +51,13 @@ def test_patterns_choose_layers_and_groupings():
     [
         (
             {"grouping": G2, "layers": ("conv9",)},
-            "layers: 'conv9' matches no layer; there are block/conv2, ",
+            "layers: 'conv9' matches no convolution; there are block/conv2, ",
         ),
-        ({"grouping": {"conv9": G2}}, "grouping: 'conv9' matches no layer"),
+        ({"grouping": {"conv9": G2}, "dense": True}, "grouping: 'conv9' matches no layer; there are .*, fc"),
+        (
+            {"grouping": {"*": G2, "fc": G2}},
+            "grouping: 'fc' matches no convolution; there are block/conv2, block/conv3, conv1$",
+        ),
         ({"grouping": {"*": None}}, "grouping: leaves out all the layers there are: block/conv2"),
         ({"grouping": G2, "form": "squared"}, "form = 'squared': choose one of norm, power, half_squared"),
         ({"grouping": G2, "form": "power", "q": np.inf}, "needs a finite q"),
@@ -96,6 +102,13 @@ def test_half_the_squared_norm_of_one_exponent_is_weight_decay_in_plain_sgd():
             params = optax.apply_updates(params, updates)
         ends.append(params)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), *ends)
+
+
+def test_all_variables_of_a_network_are_as_good_as_its_parameters():
+    variables = {"params": PARAMS, "batch_stats": {"bn": {"mean": array(4)}}}
+    groupings = {"conv1": G2, "*": reg.Grouping(num_groups=4)}
+    found, expected = (reg.block_norm_penalty(tree, groupings)[1] for tree in (variables, PARAMS))
+    assert found == expected
 
 
 class Network(nnx.Module):

@@ -93,6 +93,7 @@ def test_is_nonexpansive(x, y, pq, strength):
         ({"p": 2, "q": 1, "form": "half_squared"}, "no proximal operator"),
         ({"strength": -0.1}, "strength = -0.1: must be 0 or more"),
         ({"strength": float("nan")}, "strength = nan: must be 0 or more"),
+        ({"strength": jnp.ones(3)}, "strength of each group: 2 groups, 3 strengths"),
         ({"strength": jnp.ones(2), "q": 2}, "strength of each group: for q = 1 alone"),
         (
             {"grouping": reg.Grouping(num_groups=3, remainder="last", weights="sqrt_size"), "q": 2},

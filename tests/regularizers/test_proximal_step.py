@@ -96,12 +96,22 @@ def test_steps_of_layers_and_groups():
         steps(transform, 1, step_sizes={"conv9": 0.1})
 
 
-@pytest.mark.parametrize("optimizer", [optax.adam(0.1), optax.rmsprop(0.1), optax.sign_sgd(0.1), optax.adagrad(0.1)])
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        optax.adam(0.1),
+        optax.rmsprop(0.1),
+        optax.sign_sgd(0.1),
+        optax.adagrad(0.1),
+        optax.chain(optax.clip(0.1), optax.sgd(0.1)),
+        optax.noisy_sgd(0.1, key=0),
+    ],
+)
 @pytest.mark.parametrize("how", ["plain", "jit", "eval_shape"])
-def test_adaptive_optimizers_are_refused(optimizer, how):
+def test_optimizers_without_one_step_size_are_refused(optimizer, how):
     init = reg.proximal_block_norm(0.1, 1.0, G3, optimizer=optimizer).init
     call = {"plain": init, "jit": jax.jit(init), "eval_shape": lambda p: jax.eval_shape(init, p)}[how]
-    with pytest.raises(ValueError, match="step on conv1/kernel is not the gradient times one number: an adaptive"):
+    with pytest.raises(ValueError, match="step on conv1/kernel is not the gradient times one number for all"):
         call(PARAMS)
 
 
@@ -125,12 +135,36 @@ def test_optimizers_of_one_step_size_are_taken(optimizer):
     assert found["fc"]["kernel"].all()
 
 
+@pytest.mark.parametrize("value", [-0.1, np.nan, "0.1"])
+@pytest.mark.parametrize("name", ["strength", "learning_rate"])
+def test_negative_strengths_and_rates_are_refused_as_they_were_given(untyped, name, value):
+    given = {"learning_rate": 0.5, "strength": 1.0}
+    with pytest.raises(ValueError, match=f"^{name} = {value!r}: must be 0 or more"):
+        reg.proximal_block_norm(**(given | {name: value}), grouping=G3)
+    transform = reg.proximal_block_norm(**(given | {name: lambda n: value}), grouping=G3)
+    with pytest.raises(ValueError, match=f"^{name} at step 0 = {value!r}: must be 0 or more"):
+        transform.update(GRADIENTS, transform.init(PARAMS), PARAMS)
+    transform = reg.proximal_block_norm(**given, grouping=G3)
+    with pytest.raises(ValueError, match=r"^step_sizes\['conv1'\] = -2.0: must be 0 or more"):
+        transform.update(GRADIENTS, transform.init(PARAMS), PARAMS, step_sizes={"conv1": -2.0})
+
+
+def test_all_variables_of_a_network_are_stepped_as_its_parameters():
+    optimizer = reg.proximal_block_norm(0.1, 3.0, G3, optimizer=optax.sgd(0.1))
+    variables = {"params": PARAMS}
+    updates, _ = optimizer.update({"params": GRADIENTS}, optimizer.init(variables), variables)
+    expected = steps(optimizer, 1)
+    jax.tree.map(np.testing.assert_array_equal, optax.apply_updates(variables, updates)["params"], expected)
+
+
 def test_refuses_what_cannot_be():
     with pytest.raises(ValueError, match=r"p = 4, q = 2, form = 'norm': no proximal operator; there is one for"):
         reg.proximal_block_norm(0.1, 1.0, G3, p=4, q=2)
     with pytest.raises(ValueError, match="layer conv1: num_groups = 7: the layer has only 6 filters"):
         reg.proximal_block_norm(0.1, 1.0, reg.Grouping(num_groups=7)).init(PARAMS)
     transform = reg.proximal_block_norm(0.1, 1.0, G3)
+    with pytest.raises(ValueError, match="layer conv1: strength of each group: 3 groups, 2 strengths"):
+        transform.update(GRADIENTS, transform.init(PARAMS), PARAMS, step_sizes={"conv1": jnp.ones(2)})
     with pytest.raises(ValueError, match="params = None: a proximal step needs the parameters"):
         transform.update(GRADIENTS, transform.init(PARAMS))
 
