@@ -153,7 +153,7 @@ def _regularizer() -> ConfigDict:
                 "indices": (),  # of the channels of each group, from 0; if any, in place of num_groups
                 "order": "contiguous",
                 "remainder": "free",
-                "by_layer": (),  # (("conv1", 8), ("fc*", 0)): another number of groups, or none, for some layers
+                "by_layer": (),  # (("conv1", 8), ("conv5", 0)): another number of groups, or none, for some layers
             },
             # While it is on, the kernels it covers are its alone: weight decay leaves them out.
             "block_norm": {

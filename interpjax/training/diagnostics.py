@@ -12,8 +12,8 @@ from ml_collections import ConfigDict
 from interpjax import models
 from interpjax import regularizers as reg
 from interpjax.regularizers.kernels import grouping_of, select_kernels
+from interpjax.training.grouping import make_grouping
 from interpjax.training.step import normalize
-from interpjax.training.terms import make_grouping
 
 Variables = Mapping[str, Any]
 Images = UInt8[Array, "n h w 3"]

@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 from interpjax import models, parallel
 from interpjax.training import optimizer as optimizer_lib
 from interpjax.training.checkpoint import Checkpoints
+from interpjax.training.grouping import check_groupings
 from interpjax.training.state import TrainState, create_train_state
 from interpjax.training.terms import check_term, field_params, make_objective
 
@@ -28,6 +29,7 @@ def check(config: ConfigDict, model: nn.Module) -> None:
         variables = jax.eval_shape(lambda x: alone.init(jax.random.key(0), x), images)
     except ValueError as error:
         raise ValueError(f"config.data.image_size = {size}: {error}") from error
+    check_groupings(config, variables["params"])
     objective = make_objective(config, alone, axis_name=None)
 
     def fields(variables, images):

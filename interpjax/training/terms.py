@@ -19,6 +19,7 @@ from interpjax.regularizers.kernels import (
     path_names,
     select_kernels,
 )
+from interpjax.training.grouping import make_grouping
 from interpjax.training.objective import Objective, Term, TermInputs
 
 PyTree = Any
@@ -68,29 +69,6 @@ def strength_schedule(config: ConfigDict, name: str) -> optax.Schedule:
     if settings.warmup_steps:
         return optax.linear_schedule(0.0, settings.strength, settings.warmup_steps)
     return optax.constant_schedule(settings.strength)
-
-
-def make_grouping(config: ConfigDict, **fields: Any) -> dict[str, reg.Grouping | None]:
-    """The configured grouping by name pattern, as the regularizers take it; ``fields`` are further ones of each.
-
-    Raises:
-      ValueError: naming the field.
-    """
-    settings = config.regularizer.grouping
-    shared = {"remainder": settings.remainder, "order": settings.order, **fields}
-    chosen = {"num_groups": settings.num_groups}
-    if settings.group_size:
-        chosen = {"group_size": settings.group_size}
-    if settings.indices:
-        chosen = {"indices": settings.indices}
-    try:
-        groupings: dict[str, reg.Grouping | None] = {}
-        for pattern, count in settings.by_layer:  # the first that matches counts
-            groupings.setdefault(pattern, reg.Grouping(num_groups=count, **shared) if count else None)
-        groupings.setdefault("*", reg.Grouping(**chosen, **shared))
-        return groupings
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"config.regularizer.grouping: {error}") from error
 
 
 def block_norm_settings(config: ConfigDict) -> dict[str, Any]:
@@ -152,11 +130,9 @@ def _weight_decay(config: ConfigDict) -> Callable[[TermInputs], Any]:
 
         def include(path: tuple, leaf: Any) -> bool:
             del leaf
-            layer, names = layer_name(path), path_names(path)
-            regularized = names[-1] == "kernel" and layer in covered
-            return not regularized and names[0] != FIELD_PARAMS and matches(layer, patterns)
+            return path_names(path)[0] != FIELD_PARAMS and matches(layer_name(path), patterns)
 
-        return reg.weight_decay_penalty(inputs.params, include=include)
+        return reg.weight_decay_penalty(inputs.params, include=include, exclude=covered)
 
     return penalty
 
@@ -168,10 +144,13 @@ def _soft_orthogonality(config: ConfigDict) -> Callable[[TermInputs], Any]:
 
 def _exclusive_lasso(config: ConfigDict) -> Callable[[TermInputs], Any]:
     layers, grouping = tuple(config.regularizer.exclusive_lasso.layers), make_grouping(config)
-    return lambda inputs: _sum(
-        reg.exclusive_lasso(kernel, group)
-        for kernel, group in reg.grouped_kernels(inputs.params, grouping, layers=layers).values()
-    )
+
+    def penalty(inputs: TermInputs) -> Any:
+        groupings = {layer: grouping_of(layer, grouping) for layer in reg.convolution_kernels(inputs.params)}
+        kernels = reg.grouped_kernels(inputs.params, groupings, layers=layers)  # those of dense layers are not its own
+        return _sum(reg.exclusive_lasso(kernel, group) for kernel, group in kernels.values())
+
+    return penalty
 
 
 def _pair_loss(

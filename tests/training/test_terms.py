@@ -79,6 +79,20 @@ def test_groupings_by_layer():
     np.testing.assert_allclose(found["block_norm"], sum(expected), rtol=1e-6)
 
 
+def test_a_grouping_of_dense_layers_is_no_matter_to_other_terms():
+    fields = {"block_norm__dense": True, "grouping__by_layer": (("fc", 2),), "grouping__num_groups": 4}
+    found = penalties(block_norm__strength=1.0, exclusive_lasso__strength=1.0, **fields)
+    convolutions = [PARAMS[layer]["kernel"] for layer in ("conv1", "conv2")]
+    g4 = reg.Grouping(num_groups=4)
+    expected = [reg.block_norm(w, g4) for w in convolutions]
+    expected.append(reg.block_norm(PARAMS["fc"]["kernel"], reg.Grouping(num_groups=2)))
+    np.testing.assert_allclose(found["block_norm"], sum(expected), rtol=1e-5)
+    np.testing.assert_allclose(
+        found["exclusive_lasso"], sum(reg.exclusive_lasso(w, g4) for w in convolutions), rtol=1e-5
+    )
+    training.check(config(block_norm__strength=1.0, exclusive_lasso__strength=1.0, **fields), MODEL)
+
+
 def test_of_two_patterns_by_layer_the_first_counts():
     settings = {"block_norm__strength": 1.0, "grouping__by_layer": (("conv1", 2), ("conv*", 4), ("*", 0))}
     expected = [
@@ -195,7 +209,18 @@ def test_fields_behind_batch_norm_take_its_scale():
         ),
         ({"group_activation__strength": 1.0}, "regularizer.group_activation: layer conv1: .* no pairs: use fewer"),
         ({"grouping__indices": ((0, 0),), "block_norm__strength": 1.0}, "config.regularizer.grouping: indices = "),
-        ({"grouping__by_layer": (("conv1",),), "block_norm__strength": 1.0}, "config.regularizer.grouping: "),
+        ({"grouping__by_layer": (("conv1",),)}, r"grouping.by_layer = \(\('conv1',\),\): needs pairs of a name"),
+        ({"grouping__by_layer": ("conv1", 8)}, r"grouping.by_layer = \('conv1', 8\): .* with the comma"),
+        ({"grouping__by_layer": (("conv1", -8),)}, "config.regularizer.grouping: num_groups = -8"),
+        (
+            {"grouping__by_layer": (("conv9", 4),)},
+            "by_layer: 'conv9' matches no convolution .*; there are conv1, conv2",
+        ),
+        ({"grouping__by_layer": (("fc", 2),)}, "by_layer: 'fc' matches no convolution .*; there are conv1, conv2"),
+        (
+            {"grouping__group_size": 2, "grouping__indices": ((0, 1),)},
+            "config.regularizer.grouping: group_size and indices",
+        ),
         (
             {"group_activation__strength": 1.0, "grouping__by_layer": (("conv*", 0),)},
             "group_activation.layers and grouping.by_layer leave out all of conv1, conv2",
