@@ -103,11 +103,11 @@ class BatchLabels:
     def pairs(
         self, image_tile: Int[np.ndarray, " chosen"]
     ) -> tuple[Int[np.ndarray, " pairs"], Int[np.ndarray, " pairs"]]:
-        """Each chosen tile with each of its entries: places among the chosen, and numbers of entries."""
-        count = self.start[image_tile + 1] - self.start[image_tile]
-        place = np.repeat(np.arange(len(image_tile), dtype=np.int32), count)
-        first = np.cumsum(count) - count
-        return place, np.arange(len(place)) + np.repeat(self.start[image_tile] - first, count)
+        """Each chosen tile with each of its entries: its place among the chosen, and the number of the entry."""
+        begin = self.start[image_tile]
+        count = self.start[image_tile + 1] - begin
+        place = np.repeat(np.arange(len(count), dtype=np.int32), count)
+        return place, np.arange(len(place)) + np.repeat(begin - (np.cumsum(count) - count), count)
 
 
 def group_by_shape(labels: Sequence[ImageLabels | None]) -> list[BatchLabels]:

@@ -16,6 +16,7 @@ from interpjax.dissection.tally import LabelTally, UnitTally
 from interpjax.dissection.thresholds import TopQuantile
 from interpjax.dissection.top_images import TopImages
 
+BATCHES_AT_A_TIME = 2  # on each device: one is computed while the host prepares the other
 T = TypeVar("T")
 State = dict[str, np.ndarray]
 
@@ -179,10 +180,10 @@ def run_pass(
       progress: keeps what was added up.
     """
     done = progress.restore(name, statistic)
-    batches = iter(works(done))
-    with ThreadPoolExecutor(len(devices)) as threads:
-        while group := list(itertools.islice(batches, len(devices))):
-            list(threads.map(lambda work, device: statistic.add(work, work.maps(device)), group, devices))
+    batches, turns = iter(works(done)), [device for device in devices for _ in range(BATCHES_AT_A_TIME)]
+    with ThreadPoolExecutor(len(turns)) as threads:
+        while group := list(itertools.islice(batches, len(turns))):
+            list(threads.map(lambda work, device: statistic.add(work, work.maps(device)), group, turns))
             done += len(group)
             progress.save(name, statistic, done)
     progress.finish(name, statistic, done)

@@ -12,11 +12,12 @@ from jaxtyping import Array, Float, Int
 from interpjax.dissection import tiles as tiles_lib
 from interpjax.dissection.labels import BatchLabels, ConceptColumns, ImageLabels
 from interpjax.dissection.protocol import Protocol
+from interpjax.dissection.tiles import BLOCK
 from interpjax.dissection.upsampling import FieldMap, resampling
 
-# A batch's tiles are counted in chunks of these sizes, so that few shapes are compiled.
+# Masks are counted in chunks of these sizes (multiples of a block), so that few shapes are compiled.
 CHUNKS = (16384, 2048)
-PAIRS = 4  # (tile, concept in it) pairs that a chunk has room for, a tile
+PAIRS = 4  # (mask, concept in its tile) pairs that a chunk has room for, a mask
 
 
 class LabelTally:
@@ -36,19 +37,19 @@ class Chunk(NamedTuple):
     """Some active tiles of a batch, each with the concepts that occur in it; filled up to a fixed size.
 
     Attributes:
-      image: of each tile.
-      tile: its number.
-      unit: its unit.
-      tiles: how many there are; the rest fills up.
-      place: of each pair of a tile and a concept, where the tile is.
+      image: of each mask.
+      unit: of each mask.
+      threshold: of that unit; infinite in what fills up, whose masks so are empty.
+      tile: of each block of masks.
+      place: of each pair of a mask and a concept, which mask it is.
       words: the concept's pixels in the tile; none in what fills up.
       column: the concept.
     """
 
     image: np.ndarray
-    tile: np.ndarray
     unit: np.ndarray
-    tiles: int
+    threshold: np.ndarray
+    tile: np.ndarray
     place: np.ndarray
     words: np.ndarray
     column: np.ndarray
@@ -113,9 +114,10 @@ class UnitTally:
             jnp.zeros((images, units), jnp.int32),
             jnp.zeros((images, units, categories if self._protocol.unit_area == "touched" else 0), bool),
         )
-        for chunk in _chunks(np.flatnonzero(active), labels, units):
+        numbers = np.flatnonzero(active).astype(np.int32 if active.size < 2**31 else np.int64)
+        for chunk in _chunks(numbers, self.thresholds, images, tiles.grid[0] * tiles.grid[1], labels):
             cells = tiles_lib.cells(tiles, maps, chunk.image, chunk.tile, chunk.unit)
-            masks = tiles_lib.masks(tiles, cells, chunk.tile, self.thresholds[chunk.unit])
+            masks = tiles_lib.masks(tiles, cells, chunk.tile, chunk.threshold)
             totals = _add(masks, self._concepts.category_of, chunk, totals)
         intersection, area, touched = map(np.asarray, totals)
         return intersection.T, self._area_by_category(area.astype(np.int64), touched, labels)
@@ -143,29 +145,46 @@ def iou(
     return np.divide(intersection, union, out=np.zeros(union.shape), where=union > 0)
 
 
-def _chunks(active: np.ndarray, labels: BatchLabels, units: int) -> Iterator[Chunk]:
-    """Active tiles (image by image, tile by tile, unit by unit) with the concepts in them, cut to fixed sizes."""
-    image_tile, unit = np.divmod(active, units)
-    tiles = (len(labels.start) - 1) // len(labels.counted)
-    place, entry = labels.pairs(image_tile)
-    stop_of = np.searchsorted(place, np.arange(len(active) + 1))  # where each tile's pairs start
+def _chunks(
+    active: np.ndarray, thresholds: np.ndarray, images: int, tiles: int, labels: BatchLabels
+) -> Iterator[Chunk]:
+    """Active tiles (tile by tile, image by image, unit by unit) with the concepts in them, cut to fixed sizes."""
+    units = len(thresholds)
+    tile = active // (images * units)
+    rest = active - tile * (images * units)
+    image = rest // units
+    masks = np.bincount(tile, minlength=tiles)
+    blocks = -(-masks // BLOCK)
+    shift = np.cumsum(blocks * BLOCK) - blocks * BLOCK - (np.cumsum(masks) - masks)
+    slot = np.arange(len(active), dtype=np.int32) + shift.astype(np.int32)[tile]  # each tile's begin a block
+    size = int(blocks.sum()) * BLOCK
+    all_images, all_units, threshold = np.zeros(size, np.int32), np.zeros(size, np.int32), np.full(size, np.inf)
+    all_images[slot], all_units[slot] = image, rest - image * units
+    threshold[slot] = thresholds[all_units[slot]]
+    place, entry = labels.pairs(image * tiles + tile)
+    every = (all_images, all_units, threshold, np.repeat(np.arange(tiles, dtype=np.int32), blocks))
+    yield from _cut(every, (slot[place], labels.words[entry], labels.column[entry]))
+
+
+def _cut(masks: tuple[np.ndarray, ...], pairs: tuple[np.ndarray, np.ndarray, np.ndarray]) -> Iterator[Chunk]:
+    (image, unit, threshold, tile), (place, words, column) = masks, pairs
     start = 0
-    while start < len(active):
-        size = next((size for size in CHUNKS if size <= len(active) - start), CHUNKS[-1])
-        stop = min(start + size, len(active))
-        room = int(np.searchsorted(stop_of, stop_of[start] + PAIRS * size, side="right")) - 1
-        stop = min(stop, room)
-        pairs = slice(stop_of[start], stop_of[stop])
-        image, tile = np.divmod(image_tile[start:stop], tiles)
-        fill, fill_pairs = size - (stop - start), PAIRS * size - (pairs.stop - pairs.start)
+    while start < len(image):
+        size = next((size for size in CHUNKS if size <= len(image) - start), CHUNKS[-1])
+        stop, first = min(start + size, len(image)), int(np.searchsorted(place, start))
+        last = int(np.searchsorted(place, stop))
+        if last - first > PAIRS * size:  # no room for so many: fewer blocks
+            stop = int(place[first + PAIRS * size]) // BLOCK * BLOCK
+            last = int(np.searchsorted(place, stop))
+        fill, fill_pairs = size - (stop - start), PAIRS * size - (last - first)
         yield Chunk(
-            np.pad(image.astype(np.int32), (0, fill)),
-            np.pad(tile.astype(np.int32), (0, fill)),
-            np.pad(unit[start:stop].astype(np.int32), (0, fill)),
-            stop - start,
-            np.pad(place[pairs] - start, (0, fill_pairs)),
-            np.pad(labels.words[entry[pairs]], ((0, fill_pairs), (0, 0))),
-            np.pad(labels.column[entry[pairs]], (0, fill_pairs)),
+            np.pad(image[start:stop], (0, fill)).reshape(-1, BLOCK),
+            np.pad(unit[start:stop], (0, fill)).reshape(-1, BLOCK),
+            np.pad(threshold[start:stop], (0, fill), constant_values=np.inf).reshape(-1, BLOCK),
+            np.pad(tile[start // BLOCK : stop // BLOCK], (0, fill // BLOCK)),
+            np.pad(place[first:last] - np.int32(start), (0, fill_pairs)),
+            np.pad(words[first:last], ((0, fill_pairs), (0, 0))),
+            np.pad(column[first:last], (0, fill_pairs)),
         )
         start = stop
 
@@ -179,13 +198,13 @@ def _add(
     int32 holds the pixels of a batch; the sums over batches are made in int64 on the host.
     """
     intersection, area, touched = totals
-    masks = jnp.where(jnp.arange(len(masks))[:, None] < chunk.tiles, masks, 0)
+    masks, image, unit = masks.reshape(-1, 2), chunk.image.reshape(-1), chunk.unit.reshape(-1)
     shared = _pixels(masks[chunk.place] & chunk.words)
-    unit = chunk.unit[chunk.place]
-    intersection = intersection.at[chunk.column, unit].add(shared)
-    area = area.at[chunk.image, chunk.unit].add(_pixels(masks))
+    intersection = intersection.at[chunk.column, unit[chunk.place]].add(shared)
+    area = area.at[image, unit].add(_pixels(masks))
     if touched.shape[2]:
-        touched = touched.at[chunk.image[chunk.place], unit, category_of[chunk.column]].max(shared > 0)
+        places = image[chunk.place], unit[chunk.place], category_of[chunk.column]
+        touched = touched.at[places].max(shared > 0)
     return intersection, area, touched
 
 

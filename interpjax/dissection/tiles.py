@@ -17,6 +17,7 @@ from jaxtyping import Array, Bool, Float, Int, UInt32
 from interpjax.dissection.upsampling import Resampling, Taps, weighted_sum
 
 TILE = 8  # pixels a side; a tile's bits fill two words of 32
+BLOCK = 16  # units' masks of one tile that are interpolated together, with the same weights
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -94,7 +95,7 @@ def active_tiles(
     counted: Bool[Array, " n"],
     *,
     skip_below: bool,
-) -> Bool[Array, "n tile_rows tile_columns units"]:
+) -> Bool[Array, "tile_rows tile_columns n units"]:
     """Where a unit may be above its threshold: every other tile of its mask is empty.
 
     No interpolated value exceeds the largest cell it reads by more than ``overshoot`` of their spread.
@@ -112,50 +113,55 @@ def active_tiles(
         margin = 1e-5 * (jnp.abs(bound) + jnp.abs(lowest))  # of the bound's own rounding
         bound = bound + tiles.overshoot * (bound - lowest) + margin
     active = (bound > thresholds[None, None, None]) & counted[:, None, None, None]
-    if skip_below:
-        active &= (maps.max(axis=(1, 2)) > thresholds[None])[:, None, None]
-    return active
+    if skip_below and tiles.overshoot:  # else the same follows from the bound
+        active &= (maps.max(axis=1).max(axis=1) > thresholds[None])[:, None, None]
+    return jnp.transpose(active, (1, 2, 0, 3))
 
 
 @functools.partial(jax.jit, static_argnames="tiles")
 def cells(
     tiles: Tiles,
     maps: Float[Array, "n h w units"],
-    image: Int[Array, " chosen"],
-    tile: Int[Array, " chosen"],
-    unit: Int[Array, " chosen"],
-) -> Float[Array, "rows columns chosen"]:
+    image: Int[Array, "blocks block"],
+    tile: Int[Array, " blocks"],
+    unit: Int[Array, "blocks block"],
+) -> Float[Array, "rows columns blocks block"]:
     """The cells that some tiles read, for :func:`masks`.
 
     Args:
       tiles: of the maps' resampling.
       maps: activations.
-      image: number of each tile's image.
-      tile: its number.
-      unit: its unit.
+      image: numbers of images.
+      tile: numbers of tiles, one a block.
+      unit: numbers of units.
     """
-    y = jnp.asarray(tiles.rows.source)[tile // tiles.grid[1]].T
-    x = jnp.asarray(tiles.columns.source)[tile % tiles.grid[1]].T
-    return maps[image[None, None], y[:, None], x[None], unit[None, None]]
+    _, height, width, units = maps.shape
+    kind = jnp.int32 if maps.size < 2**31 else jnp.int64
+    y = jnp.asarray(tiles.rows.source, kind)[tile // tiles.grid[1]].T
+    x = jnp.asarray(tiles.columns.source, kind)[tile % tiles.grid[1]].T
+    row = (image.astype(kind)[None] * height + y[:, :, None]) * width
+    place = (row[:, None] + x[None, :, :, None]) * units + unit[None, None]  # one index is much faster than four
+    return maps.reshape(-1).at[place].get(mode="promise_in_bounds")
 
 
 @functools.partial(jax.jit, static_argnames="tiles")
 def masks(
     tiles: Tiles,
-    cells: Float[Array, "rows columns chosen"],
-    tile: Int[Array, " chosen"],
-    thresholds: Float[Array, " chosen"],
-) -> UInt32[Array, "chosen 2"]:
+    cells: Float[Array, "rows columns blocks block"],
+    tile: Int[Array, " blocks"],
+    thresholds: Float[Array, "blocks block"],
+) -> UInt32[Array, "blocks block 2"]:
     """The masks of some tiles as bits, in the order of :func:`pack`.
 
     Written out pixel by pixel, so that the compiler makes one loop over the tiles that keeps everything in registers;
-    and apart from the gathering, so that it is compiled once for all layers with maps of one size.
+    in blocks, since looking weights up for every mask took six times as long as using them; and apart from the
+    gathering, so that it is compiled once for all layers with maps of one size.
 
     Args:
       tiles: of the maps' resampling.
       cells: that each tile reads.
-      tile: its number.
-      thresholds: of its unit, float64.
+      tile: numbers of tiles, one a block.
+      thresholds: of the units, float64.
     """
     row, column = tile // tiles.grid[1], tile % tiles.grid[1]
     lines = [[cell.astype(thresholds.dtype) for cell in line] for line in cells]
@@ -170,7 +176,7 @@ def masks(
         ]
         words.append(functools.reduce(jnp.bitwise_or, bits))
     inside = jnp.asarray(pack(np.ones((1, *tiles.label_shape), bool))[0])
-    return jnp.stack(words, axis=1) & inside[tile]
+    return jnp.stack(words, axis=2) & inside[tile][:, None]
 
 
 def _over_taps(tiles: Tiles, maps: Array, extreme) -> Array:
@@ -188,8 +194,8 @@ def _interpolate(axis: TileAxis, number: Array, cells: list[Array], rounded: boo
         for j, candidates in enumerate(places):
             tap = cells[candidates[0]]
             for other, place in enumerate(candidates[1:], start=1):
-                tap = jnp.where(choice[:, i, j][number] == other, cells[place], tap)
+                tap = jnp.where(choice[:, i, j][number][:, None] == other, cells[place], tap)
             taps.append(tap)
-        value = weighted_sum(taps, [weight[:, i, j][number] for j in range(len(places))], rounded)
+        value = weighted_sum(taps, [weight[:, i, j][number][:, None] for j in range(len(places))], rounded)
         pixels.append(value.astype(jnp.float32).astype(value.dtype) if rounded else value)
     return pixels

@@ -109,11 +109,11 @@ def test_masks_equal_dense_upsampling_and_tiles_left_out_are_empty(method, sourc
     with jax.enable_x64(True):
         floor = tally.round_down(thresholds, maps.dtype)
         active = tiles.active_tiles(cut, jnp.asarray(maps), floor, np.ones(2, bool), skip_below=False)
-        image, row, column, unit = np.nonzero(active)
+        row, column, image, unit = np.nonzero(active)
         tile, fill = row * cut.grid[1] + column, np.prod(active.shape) - len(row)  # of one size: compiled once
-        chosen = [np.pad(part, (0, fill)) for part in (image, tile, unit)]
-        cells = tiles.cells(cut, jnp.asarray(maps), *chosen)
-        ours = np.asarray(tiles.masks(cut, cells, chosen[1], thresholds[chosen[2]]))[: len(row)]
+        images, numbers, units = (np.pad(part, (0, fill)) for part in (image, tile, unit))
+        cells = tiles.cells(cut, jnp.asarray(maps), images[:, None], numbers, units[:, None])  # blocks of one
+        ours = np.asarray(tiles.masks(cut, cells, numbers, thresholds[units][:, None]))[: len(row), 0]
     np.testing.assert_array_equal(ours, expected[image, unit, tile])
     expected[image, unit, tile] = 0
     assert not expected.any()
@@ -218,7 +218,7 @@ def test_chunks_cover_every_tile_once_whatever_their_size(monkeypatch):
     packed = labels.group_by_shape([labels.image_labels(channels, shape, CONCEPTS) for channels in images])
     thresholds = np.zeros(3)
     expected = brute_force(maps, images, shape, thresholds, get_protocol("paper"))
-    for sizes in [(64, 16, 4), (8,), (1000,)]:
+    for sizes in [(64, 32, 16), (16,), (1024,)]:
         monkeypatch.setattr(tally, "CHUNKS", sizes)
         units = tally.UnitTally(thresholds, CONCEPTS, get_protocol("paper"))
         units.add(*units.count(jnp.asarray(maps), packed, IMAGE))
