@@ -12,7 +12,6 @@ from interpjax import parallel
 from interpjax.data.concepts import ConceptData
 from interpjax.data.images import SkippedImages
 from interpjax.dissection import feeds, passes, tally
-from interpjax.dissection.labels import ConceptColumns
 from interpjax.dissection.progress import Progress
 from interpjax.dissection.protocol import Protocol, get_protocol
 from interpjax.dissection.result import Dissection
@@ -171,7 +170,7 @@ def _dissect(
 ) -> list[Results]:
     largest = max(protocol.top_quantile for protocol in protocols)
     data = [_restricted(broden, protocol) for protocol in protocols]
-    labellings = {own.categories: _columns(own) for own in data}
+    labellings = {own.categories: feeds.columns_of(own) for own in data}
     first = _run("thresholds", lambda: passes.Thresholds(largest, feed.images, top_images), feed, {}, progress)
     if not first.quantiles:
         raise ValueError("nothing to dissect: no image could be used")
@@ -223,11 +222,6 @@ def _restricted(broden: ConceptData, protocol: Protocol) -> ConceptData:
             f"protocol.categories = {protocol.categories}: {broden.name} has only {', '.join(broden.categories)}"
         )
     return broden.restricted(chosen)
-
-
-def _columns(data: ConceptData) -> ConceptColumns:
-    category_of = np.array([data.categories.index(category) for category in data.concepts["category"]])
-    return ConceptColumns(data.concepts["number"].to_numpy(), category_of, len(data.categories))
 
 
 def _thresholds(

@@ -166,6 +166,12 @@ class ArrayFeed:
         return maps
 
 
+def columns_of(data: ConceptData) -> ConceptColumns:
+    """How the concepts of some data are counted."""
+    category_of = np.array([data.categories.index(category) for category in data.concepts["category"]])
+    return ConceptColumns(data.concepts["number"].to_numpy(), category_of, len(data.categories))
+
+
 def _read_labels(
     threads: ThreadPoolExecutor, records: Sequence[ConceptRecord], labellings: Labellings
 ) -> list[list[ImageLabels]]:
