@@ -116,7 +116,8 @@ class NetworkFeed:
                     f"layer {layer!r}: activations_fn returned the shape {maps[layer].shape} for a batch of "
                     f"{self.batch_size} images; needed is [images, h, w, units]"
                 )
-        return {layer: jax.device_put(maps[layer], device) for layer in self._layers}
+        with jax.enable_x64(True):  # so that float64 stays float64
+            return {layer: jax.device_put(maps[layer], device) for layer in self._layers}
 
 
 class ArrayFeed:

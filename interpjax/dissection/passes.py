@@ -183,10 +183,15 @@ def run_pass(
     batches, turns = iter(works(done)), [device for device in devices for _ in range(BATCHES_AT_A_TIME)]
     with ThreadPoolExecutor(len(turns)) as threads:
         while group := list(itertools.islice(batches, len(turns))):
-            list(threads.map(lambda work, device: statistic.add(work, work.maps(device)), group, turns))
+            list(threads.map(lambda work, device: _add(statistic, work, device), group, turns))
             done += len(group)
             progress.save(name, statistic, done)
     progress.finish(name, statistic, done)
+
+
+def _add(statistic: Statistic, work: Work, device: jax.Device) -> None:
+    if len(work.numbers):  # a batch may have no image that can be read
+        statistic.add(work, work.maps(device))
 
 
 def ahead(items: Iterator[T]) -> Iterator[T]:

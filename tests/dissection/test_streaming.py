@@ -15,6 +15,7 @@ from broden_layout import make_broden, write_map
 
 from interpjax import dissection
 from interpjax.data import load_broden
+from interpjax.data.images import SkippedImages
 from interpjax.dissection.progress import Progress
 from interpjax.dissection.top_images import TopImages
 
@@ -228,6 +229,39 @@ def test_several_protocols_share_their_passes_and_equal_each_alone(folder):
 def test_wrong_activations_are_refused(folder, maps, message):
     with pytest.raises(ValueError, match=message):
         run(lambda images: maps, folder, None)
+
+
+def test_batches_of_unreadable_images_are_left_out_and_noted(folder):
+    """Both images of a batch: what is left is as if they were not there."""
+    names, skipped = [f"more{number}.png" for number in (2, 3)], SkippedImages()
+    contents = {name: (folder / "images" / name).read_bytes() for name in names}
+    for name in names:
+        (folder / "images" / name).write_bytes(b"no image")
+    broken = dissection.dissect(
+        network()[0], load_broden(folder), layers=("layer",), batch_size=2, skipped=skipped, top_images=1
+    )["layer"]
+    for name, content in contents.items():
+        (folder / "images" / name).write_bytes(content)
+    whole = load_broden(folder)
+    without = dataclasses.replace(whole, records=[record for record in whole.records if record.name not in names])
+    expected = dissection.dissect(network()[0], without, layers=("layer",), batch_size=2, top_images=1)["layer"]
+    np.testing.assert_array_equal(broken.thresholds, expected.thresholds)
+    np.testing.assert_array_equal(broken.intersection, expected.intersection)
+    assert broken.pixels == expected.pixels
+    assert len(skipped.names) == 2
+
+
+def test_float64_maps_of_a_plain_function_stay_float64(folder):
+    """Two values that float32 cannot tell apart, the larger one on a tenth of the cells."""
+
+    def maps(images):
+        values = np.full((len(images), 4, 5, 1), 1.0)
+        values[:, 0, :2] += 1e-12
+        return {"layer": values}
+
+    result = run(maps, folder, None, protocol=dissection.get_protocol("paper", top_quantile=0.2))["layer"]
+    assert result.thresholds[0] == 1.0
+    assert result.intersection.any()
 
 
 def test_categories_that_the_data_lack_are_not_missed_unless_all_are(folder):
