@@ -1,6 +1,7 @@
 """Where a dissection's batches come from: a network that runs over the images, or stored activations."""
 
 import functools
+import threading
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -65,7 +66,8 @@ class NetworkFeed:
         self._activations_fn, self._broden, self._layers = activations_fn, broden, layers
         self._image_size, self._skipped = image_size, skipped
         self._follows_images = self._network is not None and self._network.follows_images
-        # What does not follow the images runs where it likes, one batch at a time.
+        # What does not follow the images runs where it likes, and may not be fit to run in several threads.
+        self._one_at_a_time = threading.Lock()
         self.devices = parallel.local_devices()[: None if self._follows_images else 1]
 
     @property
@@ -106,7 +108,11 @@ class NetworkFeed:
         # The last batch is filled up, so that it is not compiled for anew and sums in the same order.
         filled = np.zeros((self.batch_size, *images.shape[1:]), images.dtype)
         filled[: len(images)] = images
-        maps = self._activations_fn(jax.device_put(filled, device) if self._follows_images else filled)
+        if self._follows_images:
+            maps = self._activations_fn(jax.device_put(filled, device))
+        else:
+            with self._one_at_a_time:
+                maps = self._activations_fn(filled)
         missing = [layer for layer in self._layers if layer not in maps]
         if missing:
             raise ValueError(f"layer {missing[0]!r}: activations_fn returned only {', '.join(sorted(maps))}")

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -249,6 +250,22 @@ def test_batches_of_unreadable_images_are_left_out_and_noted(folder):
     np.testing.assert_array_equal(broken.intersection, expected.intersection)
     assert broken.pixels == expected.pixels
     assert len(skipped.names) == 2
+
+
+def test_plain_functions_are_called_one_at_a_time(folder):
+    """As the hooks of from_torch need it."""
+    running, most = [], []
+
+    def maps(images):
+        running.append(1)
+        time.sleep(0.02)
+        most.append(len(running))
+        running.pop()
+        return {"layer": np.asarray(images[:, ::8, ::8, :2], np.float32)}
+
+    dissection.dissect(maps, load_broden(folder), layers=("layer",), batch_size=2)
+    assert len(most) == 2 * 7
+    assert max(most) == 1
 
 
 def test_float64_maps_of_a_plain_function_stay_float64(folder):
