@@ -50,7 +50,7 @@ def dissect(
       fieldmaps: by layer, for protocols that upsample through the centres of receptive fields: their offset, size
         and stride, each (y, x) in pixels of the network's input. By default those that NetDissect's wrapper for
         PyTorch makes up from the size of the map.
-      batch_size: images at a time, on each device; the last batch is filled up to it.
+      batch_size: images in a batch, of which two are on each device at a time; the last one is filled up to it.
       image_size: squash images to this side first; by default they go in as they are.
       top_images: how many images to remember for each unit.
       skipped: collects unreadable images; without it they are errors.
