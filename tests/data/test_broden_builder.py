@@ -55,6 +55,15 @@ def test_gives_what_the_directory_gives(source, tmp_path, monkeypatch, shard_ima
     assert "tensorflow" not in sys.modules
 
 
+def test_has_the_fingerprint_of_the_directory_which_any_byte_changes(source, tmp_path):
+    directory = load_broden(source)
+    before = directory.fingerprint()
+    assert load_broden(build_broden(source, tmp_path / "built")).fingerprint() == before
+    image = next(path for path in sorted((source / "images").glob("*.jpg")))
+    image.write_bytes(image.read_bytes() + b"\0")
+    assert load_broden(source).fingerprint() != before
+
+
 def test_stands_alone_and_is_kept(source, tmp_path):
     prepared = build_broden(source, str(tmp_path / "built"))
     written = [path.stat().st_mtime_ns for path in sorted(prepared.iterdir())]
