@@ -174,7 +174,7 @@ def _dissect(
     first = _run("thresholds", lambda: passes.Thresholds(largest, feed.images, top_images), feed, {}, progress)
     if not first.quantiles:
         raise ValueError("nothing to dissect: no image could be used")
-    found = [_thresholds(first, protocol, given) for protocol in protocols]
+    found = [first.thresholds(protocol, given) for protocol in protocols]
 
     def counts() -> passes.Counts:
         tallies = {}
@@ -222,21 +222,6 @@ def _restricted(broden: ConceptData, protocol: Protocol) -> ConceptData:
             f"protocol.categories = {protocol.categories}: {broden.name} has only {', '.join(broden.categories)}"
         )
     return broden.restricted(chosen)
-
-
-def _thresholds(
-    first: passes.Thresholds, protocol: Protocol, given: Mapping[str, np.ndarray] | None
-) -> dict[str, np.ndarray]:
-    found = {layer: quantile.result(protocol.top_quantile) for layer, quantile in first.quantiles.items()}
-    for layer, values in found.items():
-        if given is not None:
-            if layer not in given or np.shape(given[layer]) != values.shape:
-                there = f"has the shape {np.shape(given[layer])}" if layer in given else "is missing"
-                raise ValueError(f"thresholds: the layer {layer!r} {there}; needed are {len(values)} of every layer")
-            found[layer] = np.asarray(given[layer], np.float64)
-        if protocol.threshold_dtype == "float32":
-            found[layer] = found[layer].astype(np.float32).astype(np.float64)
-    return found
 
 
 def _result(

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int
 
 from interpjax.dissection.labels import ConceptColumns, ImageLabels, group_by_shape
 from interpjax.dissection.progress import Progress
+from interpjax.dissection.protocol import Protocol as ProtocolFields
 from interpjax.dissection.tally import LabelTally, UnitTally
 from interpjax.dissection.thresholds import TopQuantile
 from interpjax.dissection.top_images import TopImages
@@ -106,6 +107,27 @@ class Thresholds:
             quantile, top = self._of(layer, positions, len(kept), kept.dtype)
             quantile.merge({"rows": part["quantile|rows"], "negated": kept})
             top.merge({"numbers": part["top|numbers"], "values": part["top|values"]})
+
+    def thresholds(
+        self, protocol: ProtocolFields, given: Mapping[str, np.ndarray] | None = None
+    ) -> dict[str, Float[np.ndarray, " units"]]:
+        """Of every layer, by a protocol; or those that are given, rounded as the protocol wants.
+
+        Raises:
+          ValueError: if a layer's are not given, or not those of its units.
+        """
+        found = {layer: quantile.result(protocol.top_quantile) for layer, quantile in self.quantiles.items()}
+        for layer, values in found.items():
+            if given is not None:
+                if layer not in given or np.shape(given[layer]) != values.shape:
+                    there = f"has the shape {np.shape(given[layer])}" if layer in given else "is missing"
+                    raise ValueError(
+                        f"thresholds: the layer {layer!r} {there}; needed are {len(values)} of every layer"
+                    )
+                found[layer] = np.asarray(given[layer], np.float64)
+            if protocol.threshold_dtype == "float32":
+                found[layer] = found[layer].astype(np.float32).astype(np.float64)
+        return found
 
     def _of(self, layer: str, positions: int, units: int, dtype: np.dtype) -> tuple[TopQuantile, TopImages]:
         top_quantile, images, top_images = self._settings
