@@ -15,7 +15,6 @@ from interpjax.dissection import feeds, passes, tally
 from interpjax.dissection.progress import Progress
 from interpjax.dissection.protocol import Protocol, get_protocol
 from interpjax.dissection.result import Dissection
-from interpjax.dissection.top_images import TopImages
 from interpjax.dissection.upsampling import FieldMap
 
 Results = dict[str, Dissection]
@@ -187,9 +186,20 @@ def _dissect(
     second = _run("counts", counts, feed, labellings, progress)
     results: list[Results] = [{} for _ in protocols]
     for (number, layer), (way, units) in second.units.items():
-        result = _result(protocols[number], data[number], second.labels[way], units, first.top[layer])
-        results[number][layer] = dataclasses.replace(
-            result, fieldmap=fieldmaps.get(layer), preprocessing=dict(feed.preprocessing)
+        own, labels, top = data[number], second.labels[way], first.top[layer]
+        results[number][layer] = Dissection(
+            concepts=own.concepts,
+            categories=own.categories,
+            protocol=protocols[number],
+            thresholds=units.thresholds,
+            intersection=units.intersection,
+            unit_area=units.area_by_category[:, labellings[own.categories].category_of],
+            label_area=labels.label_area,
+            pixels=labels.pixels,
+            top_images=top.numbers,
+            top_values=top.values,
+            fieldmap=fieldmaps.get(layer),
+            preprocessing=dict(feed.preprocessing),
         )
     return results
 
@@ -222,24 +232,6 @@ def _restricted(broden: ConceptData, protocol: Protocol) -> ConceptData:
             f"protocol.categories = {protocol.categories}: {broden.name} has only {', '.join(broden.categories)}"
         )
     return broden.restricted(chosen)
-
-
-def _result(
-    protocol: Protocol, data: ConceptData, labels: tally.LabelTally, units: tally.UnitTally, top: TopImages
-) -> Dissection:
-    category_of = [data.categories.index(category) for category in data.concepts["category"]]
-    return Dissection(
-        concepts=data.concepts,
-        categories=data.categories,
-        protocol=protocol,
-        thresholds=units.thresholds,
-        intersection=units.intersection,
-        unit_area=units.area_by_category[:, category_of],
-        label_area=labels.label_area,
-        pixels=labels.pixels,
-        top_images=top.numbers,
-        top_values=top.values,
-    )
 
 
 def _progress(
