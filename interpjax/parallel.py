@@ -92,8 +92,8 @@ def local_devices() -> list[jax.Device]:
 
 def gather(arrays: dict[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
     """Every process's arrays, in the order of the processes; names, shapes and types may differ between them."""
-    packed = io.BytesIO()
-    np.savez(packed, allow_pickle=False, **arrays)
+    packed, named = io.BytesIO(), dict[str, Any](arrays)
+    np.savez(packed, **named)
     own = np.frombuffer(packed.getvalue(), np.uint8)
     lengths = multihost_utils.process_allgather(np.array(divmod(len(own), 2**30), np.int32)).reshape(-1, 2)
     sizes = [int(high) * 2**30 + int(low) for high, low in lengths]

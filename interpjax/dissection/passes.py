@@ -98,7 +98,7 @@ class Thresholds:
 
     def merge(self, state: State) -> None:
         """Takes what another one has seen."""
-        for layer in dict.fromkeys(name.split("|")[0] for name in state):
+        for layer in dict.fromkeys(name.rsplit("|", 2)[0] for name in state):
             part = {
                 name.removeprefix(f"{layer}|"): value for name, value in state.items() if name.startswith(f"{layer}|")
             }

@@ -30,6 +30,7 @@ class Progress:
         digest = hashlib.sha256(self._content.encode()).hexdigest()
         self._folder = None if cache is None else cache / digest[:32]
         self._every, self._process = every, process
+        self._kept: dict[str, int] = {}  # batches of each pass that are in its file
 
     def restore(self, name: str, statistic: Any) -> int:
         """Gives a statistic what was added up before, and returns the number of batches in it.
@@ -45,25 +46,26 @@ class Progress:
                 state = dict(stored)
         except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
             raise ValueError(f"{path}: damaged ({error}); remove it to begin this pass anew") from error
-        done = int(state.pop("done"))
+        self._kept[name] = int(state.pop("done"))
         statistic.merge(state)
-        return done
+        return self._kept[name]
 
     def save(self, name: str, statistic: Any, done: int) -> None:
-        """Keeps the sums if a whole number of shards is done."""
-        if done % self._every == 0:
+        """Keeps the sums if a shard more is whole than in the file."""
+        if done // self._every > self._kept.get(name, 0) // self._every:
             self.finish(name, statistic, done)
 
     def finish(self, name: str, statistic: Any, done: int) -> None:
-        """Keeps the sums; the file is whole or the old one."""
+        """Keeps the sums, if the file has not got them; it is whole or the old one."""
         path = self._path(name)
-        if path is None:
+        if path is None or self._kept.get(name) == done:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         (path.parent / "content.json").write_text(self._content + "\n")
         temporary = path.with_suffix(f".{os.getpid()}.tmp.npz")
         np.savez(temporary, done=np.array(done), **statistic.state())
         temporary.replace(path)
+        self._kept[name] = done
 
     def _path(self, name: str) -> Path | None:
         number, count = self._process

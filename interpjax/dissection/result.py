@@ -116,18 +116,21 @@ class Dissection:
     def silent_units(self) -> Int[np.ndarray, " silent"]:
         """Units whose threshold is 0: rectified ones that are active on fewer positions than the top quantile.
 
-        Anything positive exceeds it, so their masks are smaller than other units'.
+        Anything positive exceeds it, so a mask is as large as what the upsampling makes of such positions.
         """
         return np.flatnonzero(self.thresholds == 0)
 
     def unreachable(self, threshold: float | None = None) -> pd.DataFrame:
-        """The concepts that no unit can detect, for their size, with the ``ceiling`` of their IoU; largest first."""
+        """The concepts whose ``ceiling`` is below the cut, for their size or because none occurs; largest first.
+
+        As :meth:`ceilings`, a guide and not a bound.
+        """
         cut = self.protocol.detector_iou if threshold is None else threshold
         table = self.concepts.assign(ceiling=self.ceilings())
         return table[table["ceiling"] < cut].sort_values("ceiling", ascending=False, kind="stable")
 
     def ceilings(self) -> Float[np.ndarray, " concepts"]:
-        """The largest IoU a unit can reach on each concept, see :func:`scoring.ceilings`."""
+        """The largest IoU on each concept of a mask that covers ``top_quantile``, see :func:`scoring.ceilings`."""
         return scoring.ceilings(self.label_area, self.pixels, self.protocol.top_quantile)
 
     def to_csv(self, path: str | Path) -> None:

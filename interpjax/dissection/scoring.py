@@ -65,7 +65,8 @@ def ceilings(
 
     A unit is above its threshold on a share ``top_quantile`` of all positions, so on about as many of the
     ``pixels``; a concept that covers more of them than that is never covered whole: IoU ≤ mask / concept.
-    Concepts smaller than a mask are not bounded by this (1), those that never occur cannot be detected (0).
+    Concepts smaller than a mask are not bounded by this (1), those that never occur cannot be detected (0). A guide,
+    not a bound: upsampling makes peaks smaller and lone cells of a threshold near 0 larger, up to several times.
 
     Args:
       label_area: pixels of each concept.

@@ -173,10 +173,13 @@ def _cut(masks: tuple[np.ndarray, ...], pairs: tuple[np.ndarray, np.ndarray, np.
         size = next((size for size in CHUNKS if size <= len(image) - start), CHUNKS[-1])
         stop, first = min(start + size, len(image)), int(np.searchsorted(place, start))
         last = int(np.searchsorted(place, stop))
-        if last - first > PAIRS * size:  # no room for so many: fewer blocks
-            stop = int(place[first + PAIRS * size]) // BLOCK * BLOCK
+        room = PAIRS * size
+        if last - first > room:  # fewer blocks; but for one there is always room
+            stop = max(int(place[first + room]) // BLOCK * BLOCK, start + BLOCK)
             last = int(np.searchsorted(place, stop))
-        fill, fill_pairs = size - (stop - start), PAIRS * size - (last - first)
+        while room < last - first:
+            room *= 2
+        fill, fill_pairs = size - (stop - start), room - (last - first)
         yield Chunk(
             np.pad(image[start:stop], (0, fill)).reshape(-1, BLOCK),
             np.pad(unit[start:stop], (0, fill)).reshape(-1, BLOCK),

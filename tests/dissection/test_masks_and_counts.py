@@ -226,6 +226,16 @@ def test_chunks_cover_every_tile_once_whatever_their_size(monkeypatch):
         np.testing.assert_array_equal(units.area_by_category, expected[1])
 
 
+def test_more_concepts_in_a_tile_than_a_chunk_has_room_for():
+    """A block of sixteen masks and 600 concepts of the whole image: more pairs than the smallest chunk's."""
+    numbers = np.arange(1, 601)
+    concepts = labels.ConceptColumns(numbers, np.zeros(600, int), 1)
+    packed = labels.group_by_shape([labels.image_labels(numbers.tolist(), (8, 8), concepts)])
+    units = tally.UnitTally(np.zeros(16), concepts, get_protocol("paper"))
+    units.add(*units.count(jnp.ones((1, 2, 2, 16)), packed, IMAGE))
+    assert (units.intersection == 64).all()
+
+
 def test_labels_of_several_shapes_in_a_batch_are_counted_each_at_its_own():
     rng = np.random.default_rng(8)
     maps, thresholds = rng.normal(size=(4, 4, 4, 3)).astype(np.float32), np.array([0.3, 0.6, 0.9])

@@ -193,6 +193,28 @@ def test_progress_keeps_whole_shards_and_each_process_its_own(tmp_path):
     assert not list(tmp_path.rglob("*.tmp*"))
 
 
+def test_progress_is_kept_once_a_shard_is_whole_even_between_groups_of_batches(tmp_path):
+    """With groups of four batches and shards of three, what is done is hardly ever a whole number of shards."""
+    top, progress, kept = TopImages(1, 1), Progress(tmp_path, {}, every=3, process=(0, 1)), []
+    top.update(np.array([0]), np.ones((1, 1)))
+    for done in range(4, 21, 4):
+        progress.save("pass", top, done)
+        kept.append(Progress(tmp_path, {}, every=3, process=(0, 1)).restore("pass", TopImages(1, 1)))
+    assert kept == [4, 8, 12, 16, 20]
+    (file,) = tmp_path.glob("*/pass-1-of-1.npz")
+    written = file.stat().st_mtime_ns
+    progress.finish("pass", top, 20)  # nothing came since
+    assert file.stat().st_mtime_ns == written
+
+
+def test_layer_names_with_any_character_are_read_back(folder, tmp_path):
+    name = "block/1|conv"
+    before = run(network(layers=(name,))[0], folder, tmp_path, layers=(name,))
+    again, calls = network(layers=(name,))
+    np.testing.assert_array_equal(run(again, folder, tmp_path, layers=(name,))[name].iou, before[name].iou)
+    assert calls == []
+
+
 def test_several_protocols_share_their_passes_and_equal_each_alone(folder):
     protocols = [
         dissection.get_protocol("paper"),
