@@ -154,8 +154,8 @@ def masks(
     """The masks of some tiles as bits, in the order of :func:`pack`.
 
     Written out pixel by pixel, so that the compiler makes one loop over the tiles that keeps everything in registers;
-    in blocks, since looking weights up for every mask took six times as long as using them; and apart from the
-    gathering, so that it is compiled once for all layers with maps of one size.
+    in blocks, since looking weights up for every mask takes much longer than using them; and apart from the gathering,
+    so that it is compiled once for all layers with maps of one size.
 
     Args:
       tiles: of the maps' resampling.
