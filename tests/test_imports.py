@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "interpjax"
 FILES = [path for path in PACKAGE.rglob("*.py") if "configs" not in path.relative_to(PACKAGE).parts]
-DISSECTION_RIM = ("dissect.py", "feeds.py", "result.py", "__init__.py")  # they know data, devices and tables
+DISSECTION_RIM = ("dissect.py", "run.py", "feeds.py", "result.py", "__init__.py")  # they know data, devices and tables
 CORE_LIBRARIES = {"jax", "numpy", "jaxtyping"}
 TORCH_USER = PACKAGE / "dissection" / "networks.py"  # for modules that a user brings; imported in a function
 

@@ -40,7 +40,7 @@ class Tables:
 
     Attributes:
       categories: in the order of ``category.csv``.
-      concepts: a row per label of ``label.csv``: ``number``, ``name``, ``category`` (primary).
+      concepts: a row per label of ``label.csv``, by number: ``number``, ``name``, ``category`` (primary).
       coverage: by label number and category, NaN where ``c_<category>.csv`` does not list the label.
       rows: those that carry a label.
       unlabelled: images of those that carry none.
@@ -62,12 +62,13 @@ def read(folder: Path) -> Tables:
     """
     categories = read_categories(folder)
     labels = _read_csv(folder / "label.csv", ["number", "name"])
-    numbers = _label_numbers(labels, folder / "label.csv")
+    labels = labels.assign(number=_label_numbers(labels, folder / "label.csv")).sort_values("number")
+    numbers = labels["number"].tolist()
     if not numbers:
         raise ValueError(f"{folder}/label.csv lists no label")
     coverage = _read_coverage(folder, categories, numbers)
     concepts = pd.DataFrame(
-        {"number": numbers, "name": labels["name"], "category": primary_categories(coverage).to_numpy()}
+        {"number": numbers, "name": labels["name"].to_numpy(), "category": primary_categories(coverage).to_numpy()}
     )
     rows, unlabelled = _read_rows(folder / "index.csv", categories, frozenset(numbers))
     if not rows:

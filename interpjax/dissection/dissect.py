@@ -1,9 +1,8 @@
 """Dissecting a network or stored activations."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -11,13 +10,11 @@ from jaxtyping import Float
 from interpjax import parallel
 from interpjax.data.concepts import ConceptData
 from interpjax.data.images import SkippedImages
-from interpjax.dissection import feeds, passes, tally
+from interpjax.dissection import feeds
 from interpjax.dissection.progress import Progress
 from interpjax.dissection.protocol import Protocol, get_protocol
-from interpjax.dissection.result import Dissection
+from interpjax.dissection.run import Results, run
 from interpjax.dissection.upsampling import FieldMap
-
-Results = dict[str, Dissection]
 
 
 def dissect(
@@ -122,7 +119,11 @@ def dissect_all(
         raise ValueError("protocols: needed is one at least, and all of the same tap, since they share the activations")
     feed = feeds.NetworkFeed(activations_fn, broden, tuple(layers), batch_size, image_size, skipped)
     progress = _progress(feed, protocols, fieldmaps or {}, top_images, cache, shard_images)
-    return _dissect(feed, broden, protocols, fieldmaps or {}, None, top_images, progress)
+    results = run(feed, broden, protocols, fieldmaps or {}, None, top_images, progress)
+    if skipped is not None:
+        own = {"names": np.array(feed.left_out([]), np.str_)}
+        skipped.names.update(*(process["names"].tolist() for process in parallel.gather(own)))
+    return results
 
 
 def dissect_arrays(
@@ -155,83 +156,7 @@ def dissect_arrays(
     feed = feeds.ArrayFeed(activations, broden, images)
     progress = Progress(None, {}, every=1, process=parallel.shard())
     chosen = [protocol or get_protocol("paper")]
-    return _dissect(feed, broden, chosen, fieldmaps or {}, thresholds, top_images, progress)[0]
-
-
-def _dissect(
-    feed: feeds.Feed,
-    broden: ConceptData,
-    protocols: Sequence[Protocol],
-    fieldmaps: Mapping[str, FieldMap],
-    given: Mapping[str, np.ndarray] | None,
-    top_images: int,
-    progress: Progress,
-) -> list[Results]:
-    largest = max(protocol.top_quantile for protocol in protocols)
-    data = [_restricted(broden, protocol) for protocol in protocols]
-    labellings = {own.categories: feeds.columns_of(own) for own in data}
-    first = _run("thresholds", lambda: passes.Thresholds(largest, feed.images, top_images), feed, {}, progress)
-    if not first.quantiles:
-        raise ValueError("nothing to dissect: no image could be used")
-    found = [first.thresholds(protocol, given) for protocol in protocols]
-
-    def counts() -> passes.Counts:
-        tallies = {}
-        for number, (protocol, own) in enumerate(zip(protocols, data, strict=True)):
-            for layer, values in found[number].items():
-                units = tally.UnitTally(values, labellings[own.categories], protocol, fieldmaps.get(layer))
-                tallies[number, layer] = list(labellings).index(own.categories), units
-        return passes.Counts(list(labellings.values()), tallies)
-
-    second = _run("counts", counts, feed, labellings, progress)
-    results: list[Results] = [{} for _ in protocols]
-    for (number, layer), (way, units) in second.units.items():
-        own, labels, top = data[number], second.labels[way], first.top[layer]
-        results[number][layer] = Dissection(
-            concepts=own.concepts,
-            categories=own.categories,
-            protocol=protocols[number],
-            thresholds=units.thresholds,
-            intersection=units.intersection,
-            unit_area=units.area_by_category[:, labellings[own.categories].category_of],
-            label_area=labels.label_area,
-            pixels=labels.pixels,
-            top_images=top.numbers,
-            top_values=top.values,
-            fieldmap=fieldmaps.get(layer),
-            preprocessing=dict(feed.preprocessing),
-        )
-    return results
-
-
-def _run(
-    name: str,
-    make: Callable[[], Any],
-    feed: feeds.Feed,
-    labellings: feeds.Labellings,
-    progress: Progress,
-) -> Any:
-    """A pass over this process's images; returns the sum over all processes."""
-    statistic = make()
-    passes.run_pass(name, statistic, lambda start: passes.ahead(feed.works(start, labellings)), feed.devices, progress)
-    if parallel.shard()[1] == 1:
-        return statistic
-    total = make()
-    for state in parallel.gather(statistic.state()):
-        total.merge(state)
-    return total
-
-
-def _restricted(broden: ConceptData, protocol: Protocol) -> ConceptData:
-    """The data with the categories of a protocol; those that the data lack are not missed."""
-    if protocol.categories is None:
-        return broden
-    chosen = [category for category in broden.categories if category in protocol.categories]
-    if not chosen:
-        raise ValueError(
-            f"protocol.categories = {protocol.categories}: {broden.name} has only {', '.join(broden.categories)}"
-        )
-    return broden.restricted(chosen)
+    return run(feed, broden, chosen, fieldmaps or {}, thresholds, top_images, progress)[0]
 
 
 def _progress(
@@ -248,4 +173,4 @@ def _progress(
     # The name and the IoU cut decide no sum.
     counted = [{**dataclasses.asdict(protocol), "name": "", "detector_iou": 0} for protocol in protocols]
     content = {**feed.content(), "protocols": counted, "fieldmaps": fieldmaps, "top_images": top_images}
-    return Progress(Path(cache), content, every=every, process=parallel.shard())
+    return Progress(Path(cache), content, every=every, process=parallel.shard(), skipped=feed.left_out)

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, UInt8
 
 from interpjax import parallel
 from interpjax.data.concepts import READING_THREADS, ConceptData, ConceptRecord
-from interpjax.data.images import SkippedImages
+from interpjax.data.images import BadImageError, SkippedImages
 from interpjax.dissection.labels import ConceptColumns, ImageLabels, image_labels
 from interpjax.dissection.networks import Network
 from interpjax.dissection.passes import Work
@@ -64,8 +64,13 @@ class NetworkFeed:
         self.batch_size, self.images = batch_size, len(broden.records)
         self._network = activations_fn if isinstance(activations_fn, Network) else None
         self._activations_fn, self._broden, self._layers = activations_fn, broden, layers
-        self._image_size, self._skipped = image_size, skipped
+        self._image_size = image_size
+        # Its own, so that names that came from elsewhere are not kept with this one's sums.
+        self._skipped = None if skipped is None else SkippedImages()
         self._follows_images = self._network is not None and self._network.follows_images
+        # Worker threads do not inherit the caller's settings of JAX; these decide what comes out.
+        self._x64 = jax.config.jax_enable_x64  # type: ignore[attr-defined]  # JAX adds them as it starts
+        self._precision = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
         # What does not follow the images runs where it likes, and may not be fit to run in several threads.
         self._one_at_a_time = threading.Lock()
         self.devices = parallel.local_devices()[: None if self._follows_images else 1]
@@ -92,7 +97,22 @@ class NetworkFeed:
             "data": self._broden.fingerprint(),
             "image_size": self._image_size,
             "batch_size": self.batch_size,
+            # The same sums are rounded differently by different hardware.
+            "computed": [self.devices[0].device_kind, self._x64, self._precision],
         }
+
+    def left_out(self, names: Sequence[str]) -> list[str]:
+        """Notes images that an earlier run left out; returns all that are left out so far.
+
+        Raises:
+          BadImageError: if there are any, and unreadable images are errors.
+        """
+        if self._skipped is None:
+            for name in names:
+                raise BadImageError(name, "cannot be read, and what the cache keeps is without it; pass skipped=")
+            return []
+        self._skipped.names.update(names)
+        return sorted(self._skipped.names)
 
     def works(self, start: int, labellings: Labellings) -> Iterator[Work]:
         """As :meth:`Feed.works`."""
@@ -101,18 +121,20 @@ class NetworkFeed:
         )
         with ThreadPoolExecutor(READING_THREADS) as threads:
             for numbers, images in batches:
-                labels = _read_labels(threads, [self._broden.records[number] for number in numbers], labellings)
-                yield Work(numbers, functools.partial(self._maps, images), labels, images.shape[1:3])
+                records = [self._broden.records[number] for number in numbers]
+                labels, names = _read_labels(threads, records, labellings), [record.name for record in records]
+                yield Work(numbers, names, functools.partial(self._maps, images), labels, images.shape[1:3])
 
     def _maps(self, images: np.ndarray, device: jax.Device) -> dict[str, Array]:
         # The last batch is filled up, so that it is not compiled for anew and sums in the same order.
         filled = np.zeros((self.batch_size, *images.shape[1:]), images.dtype)
         filled[: len(images)] = images
-        if self._follows_images:
-            maps = self._activations_fn(jax.device_put(filled, device))
-        else:
-            with self._one_at_a_time:
-                maps = self._activations_fn(filled)
+        with jax.enable_x64(self._x64), jax.default_matmul_precision(self._precision):
+            if self._follows_images:
+                maps = self._activations_fn(jax.device_put(filled, device))
+            else:
+                with self._one_at_a_time:
+                    maps = self._activations_fn(filled)
         missing = [layer for layer in self._layers if layer not in maps]
         if missing:
             raise ValueError(f"layer {missing[0]!r}: activations_fn returned only {', '.join(sorted(maps))}")
@@ -151,19 +173,22 @@ class ArrayFeed:
     def works(self, start: int, labellings: Labellings) -> Iterator[Work]:
         """As :meth:`Feed.works`."""
         process, processes = parallel.shard()
-        step = processes * self.batch_size
         with ThreadPoolExecutor(READING_THREADS) as threads:
-            for first in range((start * processes + process) * self.batch_size, len(self._rows), step):
-                part = slice(first, first + self.batch_size)
+            for part in self._batches()[start * processes + process :: processes]:
                 records = [self._broden.records[number] for number in self._numbers[part]]
-                shapes = {record.image_shape for record in records}
-                if len(shapes) > 1:
-                    raise ValueError(f"images: of different sizes, {' and '.join(map(str, sorted(shapes)[:2]))}")
-                labels = _read_labels(threads, records, labellings)
-                yield Work(self._numbers[part], functools.partial(self._maps, part), labels, shapes.pop())
+                labels, names = _read_labels(threads, records, labellings), [record.name for record in records]
+                maps = functools.partial(self._maps, [self._rows[place] for place in part])
+                yield Work(self._numbers[part], names, maps, labels, records[0].image_shape)
 
-    def _maps(self, part: slice, device: jax.Device) -> dict[str, Array]:
-        rows = self._rows[part]
+    def _batches(self) -> list[list[int]]:
+        """Places in ``_rows``; the images of a batch are of one size."""
+        by_shape: dict[tuple[int, int], list[int]] = {}
+        for place, number in enumerate(self._numbers):
+            by_shape.setdefault(self._broden.records[number].image_shape, []).append(place)
+        size = self.batch_size
+        return [own[first : first + size] for own in by_shape.values() for first in range(0, len(own), size)]
+
+    def _maps(self, rows: Sequence[int], device: jax.Device) -> dict[str, Array]:
         maps = {}
         for layer, stored in self._activations.items():
             filled = np.zeros((self.batch_size, *stored.shape[1:]), stored.dtype)

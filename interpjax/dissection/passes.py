@@ -27,12 +27,14 @@ class Work(NamedTuple):
 
     Attributes:
       numbers: of the images' records; fewer than the rows of the maps where the batch is filled up.
+      names: of the images.
       maps: computes the activations by layer, NHWC, on a device.
       labels: of each image, in each way of labelling; empty in the first pass.
       image_shape: (height, width) of the network's input.
     """
 
     numbers: Int[np.ndarray, " images"]
+    names: Sequence[str]
     maps: Callable[[jax.Device], Mapping[str, Float[Array, "n h w units"]]]
     labels: Sequence[Sequence[ImageLabels]]
     image_shape: tuple[int, int]
@@ -65,6 +67,7 @@ class Thresholds:
         """
         self._settings = top_quantile, images, top_images
         self._lock = threading.Lock()
+        self._shapes: dict[str, tuple[int, ...]] = {}
         self.quantiles: dict[str, TopQuantile] = {}
         self.top: dict[str, TopImages] = {}
 
@@ -72,16 +75,27 @@ class Thresholds:
         """Takes a batch.
 
         Raises:
-          ValueError: if an activation is not finite.
+          ValueError: if an activation is not finite, or a layer's maps are not all of one size.
         """
         for layer, values in maps.items():
             own = np.asarray(values)[: len(work.numbers)]
             own = own if own.dtype == np.float64 else own.astype(np.float32, copy=False)
-            if not np.isfinite(own).all():
-                raise ValueError(f"layer {layer}: an activation is not finite (NaN or infinite)")
+            finite = np.isfinite(own)
+            if not finite.all():
+                image, y, x, unit = np.argwhere(~finite)[0]
+                raise ValueError(
+                    f"layer {layer!r}: the activation of unit {unit} on image {work.names[image]!r} is not finite "
+                    f"({own[image, y, x, unit]})"
+                )
             maxima = own.max(axis=(1, 2))
             with self._lock:
-                quantile, top = self._of(layer, own.shape[1] * own.shape[2], own.shape[3], own.dtype)
+                shape = self._shapes.setdefault(layer, own.shape[1:])
+                if shape != own.shape[1:]:
+                    raise ValueError(
+                        f"layer {layer!r}: its maps are {own.shape[1:]} on image {work.names[0]!r} and {shape} before "
+                        "[h, w, units]; needed is one size, as of images of one size (image_size=)"
+                    )
+                quantile, top = self._of(layer, shape[0] * shape[1], shape[2], own.dtype)
                 quantile.update(own.reshape(-1, own.shape[-1]))
                 top.update(work.numbers, maxima)
 

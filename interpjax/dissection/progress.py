@@ -4,19 +4,27 @@ import hashlib
 import json
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-PROGRESS_VERSION = 1  # of the files and of what is counted: raise it when either changes
+PROGRESS_VERSION = 2  # of the files and of what is counted: raise it when either changes
 
 
 class Progress:
     """The sums of each pass after some of its batches, in a folder named after the content they belong to."""
 
-    def __init__(self, cache: Path | None, content: Mapping[str, Any], *, every: int, process: tuple[int, int]):
+    def __init__(
+        self,
+        cache: Path | None,
+        content: Mapping[str, Any],
+        *,
+        every: int,
+        process: tuple[int, int],
+        skipped: Callable[[Sequence[str]], Sequence[str]] = lambda names: (),
+    ):
         """Opens the folder; nothing is written yet.
 
         Args:
@@ -25,11 +33,13 @@ class Progress:
             so nothing old is ever met.
           every: save after so many batches.
           process: its number and how many there are: each keeps its own.
+          skipped: takes the names of the images that were left out of what is restored, and gives those of all that
+            were left out.
         """
         self._content = json.dumps({"version": PROGRESS_VERSION, **content}, sort_keys=True, indent=1)
         digest = hashlib.sha256(self._content.encode()).hexdigest()
         self._folder = None if cache is None else cache / digest[:32]
-        self._every, self._process = every, process
+        self._every, self._process, self._skipped = every, process, skipped
         self._kept: dict[str, int] = {}  # batches of each pass that are in its file
 
     def restore(self, name: str, statistic: Any) -> int:
@@ -44,11 +54,13 @@ class Progress:
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 state = dict(stored)
-        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+            done, skipped = int(state.pop("done")), state.pop("skipped").tolist()
+            statistic.merge(state)
+        except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
             raise ValueError(f"{path}: damaged ({error}); remove it to begin this pass anew") from error
-        self._kept[name] = int(state.pop("done"))
-        statistic.merge(state)
-        return self._kept[name]
+        self._skipped(skipped)
+        self._kept[name] = done
+        return done
 
     def save(self, name: str, statistic: Any, done: int) -> None:
         """Keeps the sums if a shard more is whole than in the file."""
@@ -63,7 +75,8 @@ class Progress:
         path.parent.mkdir(parents=True, exist_ok=True)
         (path.parent / "content.json").write_text(self._content + "\n")
         temporary = path.with_suffix(f".{os.getpid()}.tmp.npz")
-        np.savez(temporary, done=np.array(done), **statistic.state())
+        skipped = np.array(self._skipped([]), np.str_)
+        np.savez(temporary, done=np.array(done), skipped=skipped, **statistic.state())
         temporary.replace(path)
         self._kept[name] = done
 

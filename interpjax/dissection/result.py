@@ -121,17 +121,14 @@ class Dissection:
         return np.flatnonzero(self.thresholds == 0)
 
     def unreachable(self, threshold: float | None = None) -> pd.DataFrame:
-        """The concepts whose ``ceiling`` is below the cut, for their size or because none occurs; largest first.
-
-        As :meth:`ceilings`, a guide and not a bound.
-        """
+        """The concepts whose ``ceiling`` is below the cut: too large or too small for any mask, or in no image."""
         cut = self.protocol.detector_iou if threshold is None else threshold
         table = self.concepts.assign(ceiling=self.ceilings())
         return table[table["ceiling"] < cut].sort_values("ceiling", ascending=False, kind="stable")
 
     def ceilings(self) -> Float[np.ndarray, " concepts"]:
-        """The largest IoU on each concept of a mask that covers ``top_quantile``, see :func:`scoring.ceilings`."""
-        return scoring.ceilings(self.label_area, self.pixels, self.protocol.top_quantile)
+        """The largest IoU on each concept that the sizes of the masks allow, see :func:`scoring.ceilings`."""
+        return scoring.ceilings(self.unit_area, self.label_area)
 
     def to_csv(self, path: str | Path) -> None:
         """Writes NetDissect's ``tally.csv``: a row per unit, numbered from 1, in falling order of score."""

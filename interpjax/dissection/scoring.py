@@ -59,19 +59,16 @@ def detected_concepts(
 
 
 def ceilings(
-    label_area: Int[np.ndarray, " concepts"], pixels: int, top_quantile: float
+    unit_area: Int[np.ndarray, "units concepts"], label_area: Int[np.ndarray, " concepts"]
 ) -> Float[np.ndarray, " concepts"]:
-    """The largest IoU that any unit can reach on each concept, if its mask keeps its share of the pixels.
+    """The largest IoU that any unit could reach on each concept, had it the same pixels as far as their numbers allow.
 
-    A unit is above its threshold on a share ``top_quantile`` of all positions, so on about as many of the
-    ``pixels``; a concept that covers more of them than that is never covered whole: IoU ≤ mask / concept.
-    Concepts smaller than a mask are not bounded by this (1), those that never occur cannot be detected (0). A guide,
-    not a bound: upsampling makes peaks smaller and lone cells of a threshold near 0 larger, up to several times.
+    Pixels in common are at most those of the smaller of the two, so IoU ≤ min(mask, concept) / max(mask, concept);
+    with masks of half a percent of the pixels, a concept that covers a share p of them stays below about 0.005/p.
 
     Args:
-      label_area: pixels of each concept.
-      pixels: of all images.
-      top_quantile: of the thresholds.
+      unit_area: pixels of each unit's mask, in the images that count for each concept.
+      label_area: pixels of each concept; 0 where it never occurs, which has the ceiling 0.
     """
-    bound = np.minimum(1.0, top_quantile * pixels / np.maximum(label_area, 1))
-    return np.where(label_area > 0, bound, 0.0)
+    smaller, larger = np.minimum(unit_area, label_area), np.maximum(unit_area, label_area)
+    return np.divide(smaller, larger, out=np.zeros(larger.shape), where=larger > 0).max(axis=0, initial=0)

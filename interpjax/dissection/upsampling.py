@@ -60,7 +60,7 @@ def simple_fieldmap(map_shape: tuple[int, int], image_shape: tuple[int, int]) ->
     return (0, 0), stride, stride
 
 
-@functools.lru_cache(maxsize=64)
+@functools.cache  # what was compiled for a table is found by the table itself
 def resampling(
     method: str,
     map_shape: tuple[int, int],
@@ -144,6 +144,11 @@ def _half_pixel(source: int, target: int) -> Taps:
 def _between_centres(source: int, target: int, image: int, offset: int, size: int, stride: int) -> Taps:
     """As NetDissect does: cell i sits at label pixel (size // 2 + offset) // r + i·(stride // r)."""
     reduction = round(image / target)
+    if reduction < 1:
+        raise ValueError(
+            f"upsampling = 'fieldmap': label maps of {target} pixels for images of {image}; as NetDissect defines it, "
+            "they cannot be larger than the images"
+        )
     step = stride // reduction
     if step < 1:
         raise ValueError(

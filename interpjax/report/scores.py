@@ -42,7 +42,8 @@ def _layer(result: Dissection) -> dict[str, Any]:
 
 def _concepts(results: Mapping[str, Dissection]) -> list[dict[str, Any]]:
     first = next(iter(results.values()))
-    shares, ceilings = first.label_area / first.pixels, first.ceilings()
+    shares = first.label_area / first.pixels
+    ceilings = np.max([result.ceilings() for result in results.values()], axis=0)
     best = {layer: np.max(result.iou, axis=0) for layer, result in results.items()}
     return [
         {

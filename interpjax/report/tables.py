@@ -103,8 +103,7 @@ def format_summary(summary: dict[str, Any], *, concepts: int = 20) -> str:
     unreachable = [concept["name"] for concept in summary["concepts"] if concept["ceiling"] < cut]
     parts = [
         ceilings_table(summary, concepts),
-        "ceiling: the largest IoU of a unit whose mask covers "
-        f"{summary['protocol']['top_quantile']:.1%} of the pixels; then the best of each layer. "
+        "ceiling: the largest IoU that the sizes of the masks allow; then the best of each layer. "
         f"Below the cut of {cut}: {', '.join(unreachable) or 'none'}.",
         layers_table(summary),
         groups_table(summary),

@@ -2,6 +2,7 @@
 
 import broden_layout
 import numpy as np
+import pandas as pd
 import pytest
 
 from interpjax import dissection
@@ -113,6 +114,15 @@ def test_wrong_cells_of_tables_are_named(folder, name, old, new, message):
     edit(folder / name, old, new)
     with pytest.raises(ValueError, match=message):
         load_broden(folder)
+
+
+def test_labels_in_any_order_are_the_same_concepts(folder):
+    before = load_broden(folder)
+    head, *rows = (folder / "label.csv").read_text().splitlines()
+    (folder / "label.csv").write_text("\n".join([head, *rows[::-1]]) + "\n")
+    after = load_broden(folder)
+    pd.testing.assert_frame_equal(before.concepts, after.concepts)
+    pd.testing.assert_frame_equal(before.coverage, after.coverage)
 
 
 def test_files_that_vanish_are_named(folder):

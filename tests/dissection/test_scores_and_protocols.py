@@ -32,9 +32,19 @@ def test_conventions_differ_in_what_they_count():
         detected("other")
 
 
-def test_no_iou_exceeds_its_ceiling():
-    ceilings = scoring.ceilings(np.array([100, 5, 0]), 1000, 0.05)
-    np.testing.assert_allclose(ceilings, [0.5, 1, 0])
+def test_ceilings_bound_every_iou_and_are_reached_by_masks_that_lie_in_the_concept():
+    rng = np.random.default_rng(0)
+    masks, concepts = (rng.random((6, 400)) < rng.random((6, 1)) * 0.3 for _ in range(2))
+    concepts[4], concepts[5] = False, masks[2]
+    shared = np.array([[np.sum(mask & concept) for concept in concepts] for mask in masks])
+    unit_area, label_area = np.repeat(masks.sum(axis=1)[:, None], 6, axis=1), concepts.sum(axis=1)
+    iou = shared / np.maximum(unit_area + label_area - shared, 1)
+    ceilings = scoring.ceilings(unit_area, label_area)
+    assert (iou.max(axis=0) <= ceilings).all()
+    assert ceilings[4] == 0
+    assert ceilings[5] == iou.max(axis=0)[5] == 1
+    nested = scoring.ceilings(np.array([[100, 10, 30], [50, 10, 30]]), np.array([200, 100, 3]))
+    np.testing.assert_array_equal(nested, [0.5, 0.1, 0.1])
 
 
 def test_protocols_say_how_they_differ_from_the_paper():

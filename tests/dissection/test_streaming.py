@@ -1,44 +1,28 @@
 """Passes over devices, processes, kills and caches: the counts are the same, and nothing old is met."""
 
-import dataclasses
 import json
 import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
-from broden_layout import make_broden, write_map
+from broden_layout import write_map
+from small_network import network, run, thirteen_images
 
 from interpjax import dissection
 from interpjax.data import load_broden
-from interpjax.data.images import SkippedImages
 from interpjax.dissection.progress import Progress
 from interpjax.dissection.top_images import TopImages
 
 JOB = Path(__file__).parent / "streaming_job.py"
-IMAGES = 13
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Thirteen images, so that the last batch of two is filled up."""
-    path, rng = make_broden(tmp_path_factory.mktemp("data") / "broden"), np.random.default_rng(1)
-    rows = (path / "index.csv").read_text().splitlines()[:1]
-    for number in range(IMAGES):
-        name = f"more{number}"
-        image = cv2.resize(rng.integers(0, 255, (6, 6, 3)).astype(np.uint8), (32, 32))
-        cv2.imwrite(str(path / "images" / f"{name}.png"), image)
-        write_map(path / "images" / f"{name}_color.png", rng.integers(0, 3, (16, 16)))
-        write_map(path / "images" / f"{name}_object.png", 300 * rng.integers(0, 2, (16, 16)))
-        maps = f"{name}_color.png," + (f"{name}_object.png" if number % 3 else "")
-        rows.append(f"{name}.png,train,32,32,16,16,{maps},{4 if number % 2 else ''}")
-    (path / "index.csv").write_text("\n".join(rows) + "\n")
-    return path
+    return thirteen_images(tmp_path_factory.mktemp("data") / "broden")
 
 
 def start(folder, out, **settings):
@@ -103,32 +87,6 @@ def test_a_killed_dissection_goes_on_from_its_last_shard(folder, tmp_path, expec
     finish(start(folder, tmp_path / "read", **cache))
     assert_equal(load(tmp_path / "read"), expected)
     assert int((tmp_path / "read" / "calls").read_text()) == 0
-
-
-def network(scale=1.0, name="small", layers=("layer",), mean=0.0):
-    """Maps of four cells' means; counts its calls."""
-    calls = []
-
-    def apply(variables, images):
-        n, h, w, _ = images.shape
-        maps = images.reshape(n, h // 4, 4, w // 4, 4, 3).mean(axis=(2, 4)) * variables
-        return dict.fromkeys(layers, maps)
-
-    made = dissection.from_jax(
-        apply, np.float32(scale), layers=layers, preprocessing=dissection.Preprocessing(mean, 255), name=name
-    )
-
-    def counted(images):
-        calls.append(len(images))
-        return made.activations(images)
-
-    return dataclasses.replace(made, activations=counted), calls
-
-
-def run(network, folder, cache, layers=("layer",), protocol=None, **settings):
-    return dissection.dissect(
-        network, load_broden(folder), layers=layers, protocol=protocol, batch_size=8, cache=cache, **settings
-    )
 
 
 def test_nothing_old_is_met_where_anything_changed(folder, tmp_path):
@@ -236,75 +194,3 @@ def test_several_protocols_share_their_passes_and_equal_each_alone(folder):
             layers=("layer",),
             protocols=[protocols[0], dissection.get_protocol("cgl")],
         )
-
-
-@pytest.mark.parametrize(
-    ("maps", "message"),
-    [
-        ({"other": np.zeros((8, 4, 4, 2), np.float32)}, "layer 'layer': activations_fn returned only other"),
-        (
-            {"layer": np.zeros((3, 4, 4, 2), np.float32)},
-            r"layer 'layer': activations_fn returned the shape \(3, 4, 4, 2\)",
-        ),
-        ({"layer": np.full((8, 4, 4, 2), np.nan, np.float32)}, "layer layer: an activation is not finite"),
-    ],
-)
-def test_wrong_activations_are_refused(folder, maps, message):
-    with pytest.raises(ValueError, match=message):
-        run(lambda images: maps, folder, None)
-
-
-def test_batches_of_unreadable_images_are_left_out_and_noted(folder):
-    """Both images of a batch: what is left is as if they were not there."""
-    names, skipped = [f"more{number}.png" for number in (2, 3)], SkippedImages()
-    contents = {name: (folder / "images" / name).read_bytes() for name in names}
-    for name in names:
-        (folder / "images" / name).write_bytes(b"no image")
-    broken = dissection.dissect(
-        network()[0], load_broden(folder), layers=("layer",), batch_size=2, skipped=skipped, top_images=1
-    )["layer"]
-    for name, content in contents.items():
-        (folder / "images" / name).write_bytes(content)
-    whole = load_broden(folder)
-    without = dataclasses.replace(whole, records=[record for record in whole.records if record.name not in names])
-    expected = dissection.dissect(network()[0], without, layers=("layer",), batch_size=2, top_images=1)["layer"]
-    np.testing.assert_array_equal(broken.thresholds, expected.thresholds)
-    np.testing.assert_array_equal(broken.intersection, expected.intersection)
-    assert broken.pixels == expected.pixels
-    assert len(skipped.names) == 2
-
-
-def test_plain_functions_are_called_one_at_a_time(folder):
-    """As the hooks of from_torch need it."""
-    running, most = [], []
-
-    def maps(images):
-        running.append(1)
-        time.sleep(0.02)
-        most.append(len(running))
-        running.pop()
-        return {"layer": np.asarray(images[:, ::8, ::8, :2], np.float32)}
-
-    dissection.dissect(maps, load_broden(folder), layers=("layer",), batch_size=2)
-    assert len(most) == 2 * 7
-    assert max(most) == 1
-
-
-def test_float64_maps_of_a_plain_function_stay_float64(folder):
-    """Two values that float32 cannot tell apart, the larger one on a tenth of the cells."""
-
-    def maps(images):
-        values = np.full((len(images), 4, 5, 1), 1.0)
-        values[:, 0, :2] += 1e-12
-        return {"layer": values}
-
-    result = run(maps, folder, None, protocol=dissection.get_protocol("paper", top_quantile=0.2))["layer"]
-    assert result.thresholds[0] == 1.0
-    assert result.intersection.any()
-
-
-def test_categories_that_the_data_lack_are_not_missed_unless_all_are(folder):
-    lite = run(network()[0], folder, None, protocol=dissection.get_protocol("lite"))["layer"]
-    assert lite.categories == ("color", "object", "scene")
-    with pytest.raises(ValueError, match=r"protocol.categories = \('texture',\): .* has only color, object, scene"):
-        run(network()[0], folder, None, protocol=dissection.get_protocol("paper", categories=("texture",)))
