@@ -56,7 +56,8 @@ def draw_strips(
             maps = np.asarray(activations[layer])
             for row, number in enumerate(numbers):
                 for unit, place in np.argwhere(result.top_images == number):
-                    mask = _mask(maps[row, :, :, unit], result.thresholds[unit])
+                    labels = broden.records[number].label_shape
+                    mask = counted_mask(maps[row, :, :, unit], result, int(unit), labels, inputs[row].shape[:2])
                     tiles[layer][int(unit), int(place)] = draw_mask(images[row], mask)
     for layer, drawn in tiles.items():
         for unit in range(len(results[layer].thresholds)):
@@ -66,19 +67,38 @@ def draw_strips(
 
 
 def draw_mask(
-    image: UInt8[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "side side"]
+    image: UInt8[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "height width"]
 ) -> UInt8[np.ndarray, "side side 3"]:
     """The image at a strip's size, dimmed outside of the mask, the mask outlined."""
     # Small images are enlarged without smoothing: their pixels are the content.
     grows = max(image.shape[:2]) < SIDE
     small = cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_NEAREST if grows else cv2.INTER_AREA)
-    shown = np.where(mask[..., None], small, small * DIMMED).astype(np.uint8)
-    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    inside = cv2.resize(mask.astype(np.uint8), (SIDE, SIDE), interpolation=cv2.INTER_NEAREST)
+    shown = np.where(inside[..., None], small, small * DIMMED).astype(np.uint8)
+    contours, _ = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     return cv2.drawContours(shown, contours, -1, OUTLINE, 1)
 
 
-def _mask(activation: Float[np.ndarray, "h w"], threshold: float) -> Bool[np.ndarray, "side side"]:
-    how = resampling("bilinear", activation.shape, (SIDE, SIDE), (SIDE, SIDE))
+def counted_mask(
+    activation: Float[np.ndarray, "h w"],
+    result: Dissection,
+    unit: int,
+    label_shape: tuple[int, int],
+    image_shape: tuple[int, int],
+) -> Bool[np.ndarray, "height width"]:
+    """The pixels of the label map that a unit's activation was counted on, by the result's protocol.
+
+    Args:
+      activation: map of the unit.
+      result: of its layer.
+      unit: its number.
+      label_shape: (height, width) of the image's label maps.
+      image_shape: of the network's input.
+    """
+    protocol, threshold = result.protocol, result.thresholds[unit]
+    if protocol.skip_below and activation.max() <= threshold:
+        return np.zeros(label_shape, bool)
+    how = resampling(protocol.upsampling, activation.shape, label_shape, image_shape, result.fieldmap)
     return upsample(activation[None], how)[0] > threshold
 
 
