@@ -1,6 +1,7 @@
 """Protocols: the choices on which the published dissection codes differ, by name."""
 
 import dataclasses
+import numbers
 from collections.abc import Sequence
 from typing import Any
 
@@ -48,17 +49,27 @@ class Protocol:
     detector_iou: float = 0.04
 
     def __post_init__(self) -> None:
-        if not 0 < self.top_quantile < 1:
+        if not isinstance(self.name, str):
+            raise ValueError(f"protocol.name = {self.name!r}: must be a string")
+        if not 0 < self._as_float("top_quantile") < 1:
             raise ValueError(f"protocol.top_quantile = {self.top_quantile}: must lie between 0 and 1")
-        if not 0 < self.detector_iou <= 1:
+        if not 0 < self._as_float("detector_iou") <= 1:
             raise ValueError(f"protocol.detector_iou = {self.detector_iou}: must be above 0 and at most 1")
         for field, allowed in CHOICES.items():
-            if getattr(self, field) not in allowed:
-                raise ValueError(f"protocol.{field} = {getattr(self, field)!r}: choose one of {', '.join(allowed)}")
-        if self.categories is not None:
-            object.__setattr__(self, "categories", tuple(self.categories))  # a list, as JSON has it, will do
-            if not self.categories:
-                raise ValueError("protocol.categories = (): name one at least, or None for all")
+            value = getattr(self, field)
+            if not isinstance(value, str) or value not in allowed:
+                raise ValueError(f"protocol.{field} = {value!r}: choose one of {', '.join(allowed)}")
+        if not isinstance(self.skip_below, bool):
+            raise ValueError(f"protocol.skip_below = {self.skip_below!r}: must be True or False")
+        if self.categories is not None:  # a list, as JSON has it, will do
+            object.__setattr__(self, "categories", _category_names(self.categories))
+
+    def _as_float(self, field: str) -> float:
+        value = getattr(self, field)
+        if isinstance(value, bool) or not isinstance(value, numbers.Real):
+            raise ValueError(f"protocol.{field} = {value!r}: must be a number")
+        object.__setattr__(self, field, float(value))  # what JSON takes, and the same number is the same protocol
+        return float(value)
 
     def differences(self) -> dict[str, tuple[Any, Any]]:
         """The fields in which it differs from ``paper``: ``{field: (its value, the paper's)}``."""
@@ -71,6 +82,17 @@ class Protocol:
         """One line: its name, and each field that differs from ``paper``."""
         changed = [f"{field} = {own!r} (paper: {theirs!r})" for field, (own, theirs) in self.differences().items()]
         return f"{self.name}: " + ("; ".join(changed) or "the paper's definition")
+
+
+def _category_names(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, Sequence) or not all(isinstance(name, str) for name in value):
+        known = value if isinstance(value, str) and value else "object"
+        raise ValueError(
+            f"protocol.categories = {value!r}: needed is a sequence of names, as ({known!r},), or None for all"
+        )
+    if not value:
+        raise ValueError("protocol.categories = (): name one at least, or None for all")
+    return tuple(value)
 
 
 CHOICES = {
@@ -106,7 +128,7 @@ def get_protocol(name: str, **fields: Any) -> Protocol:
     Raises:
       ValueError: if there is no such protocol or field, or a field's value is not allowed.
     """
-    if name not in PROTOCOLS:
+    if not isinstance(name, str) or name not in PROTOCOLS:
         raise ValueError(f"protocol = {name!r}: choose one of {', '.join(PROTOCOLS)}")
     known = [field.name for field in dataclasses.fields(Protocol)]
     for field in fields:

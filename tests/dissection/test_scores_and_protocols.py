@@ -1,9 +1,12 @@
 """Scores and protocols: what is counted, by which convention, and what is refused."""
 
+import dataclasses
+import json
+
 import numpy as np
 import pytest
 
-from interpjax.dissection import scoring
+from interpjax.dissection import Protocol, scoring
 from interpjax.dissection.protocol import PROTOCOLS, get_protocol
 
 IOU = np.array([[0.04, 0.01, 0.2], [0.03, 0.05, 0.05], [0.0, 0.0, 0.0], [0.039, 0.0, 0.2]])
@@ -64,17 +67,46 @@ def test_protocols_say_how_they_differ_from_the_paper():
     assert mine.differences()["categories"] == (("color",), None)
 
 
-def test_protocol_fields_can_be_overridden_and_are_checked():
-    assert get_protocol("paper", top_quantile=0.01).top_quantile == 0.01
-    for fields, message in [
+def test_protocol_fields_can_be_overridden(untyped):
+    mine = get_protocol("paper", top_quantile=np.float32(0.25), detector_iou=1, categories=["color"])
+    assert (mine.top_quantile, mine.detector_iou, mine.categories) == (0.25, 1.0, ("color",))
+    assert json.loads(json.dumps(dataclasses.asdict(mine)))["top_quantile"] == 0.25
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"name": 5}, "protocol.name = 5: must be a string"),
         ({"top_quantile": 1.5}, "protocol.top_quantile = 1.5: must lie between 0 and 1"),
+        ({"top_quantile": np.nan}, "protocol.top_quantile = nan: must lie between 0 and 1"),
+        ({"top_quantile": "0.01"}, "protocol.top_quantile = '0.01': must be a number"),
+        ({"top_quantile": True}, "protocol.top_quantile = True: must be a number"),
+        ({"detector_iou": 0}, "protocol.detector_iou = 0.0: must be above 0 and at most 1"),
+        ({"detector_iou": np.nan}, "protocol.detector_iou = nan: must be above 0 and at most 1"),
+        ({"detector_iou": "0.04"}, "protocol.detector_iou = '0.04': must be a number"),
+        ({"detector_iou": None}, "protocol.detector_iou = None: must be a number"),
         ({"tap": "middle"}, "protocol.tap = 'middle': choose one of pre, post"),
-        ({"quantile": 0.1}, "protocol.quantile: no such field"),
         ({"upsampling": "nearest"}, "protocol.upsampling = 'nearest': choose one of bilinear, fieldmap"),
         ({"unit_area": "some"}, "protocol.unit_area = 'some': choose one of category, touched, all"),
-        ({"categories": ()}, "protocol.categories = \\(\\): name one at least"),
-    ]:
-        with pytest.raises(ValueError, match=message):
-            get_protocol("paper", **fields)
+        ({"threshold_dtype": np.float32}, r"protocol.threshold_dtype = <class 'numpy.float32'>: choose one of float64"),
+        ({"threshold_dtype": np.dtype("float32")}, r"protocol.threshold_dtype = dtype\('float32'\): choose one of"),
+        ({"skip_below": "no"}, "protocol.skip_below = 'no': must be True or False"),
+        ({"skip_below": 0}, "protocol.skip_below = 0: must be True or False"),
+        ({"categories": ()}, r"protocol.categories = \(\): name one at least"),
+        ({"categories": "object"}, r"protocol.categories = 'object': needed is a sequence of names, as \('object',\)"),
+        ({"categories": ("object", 3)}, r"protocol.categories = \('object', 3\): needed is a sequence of names"),
+        ({"categories": {"object"}}, "protocol.categories = {'object'}: needed is a sequence of names"),
+    ],
+)
+def test_wrong_protocol_fields_are_refused(untyped, fields, message):
+    with pytest.raises(ValueError, match=message):
+        Protocol(**fields)
+
+
+def test_unknown_protocols_and_fields_are_refused(untyped):
+    with pytest.raises(ValueError, match=r"protocol.quantile: no such field; there are name, top_quantile"):
+        get_protocol("paper", quantile=0.1)
     with pytest.raises(ValueError, match="protocol = 'caffee': choose one of paper"):
         get_protocol("caffee")
+    with pytest.raises(ValueError, match=r"protocol = \['lite'\]: choose one of paper"):
+        get_protocol(["lite"])
