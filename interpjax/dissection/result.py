@@ -3,6 +3,8 @@
 import dataclasses
 import functools
 import json
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,16 +21,16 @@ ARRAYS = ("thresholds", "intersection", "unit_area", "label_area", "top_images",
 CONCEPT_COLUMNS = {"number": np.int64, "name": np.str_, "category": np.str_}
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Dissection:
-    """What dissection found in one layer: K units against C concepts.
+    """What dissection found in one layer: K units against C concepts. Two are equal if all that is saved of them is.
 
     Attributes:
       concepts: ``number`` (as in label.csv), ``name``, ``category`` (primary); its rows are the columns below.
       categories: in the data's order.
       protocol: by which it was made.
-      fieldmap: offset, size and stride (y, x) of the receptive fields by which maps were upsampled; None where the
-        protocol does not use them.
+      fieldmap: offset, size and stride (y, x) of the receptive fields, as they were given; None where they were not,
+        and upsampling ``fieldmap`` made them up of the map's size. Other upsamplings do not use them.
       preprocessing: what the network did to images first, as it states it itself; empty if it does not.
       thresholds: [K] of the units, float64.
       intersection: [K, C] pixels in a unit's mask and the concept, over all images.
@@ -51,6 +53,17 @@ class Dissection:
     top_values: Float[np.ndarray, "units top"]
     fieldmap: FieldMap | None = None
     preprocessing: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        units, concepts = self.intersection.shape
+        found = f"{units} units, {concepts} concepts, {self.unique_detectors()} unique detectors"
+        return f"Dissection({found}; {self.protocol.describe()})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Dissection):
+            return NotImplemented
+        mine, theirs = self._stored(), other._stored()
+        return all(np.array_equal(mine[name], theirs[name]) for name in mine)
 
     @functools.cached_property
     def iou(self) -> Float[np.ndarray, "units concepts"]:
@@ -136,34 +149,42 @@ class Dissection:
         self._tally_table().iloc[order].to_csv(path, index=False)
 
     def save(self, path: str | Path) -> None:
-        """Writes everything to an ``.npz`` file that :meth:`load` reads; no part of it is a pickle."""
-        arrays = {name: getattr(self, name) for name in (*ARRAYS, "iou")}
-        columns = {f"concept_{name}": self.concepts[name].to_numpy(CONCEPT_COLUMNS[name]) for name in CONCEPT_COLUMNS}
-        protocol = json.dumps(dataclasses.asdict(self.protocol))
-        np.savez_compressed(
-            path,
-            pixels=self.pixels,
-            categories=np.array(self.categories),
-            protocol=protocol,
-            fieldmap=json.dumps(self.fieldmap),
-            preprocessing=json.dumps(dict(self.preprocessing)),
-            **arrays,
-            **columns,
-        )
+        """Writes everything to a file of this very name, in NumPy's npz format, that :meth:`load` reads; no pickles."""
+        with Path(path).open("wb") as file:  # a file: to a bare name NumPy would append ``.npz``
+            np.savez_compressed(file, **self._stored())
 
     @classmethod
     def load(cls, path: str | Path) -> "Dissection":
-        """Reads what :meth:`save` wrote."""
-        with np.load(path, allow_pickle=False) as stored:
-            return cls(
-                concepts=pd.DataFrame({name: stored[f"concept_{name}"] for name in CONCEPT_COLUMNS}),
-                categories=tuple(stored["categories"].tolist()),
-                protocol=Protocol(**json.loads(str(stored["protocol"]))),
-                fieldmap=_tuples(json.loads(str(stored["fieldmap"]))),
-                preprocessing=json.loads(str(stored["preprocessing"])),
-                pixels=int(stored["pixels"]),
-                **{name: stored[name] for name in ARRAYS},
-            )
+        """Reads what :meth:`save` wrote.
+
+        Raises:
+          OSError: if the file cannot be read.
+          ValueError: naming it, if it is damaged or something else.
+        """
+        try:
+            with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as stored:
+                return cls(
+                    concepts=pd.DataFrame({name: stored[f"concept_{name}"] for name in CONCEPT_COLUMNS}),
+                    categories=tuple(stored["categories"].tolist()),
+                    protocol=Protocol(**json.loads(str(stored["protocol"]))),
+                    fieldmap=_tuples(json.loads(str(stored["fieldmap"]))),
+                    preprocessing=json.loads(str(stored["preprocessing"])),
+                    pixels=int(stored["pixels"]),
+                    **{name: stored[name] for name in ARRAYS},
+                )
+        except (KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise ValueError(f"{path}: not a file that Dissection.save wrote, or a damaged one") from error
+
+    def _stored(self) -> dict[str, Any]:
+        arrays = {name: np.asarray(getattr(self, name)) for name in (*ARRAYS, "iou", "pixels", "categories")}
+        columns = {f"concept_{name}": self.concepts[name].to_numpy(CONCEPT_COLUMNS[name]) for name in CONCEPT_COLUMNS}
+        descriptions = {
+            "protocol": dataclasses.asdict(self.protocol),
+            "fieldmap": self.fieldmap,
+            "preprocessing": dict(self.preprocessing),
+        }
+        texts = {name: np.array(json.dumps(value, sort_keys=True)) for name, value in descriptions.items()}
+        return arrays | columns | texts
 
     def _tally_table(self) -> pd.DataFrame:
         """Where a unit overlaps nothing the published codes name no label, and the last category; so here."""
