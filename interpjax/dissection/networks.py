@@ -16,9 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
+from interpjax.dissection.checks import check_layers, listed, shown
 from interpjax.dissection.preprocessing import Preprocessing
-
-LISTED = 20  # names in an error message
 
 Maps = dict[str, Float[Array | np.ndarray, "batch _ _ _"]]
 
@@ -33,6 +32,7 @@ class Network:
       layers: that it gives.
       fingerprint: hex digest of all that decides the activations of an image, for storing them.
       follows_images: whether it computes on whatever JAX device the images are, so that several can be used.
+      code_is_named: whether something stands for its code in the fingerprint; else nothing is stored of it.
     """
 
     activations: Callable[[UInt8[Array | np.ndarray, "batch height width 3"]], Maps]
@@ -40,10 +40,24 @@ class Network:
     layers: tuple[str, ...]
     fingerprint: str
     follows_images: bool = False
+    code_is_named: bool = True
 
     def __call__(self, images: UInt8[Array | np.ndarray, "batch height width 3"]) -> Maps:
         """The activation maps."""
         return self.activations(images)
+
+    def storage_key(self) -> str:
+        """The fingerprint, if it can tell apart what is stored.
+
+        Raises:
+          ValueError: if the network has no name: what is stored of its code would be met when that was edited.
+        """
+        if not self.code_is_named:
+            raise ValueError(
+                "cache: this network has no name, which stands for its code: give from_jax or from_torch a name=, "
+                "another one whenever the code changes, or leave cache out"
+            )
+        return self.fingerprint
 
 
 def from_jax(
@@ -67,17 +81,22 @@ def from_jax(
       preprocessing: of the images.
       name: stands for ``apply`` in the fingerprint, as code cannot be hashed: give functions that differ (as in
         architecture or in the stage of the tap) names that differ, for instance the model's ``repr`` and the stage.
+        Without one nothing can be stored.
 
     Raises:
-      ValueError: at the first call, if a layer is not given.
+      ValueError: if an argument is not as it must be; at the first call, if ``apply`` gives no mapping or a layer is
+        not in it.
     """
-    layers = tuple(layers)
+    layers = _checked(layers, preprocessing, name)
     variables = jax.tree.map(jnp.array, variables)
     copies: dict[Any, Any] = {None: variables}  # of each device that images came from
 
     @jax.jit
     def forward(variables: Any, images: Any) -> Maps:
-        return _selected(apply(variables, jnp.asarray(preprocessing(images))), layers)
+        maps = apply(variables, jnp.asarray(preprocessing(images)))
+        if not isinstance(maps, Mapping):
+            raise ValueError(f"apply: gave a {type(maps).__name__}; needed is {{layer: maps}}")
+        return _selected(maps, layers)
 
     def activations(images: Any) -> Maps:
         device = images.device if isinstance(images, jax.Array) else None
@@ -93,6 +112,7 @@ def from_jax(
         layers=layers,
         fingerprint=_fingerprint(arrays, "jax", name, layers, preprocessing.describe()),
         follows_images=True,
+        code_is_named=bool(name),
     )
 
 
@@ -109,15 +129,18 @@ def from_torch(
         Of a submodule that runs several times the last output is taken.
       preprocessing: of the images.
       device: to compute on; by default where the module's parameters are.
-      name: stands for the module's code in the fingerprint, besides its ``repr``, as code cannot be hashed.
+      name: stands for the module's code in the fingerprint, besides its ``repr``, as code cannot be hashed. Without
+        one nothing can be stored.
 
     Raises:
       ImportError: if PyTorch is not installed.
-      ValueError: if there is no such layer; at the first call, if its output is not a tensor of four axes, or it
-        does not run.
+      ValueError: if an argument is not as it must be or there is no such layer; at the first call, if its output is
+        not a tensor of four axes, or it does not run.
     """
     torch = _import_torch()
-    layers = tuple(layers)
+    if not isinstance(module, torch.nn.Module):
+        raise ValueError(f"module: a {type(module).__name__}; a torch.nn.Module is needed")
+    layers = _checked(layers, preprocessing, name)
     found: dict[str, Any] = {}
     module = copy.deepcopy(module).eval().to(device)
     arrays = [*module.named_parameters(), *module.named_buffers()]
@@ -125,7 +148,7 @@ def from_torch(
     submodules = {path: submodule for path, submodule in module.named_modules() if path}
     for layer in layers:
         if layer not in submodules:
-            raise ValueError(f"layer {layer!r}: {type(module).__name__} has the layers {_listed(submodules)}")
+            raise ValueError(f"layer {layer!r}: {type(module).__name__} has the layers {listed(list(submodules))}")
         submodules[layer].register_forward_hook(_keep_in(found, layer))
 
     def activations(images: Array | np.ndarray) -> Maps:
@@ -143,7 +166,18 @@ def from_torch(
         preprocessing=preprocessing.describe(),
         layers=layers,
         fingerprint=_fingerprint(as_bytes, "torch", name, repr(module), kind, layers, preprocessing.describe()),
+        code_is_named=bool(name),
     )
+
+
+def _checked(layers: Any, preprocessing: Any, name: Any) -> tuple[str, ...]:
+    if not isinstance(preprocessing, Preprocessing):
+        raise ValueError(
+            f"preprocessing = {shown(preprocessing)}: a Preprocessing is needed, as Preprocessing.imagenet()"
+        )
+    if not isinstance(name, str):
+        raise ValueError(f"name = {shown(name)}: must be a string")
+    return check_layers(layers)
 
 
 def _import_torch() -> Any:
@@ -169,7 +203,7 @@ def _keep_in(found: dict[str, Any], layer: str) -> Callable:
 def _selected(maps: Mapping[str, Any], layers: Sequence[str]) -> dict[str, Any]:
     for layer in layers:
         if layer not in maps:
-            raise ValueError(f"layer {layer!r}: the network gives maps of {_listed(maps) or 'none'}")
+            raise ValueError(f"layer {layer!r}: the network gives maps of {listed(list(maps)) or 'none'}")
     return {layer: maps[layer] for layer in layers}
 
 
@@ -179,9 +213,3 @@ def _fingerprint(arrays: Iterable[tuple[str, np.ndarray]], *rest: Any) -> str:
         digest.update(json.dumps([path, str(array.dtype), array.shape]).encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
-
-
-def _listed(names: Iterable[str]) -> str:
-    names = list(names)
-    more = f", … ({len(names)} in all)" if len(names) > LISTED else ""
-    return ", ".join(names[:LISTED]) + more

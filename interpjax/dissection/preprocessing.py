@@ -41,8 +41,10 @@ class Preprocessing:
         """The float32 images that the network sees, of uint8 RGB images.
 
         Raises:
-          ValueError: if the images are not uint8, or of another size than ``mean`` or ``std``.
+          ValueError: if the images are not uint8, not NHWC, or of another size than ``mean`` or ``std``.
         """
+        if len(images.shape) != 4 or images.shape[3] != 3:
+            raise ValueError(f"images of shape {images.shape}: must be [n, height, width, 3] (NHWC, channels last)")
         if images.dtype != np.uint8:
             raise ValueError(f"images of type {images.dtype}: must be uint8, RGB")
         x = images[..., ::-1] if self.channels == "BGR" else images

@@ -1,6 +1,5 @@
 """Networks made ready for dissection: their maps against references and each other, and what changes a fingerprint."""
 
-import json
 import sys
 
 import jax
@@ -45,62 +44,6 @@ def network(variables=None, *, layers=LAYERS, preprocessing=PLAIN, name="") -> N
     return from_jax(apply, variables or weights(), layers=layers, preprocessing=preprocessing, name=name)
 
 
-def test_preprocessing_is_the_same_for_numpy_and_inside_jit():
-    mean = np.random.default_rng(2).uniform(0, 255, (12, 10, 3))
-    for preprocessing in (Preprocessing.imagenet(), Preprocessing(mean, 255, "BGR"), Preprocessing(127.5, 127.5)):
-        x = preprocessing(IMAGES)
-        assert isinstance(x, np.ndarray)
-        assert x.dtype == np.float32
-        np.testing.assert_allclose(jax.jit(preprocessing)(IMAGES), x, atol=1e-6)
-    x = Preprocessing(mean, (1, 2, 4), "BGR")(IMAGES)
-    np.testing.assert_allclose(x[1, 5, 7, 0], IMAGES[1, 5, 7, 2] - mean[5, 7, 0], rtol=1e-5)
-    np.testing.assert_allclose(x[1, 5, 7, 2], (IMAGES[1, 5, 7, 0] - mean[5, 7, 2]) / 4, rtol=1e-5)
-    expected = (IMAGES[0, 0, 0] / 255 - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225])
-    np.testing.assert_allclose(Preprocessing.imagenet()(IMAGES)[0, 0, 0], expected, rtol=1e-5)
-
-
-def test_preprocessing_describes_itself_by_content():
-    image = np.zeros((12, 10, 3))
-    descriptions = [
-        Preprocessing(mean, std, channels).describe()
-        for mean, std, channels in (
-            (0, 255, "RGB"),
-            (0, 255, "BGR"),
-            (0, (255, 255, 254), "RGB"),
-            (image, 255, "RGB"),
-            (image.reshape(10, 12, 3), 255, "RGB"),
-            (image + 1, 255, "RGB"),
-        )
-    ]
-    assert len({json.dumps(description) for description in descriptions}) == len(descriptions)
-    assert Preprocessing(image.copy(), np.float64(255)).describe() == descriptions[3]
-    assert descriptions[0] == {"mean": 0, "std": 255, "channels": "RGB"}
-    assert descriptions[3]["mean"]["shape"] == [12, 10, 3]
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"mean": "grey"}, r"mean = 'grey': must be a number, \[3\] or \[height, width, 3\]"),
-        ({"mean": np.zeros((3, 8, 8))}, r"mean of shape \(3, 8, 8\): must be a number"),
-        ({"mean": np.nan}, "mean = nan: must be finite"),
-        ({"std": (1, 0, 1)}, r"std = \[1. 0. 1.\]: must be positive"),
-        ({"channels": "GBR"}, "channels = 'GBR': choose one of RGB, BGR"),
-    ],
-)
-def test_wrong_preprocessing_is_refused(fields, message):
-    with pytest.raises(ValueError, match=message):
-        Preprocessing(**({"mean": 0, "std": 255} | fields))
-
-
-def test_images_that_do_not_fit_are_refused():
-    preprocessing = Preprocessing(np.zeros((8, 8, 3)), 255)
-    with pytest.raises(ValueError, match=r"images of \(12, 10\) pixels: mean is for \(8, 8\)"):
-        preprocessing(IMAGES)
-    with pytest.raises(ValueError, match="images of type float32: must be uint8, RGB"):
-        PLAIN(IMAGES.astype(np.float32))
-
-
 def test_fingerprint_changes_with_what_decides_the_activations_and_with_nothing_else():
     same = network()
     assert len(same.fingerprint) == 64
@@ -131,6 +74,51 @@ def test_network_keeps_the_weights_that_it_was_made_of():
 def test_unknown_layer_is_refused():
     with pytest.raises(ValueError, match="layer 'conv9': the network gives maps of conv1, conv2"):
         network(layers=("conv9",))(IMAGES)
+
+
+def test_a_function_that_gives_no_mapping_is_refused(untyped):
+    """As what apply_with_taps gives, of which the second part is needed."""
+    made = from_jax(lambda v, x: (x, apply(v, x)), weights(), layers=LAYERS, preprocessing=PLAIN)
+    with pytest.raises(ValueError, match=r"apply: gave a tuple; needed is {layer: maps}"):
+        made(IMAGES)
+
+
+ARGUMENTS = [
+    ({"layers": "conv1"}, r"layers = 'conv1': needed is a sequence of names, as \('conv1',\)"),
+    ({"layers": ()}, r"layers = \(\): name one at least"),
+    ({"preprocessing": None}, "preprocessing = None: a Preprocessing is needed, as Preprocessing.imagenet"),
+    ({"preprocessing": np.divide}, "preprocessing = <ufunc 'divide'>: a Preprocessing is needed"),
+    ({"name": None}, "name = None: must be a string"),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), ARGUMENTS)
+def test_wrong_arguments_of_a_jax_network_are_refused(untyped, changes, message):
+    with pytest.raises(ValueError, match=message):
+        network(**changes)
+
+
+@pytest.mark.parametrize(("changes", "message"), ARGUMENTS)
+def test_wrong_arguments_of_a_torch_network_are_refused(untyped, changes, message):
+    torch = pytest.importorskip("torch")
+    with pytest.raises(ValueError, match=message):
+        from_torch(torch_module(torch), **({"layers": ("0",), "preprocessing": PLAIN} | changes))
+
+
+def test_only_a_network_whose_code_is_named_is_stored():
+    with pytest.raises(ValueError, match="cache: this network has no name, which stands for its code"):
+        network().storage_key()
+    named = network(name="pre")
+    assert named.storage_key() == named.fingerprint
+    assert Network(apply, {}, LAYERS, fingerprint="of my own").storage_key() == "of my own"
+
+
+def test_a_torch_network_is_stored_under_a_name_only():
+    torch = pytest.importorskip("torch")
+    with pytest.raises(ValueError, match="cache: this network has no name"):
+        from_torch(torch_module(torch), ("0",), preprocessing=PLAIN).storage_key()
+    named = from_torch(torch_module(torch), ("0",), preprocessing=PLAIN, name="mine")
+    assert named.storage_key() == named.fingerprint
 
 
 def test_squeezenet_gives_the_golden_activations(shared):
@@ -224,6 +212,12 @@ def test_torch_layers_that_cannot_be_dissected_are_refused():
     many = torch.nn.Sequential(*[torch.nn.ReLU() for _ in range(50)])
     with pytest.raises(ValueError, match=r"0, 1, .*, 19, … \(50 in all\)"):
         from_torch(many, ("50",), preprocessing=PLAIN)
+
+
+def test_what_is_no_torch_module_is_refused():
+    torch = pytest.importorskip("torch")
+    with pytest.raises(ValueError, match=r"module: a OrderedDict; a torch\.nn\.Module is needed"):
+        from_torch(torch_module(torch).state_dict(), ("0",), preprocessing=PLAIN)
 
 
 def test_without_torch_the_error_says_what_to_install(monkeypatch):
