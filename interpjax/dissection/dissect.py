@@ -11,6 +11,8 @@ from interpjax import parallel
 from interpjax.data.concepts import ConceptData
 from interpjax.data.images import SkippedImages
 from interpjax.dissection import feeds
+from interpjax.dissection.arguments import Run, check_arrays, check_run
+from interpjax.dissection.checks import check_protocol
 from interpjax.dissection.progress import Progress
 from interpjax.dissection.protocol import Protocol, get_protocol
 from interpjax.dissection.run import Results, run
@@ -59,15 +61,16 @@ def dissect(
       The result of each layer.
 
     Raises:
-      ValueError: if a layer is missing in what ``activations_fn`` returns, an activation is not finite, the data
-        have none of the protocol's categories, or ``cache`` is given for a plain function.
+      ValueError: if an argument is not as it must be, naming it; a layer is missing in what ``activations_fn``
+        returns, an activation is not finite, the data have none of the protocol's categories, or ``cache`` is given
+        for a plain function or a network without a name.
       BadImageError: on an unreadable image.
     """
     return dissect_all(
         activations_fn,
         broden,
         layers=layers,
-        protocols=[protocol or get_protocol("paper")],
+        protocols=[get_protocol("paper") if protocol is None else check_protocol(protocol)],
         fieldmaps=fieldmaps,
         batch_size=batch_size,
         image_size=image_size,
@@ -115,11 +118,18 @@ def dissect_all(
       ValueError: as :func:`dissect`, or if protocols differ in their tap.
       BadImageError: on an unreadable image.
     """
-    if len({protocol.tap for protocol in protocols}) != 1:
-        raise ValueError("protocols: needed is one at least, and all of the same tap, since they share the activations")
-    feed = feeds.NetworkFeed(activations_fn, broden, tuple(layers), batch_size, image_size, skipped)
-    progress = _progress(feed, protocols, fieldmaps or {}, top_images, cache, shard_images)
-    results = run(feed, broden, protocols, fieldmaps or {}, None, top_images, progress)
+    given = check_run(
+        layers=layers,
+        protocols=protocols,
+        fieldmaps=fieldmaps,
+        batch_size=batch_size,
+        image_size=image_size,
+        top_images=top_images,
+        shard_images=shard_images,
+    )
+    feed = feeds.NetworkFeed(activations_fn, broden, given.layers, given.batch_size, given.image_size, skipped)
+    progress = _progress(feed, given, cache)
+    results = run(feed, broden, given.protocols, given.fieldmaps, None, given.top_images, progress)
     if skipped is not None:
         own = {"names": np.array(feed.left_out([]), np.str_)}
         skipped.names.update(*(process["names"].tolist() for process in parallel.gather(own)))
@@ -151,26 +161,32 @@ def dissect_arrays(
       The result of each layer; ``top_images`` are records of ``broden``.
 
     Raises:
-      ValueError: if a name is unknown or twice there, shapes do not fit, or an activation is not finite.
+      ValueError: if an argument is not as it must be, naming it; a name is unknown or twice there, shapes do not fit,
+        or an activation is not finite.
     """
-    feed = feeds.ArrayFeed(activations, broden, images)
+    given = check_arrays(
+        activations,
+        images=images,
+        protocol=protocol,
+        thresholds=thresholds,
+        fieldmaps=fieldmaps,
+        top_images=top_images,
+    )
+    feed = feeds.ArrayFeed(given.activations, broden, given.images)
     progress = Progress(None, {}, every=1, process=parallel.shard())
-    chosen = [protocol or get_protocol("paper")]
-    return run(feed, broden, chosen, fieldmaps or {}, thresholds, top_images, progress)[0]
+    return run(feed, broden, [given.protocol], given.fieldmaps, given.thresholds, given.top_images, progress)[0]
 
 
-def _progress(
-    feed: feeds.NetworkFeed,
-    protocols: Sequence[Protocol],
-    fieldmaps: Mapping[str, FieldMap],
-    top_images: int,
-    cache: str | Path | None,
-    shard_images: int,
-) -> Progress:
-    every = max(1, shard_images // feed.batch_size)
+def _progress(feed: feeds.NetworkFeed, given: Run, cache: str | Path | None) -> Progress:
+    every = max(1, given.shard_images // given.batch_size)
     if cache is None:
         return Progress(None, {}, every=every, process=parallel.shard())
     # The name and the IoU cut decide no sum.
-    counted = [{**dataclasses.asdict(protocol), "name": "", "detector_iou": 0} for protocol in protocols]
-    content = {**feed.content(), "protocols": counted, "fieldmaps": fieldmaps, "top_images": top_images}
+    counted = [{**dataclasses.asdict(protocol), "name": "", "detector_iou": 0} for protocol in given.protocols]
+    content = {
+        **feed.content(),
+        "protocols": counted,
+        "fieldmaps": given.fieldmaps,
+        "top_images": given.top_images,
+    }
     return Progress(Path(cache), content, every=every, process=parallel.shard(), skipped=feed.left_out)

@@ -61,7 +61,9 @@ class NetworkFeed:
         image_size: int | None,
         skipped: SkippedImages | None,
     ):
-        self.batch_size, self.images = batch_size, len(broden.records)
+        if not callable(activations_fn):
+            raise ValueError(f"activations_fn: a {type(activations_fn).__name__}; needed is a function of images")
+        self.batch_size, self.images = batch_size, len(_checked(broden).records)
         self._network = activations_fn if isinstance(activations_fn, Network) else None
         self._activations_fn, self._broden, self._layers = activations_fn, broden, layers
         self._image_size = image_size
@@ -84,7 +86,7 @@ class NetworkFeed:
         """What decides the activations and labels.
 
         Raises:
-          ValueError: if the network does not say what its content is.
+          ValueError: if the network does not say what its content is, or nothing stands for its code.
         """
         if self._network is None:
             raise ValueError(
@@ -92,7 +94,7 @@ class NetworkFeed:
                 "Network (dissection.from_jax, dissection.from_torch), or leave cache out"
             )
         return {
-            "network": self._network.fingerprint,
+            "network": self._network.storage_key(),
             "layers": self._layers,
             "data": self._broden.fingerprint(),
             "image_size": self._image_size,
@@ -135,17 +137,23 @@ class NetworkFeed:
             else:
                 with self._one_at_a_time:
                     maps = self._activations_fn(filled)
-        missing = [layer for layer in self._layers if layer not in maps]
-        if missing:
-            raise ValueError(f"layer {missing[0]!r}: activations_fn returned only {', '.join(sorted(maps))}")
-        for layer in self._layers:
-            if maps[layer].ndim != 4 or len(maps[layer]) != self.batch_size:
-                raise ValueError(
-                    f"layer {layer!r}: activations_fn returned the shape {maps[layer].shape} for a batch of "
-                    f"{self.batch_size} images; needed is [images, h, w, units]"
-                )
+        self._check(maps)
         with jax.enable_x64(True):  # so that float64 stays float64
             return {layer: jax.device_put(maps[layer], device) for layer in self._layers}
+
+    def _check(self, maps: Any) -> None:
+        if not isinstance(maps, Mapping):
+            raise ValueError(f"activations_fn returned a {type(maps).__name__}; needed is {{layer: maps}}")
+        for layer in self._layers:
+            if layer not in maps:
+                raise ValueError(f"layer {layer!r}: activations_fn returned only {', '.join(sorted(maps))}")
+            shape = getattr(maps[layer], "shape", None)
+            if shape is None or len(shape) != 4 or shape[0] != self.batch_size:
+                kind = f"a {type(maps[layer]).__name__}" if shape is None else f"the shape {tuple(shape)}"
+                raise ValueError(
+                    f"layer {layer!r}: activations_fn returned {kind} for a batch of {self.batch_size} images; "
+                    "needed is an array [images, h, w, units]"
+                )
 
 
 class ArrayFeed:
@@ -155,16 +163,11 @@ class ArrayFeed:
     preprocessing: Mapping[str, Any] = types.MappingProxyType({})  # it is not known
 
     def __init__(self, activations: Mapping[str, np.ndarray], broden: ConceptData, images: Sequence[str]):
-        numbers = {record.name: number for number, record in enumerate(broden.records)}
+        numbers = {record.name: number for number, record in enumerate(_checked(broden).records)}
         unknown = set(images) - set(numbers) - set(broden.unlabelled)
         if unknown or len(set(images)) != len(images):
             problem = f"{min(unknown)!r} is not in the data" if unknown else "a name is twice in it"
             raise ValueError(f"images: {problem} ({broden.name})")
-        for layer, maps in activations.items():
-            if maps.ndim != 4:
-                raise ValueError(f"activations[{layer!r}] has the shape {maps.shape}; needed is [images, h, w, units]")
-            if len(maps) != len(images):
-                raise ValueError(f"activations[{layer!r}] has {len(maps)} rows, images has {len(images)} names")
         self._activations, self._broden = activations, broden
         self._rows = [row for row, name in enumerate(images) if name in numbers]
         self._numbers = np.array([numbers[images[row]] for row in self._rows], np.int64)
@@ -202,6 +205,12 @@ def columns_of(data: ConceptData) -> ConceptColumns:
     """How the concepts of some data are counted."""
     category_of = np.array([data.categories.index(category) for category in data.concepts["category"]])
     return ConceptColumns(data.concepts["number"].to_numpy(), category_of, len(data.categories))
+
+
+def _checked(broden: Any) -> ConceptData:
+    if not isinstance(broden, ConceptData):
+        raise ValueError(f"broden: a {type(broden).__name__}; needed is what data.load_broden(path) gives")
+    return broden
 
 
 def _read_labels(

@@ -125,20 +125,10 @@ class Thresholds:
     def thresholds(
         self, protocol: ProtocolFields, given: Mapping[str, np.ndarray] | None = None
     ) -> dict[str, Float[np.ndarray, " units"]]:
-        """Of every layer, by a protocol; or those that are given, rounded as the protocol wants.
-
-        Raises:
-          ValueError: if a layer's are not given, or not those of its units.
-        """
+        """Of every layer, by a protocol; or those that are given of every layer, rounded as the protocol wants."""
         found = {layer: quantile.result(protocol.top_quantile) for layer, quantile in self.quantiles.items()}
         for layer, values in found.items():
-            if given is not None:
-                if layer not in given or np.shape(given[layer]) != values.shape:
-                    there = f"has the shape {np.shape(given[layer])}" if layer in given else "is missing"
-                    raise ValueError(
-                        f"thresholds: the layer {layer!r} {there}; needed are {len(values)} of every layer"
-                    )
-                found[layer] = np.asarray(given[layer], np.float64)
+            found[layer] = values if given is None else given[layer]
             if protocol.threshold_dtype == "float32":
                 found[layer] = found[layer].astype(np.float32).astype(np.float64)
         return found
