@@ -101,13 +101,21 @@ class BatchLabels:
     shape: tuple[int, int]
 
     def pairs(
-        self, image_tile: Int[np.ndarray, " chosen"]
-    ) -> tuple[Int[np.ndarray, " pairs"], Int[np.ndarray, " pairs"]]:
-        """Each chosen tile with each of its entries: its place among the chosen, and the number of the entry."""
-        begin = self.start[image_tile]
-        count = self.start[image_tile + 1] - begin
+        self, tile_image: Int[np.ndarray, " chosen"]
+    ) -> tuple[Int[np.ndarray, " pairs"], UInt32[np.ndarray, "pairs 2"], Int[np.ndarray, " pairs"]]:
+        """Each chosen tile with each of its entries: its place among the chosen, the pixels, and the concept.
+
+        Args:
+          tile_image: numbers of tiles, of each image by image: tile · images + image.
+        """
+        start = self.start.astype(np.int32)
+        begin = start[:-1].reshape(len(self.counted), -1).T.reshape(-1)
+        count = np.diff(start).reshape(len(self.counted), -1).T.reshape(-1)[tile_image]
         place = np.repeat(np.arange(len(count), dtype=np.int32), count)
-        return place, np.arange(len(place)) + np.repeat(begin - (np.cumsum(count) - count), count)
+        past = np.cumsum(count, dtype=np.int32) - count
+        entry = np.arange(len(place), dtype=np.int32) + np.repeat(begin[tile_image] - past, count)
+        words = self.words.view(np.uint64)[entry].view(np.uint32)  # as one number each: much faster
+        return place, words.reshape(-1, 2), self.column[entry]
 
 
 def group_by_shape(labels: Sequence[ImageLabels | None]) -> list[BatchLabels]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from interpjax.dissection import tiles as tiles_lib
 from interpjax.dissection.labels import BatchLabels, ConceptColumns, ImageLabels
@@ -18,6 +18,7 @@ from interpjax.dissection.upsampling import FieldMap, resampling
 # Masks are counted in chunks of these sizes (multiples of a block), so that few shapes are compiled.
 CHUNKS = (16384, 2048)
 PAIRS = 4  # (mask, concept in its tile) pairs that a chunk has room for, a mask
+AT_A_TIME = 2**21  # tiles of a batch, all units and images, whose active ones are listed together
 
 
 class LabelTally:
@@ -37,18 +38,14 @@ class Chunk(NamedTuple):
     """Some active tiles of a batch, each with the concepts that occur in it; filled up to a fixed size.
 
     Attributes:
-      image: of each mask.
-      unit: of each mask.
-      threshold: of that unit; infinite in what fills up, whose masks so are empty.
+      number: of each mask, by image and unit; −1 in what fills up.
       tile: of each block of masks.
       place: of each pair of a mask and a concept, which mask it is.
       words: the concept's pixels in the tile; none in what fills up.
       column: the concept.
     """
 
-    image: np.ndarray
-    unit: np.ndarray
-    threshold: np.ndarray
+    number: np.ndarray
     tile: np.ndarray
     place: np.ndarray
     words: np.ndarray
@@ -106,18 +103,18 @@ class UnitTally:
     def _count(self, maps: Array, labels: BatchLabels, image_shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
         how = resampling(self._protocol.upsampling, maps.shape[1:3], labels.shape, image_shape, self._fieldmap)
         tiles = tiles_lib.cut(how)
+        maps = maps.astype(jnp.float32) if how.rounded else maps
         rounded_down = round_down(self.thresholds, maps.dtype)
         active = tiles_lib.active_tiles(tiles, maps, rounded_down, labels.counted, skip_below=self._protocol.skip_below)
         images, units, categories = len(maps), len(self.thresholds), self._concepts.num_categories
         totals = (
-            jnp.zeros((len(self._concepts.numbers), units), jnp.int32),
+            jnp.zeros((len(self._concepts.numbers), units), sum_dtype(images, labels.shape)),
             jnp.zeros((images, units), jnp.int32),
             jnp.zeros((images, units, categories if self._protocol.unit_area == "touched" else 0), bool),
         )
-        numbers = np.flatnonzero(active).astype(np.int32 if active.size < 2**31 else np.int64)
-        for chunk in _chunks(numbers, self.thresholds, images, tiles.grid[0] * tiles.grid[1], labels):
-            cells = tiles_lib.cells(tiles, maps, chunk.image, chunk.tile, chunk.unit)
-            masks = tiles_lib.masks(tiles, cells, chunk.tile, chunk.threshold)
+        for chunk in _chunks(np.asarray(active).reshape(-1, images * units), units, labels):
+            cells, limits = _gather(tiles, maps, self.thresholds, chunk)
+            masks = tiles_lib.masks(tiles, cells, chunk.tile, limits)
             totals = _add(masks, self._concepts.category_of, chunk, totals)
         intersection, area, touched = map(np.asarray, totals)
         return intersection.T, self._area_by_category(area.astype(np.int64), touched, labels)
@@ -135,6 +132,11 @@ def round_down(thresholds: Float[np.ndarray, " units"], dtype: np.dtype) -> Floa
     return np.where(rounded > thresholds, np.nextafter(rounded, dtype.type(-np.inf)), rounded)
 
 
+def sum_dtype(images: int, shape: tuple[int, int]) -> type:
+    """What holds the pixels of so many label maps; sums in int64 are slower."""
+    return np.int32 if images * shape[0] * shape[1] < 2**31 else np.int64
+
+
 def iou(
     intersection: Int[np.ndarray, "units concepts"],
     unit_area: Int[np.ndarray, "units concepts"],
@@ -145,51 +147,64 @@ def iou(
     return np.divide(intersection, union, out=np.zeros(union.shape), where=union > 0)
 
 
-def _chunks(
-    active: np.ndarray, thresholds: np.ndarray, images: int, tiles: int, labels: BatchLabels
-) -> Iterator[Chunk]:
-    """Active tiles (tile by tile, image by image, unit by unit) with the concepts in them, cut to fixed sizes."""
-    units = len(thresholds)
-    tile = active // (images * units)
-    rest = active - tile * (images * units)
-    image = rest // units
-    masks = np.bincount(tile, minlength=tiles)
-    blocks = -(-masks // BLOCK)
-    shift = np.cumsum(blocks * BLOCK) - blocks * BLOCK - (np.cumsum(masks) - masks)
-    slot = np.arange(len(active), dtype=np.int32) + shift.astype(np.int32)[tile]  # each tile's begin a block
-    size = int(blocks.sum()) * BLOCK
-    all_images, all_units, threshold = np.zeros(size, np.int32), np.zeros(size, np.int32), np.full(size, np.inf)
-    all_images[slot], all_units[slot] = image, rest - image * units
-    threshold[slot] = thresholds[all_units[slot]]
-    place, entry = labels.pairs(image * tiles + tile)
-    every = (all_images, all_units, threshold, np.repeat(np.arange(tiles, dtype=np.int32), blocks))
-    yield from _cut(every, (slot[place], labels.words[entry], labels.column[entry]))
+def _chunks(active: Bool[np.ndarray, "tiles images_units"], units: int, labels: BatchLabels) -> Iterator[Chunk]:
+    """Active tiles with the concepts in them, cut to fixed sizes; those of some tiles after those of others."""
+    tiles, maps = active.shape
+    step = max(1, AT_A_TIME // maps)
+    for start in range(0, tiles, step):
+        found = np.flatnonzero(active[start : start + step]).astype(np.int32)
+        stop = min(start + step, tiles)
+        masks = np.diff(np.searchsorted(found, np.arange(stop - start + 1) * maps))
+        blocks = -(-masks // BLOCK)
+        tile = np.repeat(np.arange(start, stop, dtype=np.int32), blocks)
+        shift = np.cumsum(blocks * BLOCK) - blocks * BLOCK - (np.cumsum(masks) - masks)
+        slot = np.arange(len(found), dtype=np.int32) + np.repeat(shift.astype(np.int32), masks)  # each tile's begin a block
+        number = np.full(len(tile) * BLOCK, -1, np.int32)
+        number[slot] = found - np.repeat(np.arange(stop - start, dtype=np.int32) * np.int32(maps), masks)
+        place, words, column = labels.pairs(start * (maps // units) + found // np.int32(units))
+        yield from _cut(number, tile, (slot[place], words, column))
 
 
-def _cut(masks: tuple[np.ndarray, ...], pairs: tuple[np.ndarray, np.ndarray, np.ndarray]) -> Iterator[Chunk]:
-    (image, unit, threshold, tile), (place, words, column) = masks, pairs
+def _cut(number: np.ndarray, tile: np.ndarray, pairs: tuple[np.ndarray, np.ndarray, np.ndarray]) -> Iterator[Chunk]:
+    place, words, column = pairs
     start = 0
-    while start < len(image):
-        size = next((size for size in CHUNKS if size <= len(image) - start), CHUNKS[-1])
-        stop, first = min(start + size, len(image)), int(np.searchsorted(place, start))
+    while start < len(number):
+        size = next((size for size in CHUNKS if size <= len(number) - start), CHUNKS[-1])
+        stop, first = min(start + size, len(number)), int(np.searchsorted(place, start))
         last = int(np.searchsorted(place, stop))
-        room = PAIRS * size
-        if last - first > room:  # fewer blocks; but for one there is always room
-            stop = max(int(place[first + room]) // BLOCK * BLOCK, start + BLOCK)
+        if last - first > PAIRS * size:  # fewer blocks; but for one there is always room
+            stop = max(int(place[first + PAIRS * size]) // BLOCK * BLOCK, start + BLOCK)
             last = int(np.searchsorted(place, stop))
+        room = size
         while room < last - first:
             room *= 2
-        fill, fill_pairs = size - (stop - start), room - (last - first)
         yield Chunk(
-            np.pad(image[start:stop], (0, fill)).reshape(-1, BLOCK),
-            np.pad(unit[start:stop], (0, fill)).reshape(-1, BLOCK),
-            np.pad(threshold[start:stop], (0, fill), constant_values=np.inf).reshape(-1, BLOCK),
-            np.pad(tile[start // BLOCK : stop // BLOCK], (0, fill // BLOCK)),
-            np.pad(place[first:last] - np.int32(start), (0, fill_pairs)),
-            np.pad(words[first:last], ((0, fill_pairs), (0, 0))),
-            np.pad(column[first:last], (0, fill_pairs)),
+            _fill(number[start:stop], size, -1).reshape(-1, BLOCK),
+            _fill(tile[start // BLOCK : stop // BLOCK], size // BLOCK),
+            _fill(place[first:last] - np.int32(start), room),
+            _fill(words[first:last], room),
+            _fill(column[first:last], room),
         )
         start = stop
+
+
+def _fill(values: np.ndarray, size: int, value: int = 0) -> np.ndarray:
+    """Filled up to a size; much faster than ``np.pad``."""
+    filled = np.full((size, *values.shape[1:]), value, values.dtype)
+    filled[: len(values)] = values
+    return filled
+
+
+@functools.partial(jax.jit, static_argnames="tiles")
+def _gather(tiles: tiles_lib.Tiles, maps: Array, thresholds: Array, chunk: Chunk) -> tuple[Array, Array]:
+    """The cells of a chunk's masks, and their thresholds: infinite in what fills up, whose masks so are empty."""
+    image, unit = _image_and_unit(chunk.number, maps.shape[-1])
+    limits = jnp.where(chunk.number < 0, np.inf, jnp.asarray(thresholds)[unit])
+    return tiles_lib.cells(tiles, maps, image, chunk.tile, unit), limits
+
+
+def _image_and_unit(number: Array, units: int) -> tuple[Array, Array]:
+    return jnp.divmod(jnp.maximum(number, 0), np.int32(units))
 
 
 @functools.partial(jax.jit, donate_argnames="totals")
@@ -198,12 +213,12 @@ def _add(
 ) -> tuple[Array, Array, Array]:
     """Adds a chunk to the pixels shared with concepts, the masks' pixels, and the categories touched.
 
-    int32 holds the pixels of a batch; the sums over batches are made in int64 on the host.
+    The sums over batches are made in int64 on the host.
     """
     intersection, area, touched = totals
-    masks, image, unit = masks.reshape(-1, 2), chunk.image.reshape(-1), chunk.unit.reshape(-1)
+    masks, (image, unit) = masks.reshape(-1, 2), _image_and_unit(chunk.number.reshape(-1), area.shape[1])
     shared = _pixels(masks[chunk.place] & chunk.words)
-    intersection = intersection.at[chunk.column, unit[chunk.place]].add(shared)
+    intersection = intersection.at[chunk.column, unit[chunk.place]].add(shared.astype(intersection.dtype))
     area = area.at[image, unit].add(_pixels(masks))
     if touched.shape[2]:
         places = image[chunk.place], unit[chunk.place], category_of[chunk.column]
