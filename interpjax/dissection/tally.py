@@ -169,7 +169,7 @@ def _cut(number: np.ndarray, tile: np.ndarray, pairs: tuple[np.ndarray, np.ndarr
     place, words, column = pairs
     start = 0
     while start < len(number):
-        size = next((size for size in CHUNKS if size <= len(number) - start), CHUNKS[-1])
+        size = next((size for size in CHUNKS if size // 2 < len(number) - start), CHUNKS[-1])
         stop, first = min(start + size, len(number)), int(np.searchsorted(place, start))
         last = int(np.searchsorted(place, stop))
         if last - first > PAIRS * size:  # fewer blocks; but for one there is always room
@@ -204,7 +204,9 @@ def _gather(tiles: tiles_lib.Tiles, maps: Array, thresholds: Array, chunk: Chunk
 
 
 def _image_and_unit(number: Array, units: int) -> tuple[Array, Array]:
-    return jnp.divmod(jnp.maximum(number, 0), np.int32(units))
+    number, units = jnp.maximum(number, 0), np.int32(units)
+    # Kept from being made again for each cell that is read.
+    return jax.lax.optimization_barrier((jax.lax.div(number, units), jax.lax.rem(number, units)))
 
 
 @functools.partial(jax.jit, donate_argnames="totals")
