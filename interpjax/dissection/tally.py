@@ -1,4 +1,7 @@
-"""Counting pixels: where a unit is above its threshold, where a concept is, and where both are."""
+"""Counting pixels: where a unit is above its threshold, where a concept is, and where both are.
+
+Numbers nearer to 0 than float32's smallest normal one, 1.2e-38, may count as 0, since XLA computes with them so.
+"""
 
 import functools
 from collections.abc import Iterator
@@ -158,7 +161,9 @@ def _chunks(active: Bool[np.ndarray, "tiles images_units"], units: int, labels: 
         blocks = -(-masks // BLOCK)
         tile = np.repeat(np.arange(start, stop, dtype=np.int32), blocks)
         shift = np.cumsum(blocks * BLOCK) - blocks * BLOCK - (np.cumsum(masks) - masks)
-        slot = np.arange(len(found), dtype=np.int32) + np.repeat(shift.astype(np.int32), masks)  # each tile's begin a block
+        slot = np.arange(len(found), dtype=np.int32) + np.repeat(
+            shift.astype(np.int32), masks
+        )  # each tile's begin a block
         number = np.full(len(tile) * BLOCK, -1, np.int32)
         number[slot] = found - np.repeat(np.arange(stop - start, dtype=np.int32) * np.int32(maps), masks)
         place, words, column = labels.pairs(start * (maps // units) + found // np.int32(units))
@@ -203,10 +208,10 @@ def _gather(tiles: tiles_lib.Tiles, maps: Array, thresholds: Array, chunk: Chunk
     return tiles_lib.cells(tiles, maps, image, chunk.tile, unit), limits
 
 
-def _image_and_unit(number: Array, units: int) -> tuple[Array, Array]:
-    number, units = jnp.maximum(number, 0), np.int32(units)
+def _image_and_unit(number: Array | np.ndarray, units: int) -> tuple[Array, Array]:
+    own, by = jnp.maximum(number, 0), np.int32(units)
     # Kept from being made again for each cell that is read.
-    return jax.lax.optimization_barrier((jax.lax.div(number, units), jax.lax.rem(number, units)))
+    return jax.lax.optimization_barrier((jax.lax.div(own, by), jax.lax.rem(own, by)))
 
 
 @functools.partial(jax.jit, donate_argnames="totals")

@@ -175,9 +175,7 @@ def masks(
       thresholds: of the units, float64.
     """
     row, column = tile // tiles.grid[1], tile % tiles.grid[1]
-    lines = [
-        [cells[:, y, x].astype(thresholds.dtype) for x in range(cells.shape[2])] for y in range(cells.shape[1])
-    ]
+    lines = [[cells[:, y, x].astype(thresholds.dtype) for x in range(cells.shape[2])] for y in range(cells.shape[1])]
     across = [_interpolate(tiles.columns, column, line, tiles.rounded) for line in lines]
     values = [_interpolate(tiles.rows, row, [line[i] for line in across], tiles.rounded) for i in range(TILE)]
     words = []

@@ -41,7 +41,8 @@ class Resampling:
     Attributes:
       rows: along the height.
       columns: along the width; applied first.
-      rounded: values are held as float32 after each axis, as the published codes do; else they stay float64.
+      rounded: values are held as float32, at first and after each axis, as the published codes do; else they stay
+        float64.
     """
 
     rows: Taps
@@ -108,6 +109,7 @@ def upsample(maps: Float[np.ndarray, "units h w"], how: Resampling) -> Float[np.
     Returns:
       The upsampled maps, float64 (of float32's precision where ``how.rounded``).
     """
+    maps = maps.astype(np.float32) if how.rounded else maps
     across = _along(maps.astype(np.float64), how.columns, how.rounded)
     return _along(across.swapaxes(1, 2), how.rows, how.rounded).swapaxes(1, 2)
 

@@ -89,6 +89,7 @@ def test_packed_bits_are_the_pixels_of_tiles():
 
 
 VALUES = [-1.0, 0.0, float(np.float32(0.1)), 0.5, 1.0, 3.0]  # few, so that plateaus and ties are common
+NEAR = [np.float64(np.float32(0.1)) * (1 + shift) for shift in (-2e-9, -1e-9, 1e-9)]  # all of them 0.1 in float32
 SIZES = [((4, 4), (16, 16)), ((13, 7), (17, 11)), ((16, 20), (17, 11))]
 
 
@@ -100,12 +101,14 @@ SIZES = [((4, 4), (16, 16)), ((13, 7), (17, 11)), ((16, 20), (17, 11))]
 @settings(max_examples=15, deadline=None)
 @given(data=st.data())
 def test_masks_equal_dense_upsampling_and_tiles_left_out_are_empty(method, source, target, data):
-    maps = data.draw(hnp.arrays(np.float32, (2, *source, 3), elements=st.sampled_from(VALUES)))
-    thresholds = data.draw(hnp.arrays(np.float64, 3, elements=st.sampled_from([*VALUES[1:], 0.3])))
+    dtype = data.draw(st.sampled_from([np.float32, np.float64]))
+    values = VALUES if dtype == np.float32 else [*VALUES, *NEAR]
+    maps = data.draw(hnp.arrays(dtype, (2, *source, 3), elements=st.sampled_from(values)))
+    thresholds = data.draw(hnp.arrays(np.float64, 3, elements=st.sampled_from([*VALUES, *NEAR, 0.3])))
     how = resampling(method, source, target, IMAGE)
     dense = np.stack([upsample(np.moveaxis(image, -1, 0), how) for image in maps]) > thresholds[:, None, None]
     expected = np.stack([tiles.pack(image) for image in dense])
-    cut = tiles.cut(how)
+    cut, maps = tiles.cut(how), maps.astype(np.float32) if how.rounded else maps
     with jax.enable_x64(True):
         floor = tally.round_down(thresholds, maps.dtype)
         active = tiles.active_tiles(cut, jnp.asarray(maps), floor, np.ones(2, bool), skip_below=False)
@@ -117,6 +120,50 @@ def test_masks_equal_dense_upsampling_and_tiles_left_out_are_empty(method, sourc
     np.testing.assert_array_equal(ours, expected[image, unit, tile])
     expected[image, unit, tile] = 0
     assert not expected.any()
+
+
+@pytest.mark.parametrize("method", ["bilinear", "pil-bilinear", "fieldmap"])
+def test_few_tiles_are_taken_in_vain_whatever_the_sign(method):
+    """Of negative maps too, and of such as have both signs; the corners of a lone peak's cells are left out."""
+    smooth = np.random.default_rng(9).normal(size=(4, 5, 5, 8)).repeat(3, axis=1).repeat(3, axis=2)
+    how = resampling(method, (15, 15), (112, 112), (224, 224))
+    cut = tiles.cut(how)
+    for shift in (-10.0, 0.0, 10.0):
+        maps = (smooth + shift).astype(np.float32)
+        limits = np.quantile(maps, 0.98, axis=(0, 1, 2)).astype(np.float32)
+        active = tiles.active_tiles(cut, jnp.asarray(maps), limits, np.ones(4, bool), skip_below=False)
+        dense = np.stack([upsample(np.moveaxis(image, -1, 0), how) for image in maps]) > limits[:, None, None]
+        needed = np.stack([tiles.pack(image) for image in dense]).any(axis=-1)
+        found = np.moveaxis(np.asarray(active).reshape(-1, 4, 8), 0, -1)
+        assert not (needed & ~found).any()
+        assert found.sum() < 1.2 * needed.sum()
+
+
+def test_a_threshold_below_all_numbers_counts_every_pixel():
+    maps = np.random.default_rng(10).normal(size=(1, 4, 4, 2)).astype(np.float32)
+    packed = labels.group_by_shape([labels.image_labels([1], (16, 16), CONCEPTS)])
+    units = tally.UnitTally(np.full(2, -np.inf), CONCEPTS, get_protocol("lite", unit_area="all"))
+    assert (units.count(jnp.asarray(maps), packed, IMAGE)[1] == 256).all()
+
+
+@pytest.mark.parametrize(("name", "pixels"), [("lite", 256), ("caffe", 256), ("paper", 0)])
+def test_float64_maps_are_rounded_where_the_published_codes_hold_float32(name, pixels):
+    """Just below the threshold, which float32's nearest number is above."""
+    above = np.float64(np.float32(0.1))
+    packed = labels.group_by_shape([labels.image_labels([1], (16, 16), CONCEPTS)])
+    units = tally.UnitTally(np.array([above * (1 - 1e-9)]), CONCEPTS, get_protocol(name, unit_area="all"))
+    with jax.enable_x64(True):
+        maps = jnp.full((1, 4, 4, 1), above * (1 - 2e-9))
+        assert maps.dtype == np.float64
+        intersection, area = units.count(maps, packed, IMAGE)
+    assert intersection[0].tolist() == [pixels, 0, 0, 0]
+    assert (area == pixels).all()
+
+
+def test_sums_of_a_batch_are_held_in_int64_where_int32_is_too_small():
+    assert tally.sum_dtype(171196, (112, 112)) is np.int32
+    assert tally.sum_dtype(171197, (112, 112)) is np.int64  # 2³¹ pixels and more
+    assert tally.sum_dtype(2, (2**15, 2**15)) is np.int64
 
 
 def test_thresholds_are_rounded_down_and_compare_the_same():
@@ -151,7 +198,7 @@ def brute_force(maps, images, shape, thresholds, protocol):
         planes = [np.any([np.broadcast_to(c, shape) == n for c in channels], axis=0) for n in CONCEPTS.numbers]
         truth += [plane.sum() for plane in planes]
         for unit in range(3):
-            own = maps[image, :, :, unit]
+            own = maps[image, :, :, unit].astype(np.float32 if how.rounded else np.float64)
             mask = upsample(own[None], how)[0] > thresholds[unit]
             if protocol.skip_below and not own.max() > thresholds[unit]:
                 mask[:] = False
@@ -212,14 +259,18 @@ def test_overshoot_of_bicubic_counts_where_maps_below_threshold_do():
     assert areas[False] > 0
 
 
-def test_chunks_cover_every_tile_once_whatever_their_size(monkeypatch):
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+def test_chunks_cover_every_tile_once_whatever_their_size(monkeypatch, dtype):
     rng, shape = np.random.default_rng(7), (24, 24)
     maps, images = rng.normal(size=(5, 6, 6, 3)).astype(np.float32), random_images(rng, 5, shape)
     packed = labels.group_by_shape([labels.image_labels(channels, shape, CONCEPTS) for channels in images])
     thresholds = np.zeros(3)
     expected = brute_force(maps, images, shape, thresholds, get_protocol("paper"))
-    for sizes in [(64, 32, 16), (16,), (1024,)]:
+    monkeypatch.setattr(tally, "sum_dtype", lambda images, shape: dtype)
+    # Listed together: all, those of one tile (fifteen), those of three.
+    for sizes, at_a_time in [((64, 32, 16), 2**21), ((16,), 1), ((1024,), 45)]:
         monkeypatch.setattr(tally, "CHUNKS", sizes)
+        monkeypatch.setattr(tally, "AT_A_TIME", at_a_time)
         units = tally.UnitTally(thresholds, CONCEPTS, get_protocol("paper"))
         units.add(*units.count(jnp.asarray(maps), packed, IMAGE))
         np.testing.assert_array_equal(units.intersection, expected[0])
