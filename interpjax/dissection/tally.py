@@ -161,9 +161,8 @@ def _chunks(active: Bool[np.ndarray, "tiles images_units"], units: int, labels: 
         blocks = -(-masks // BLOCK)
         tile = np.repeat(np.arange(start, stop, dtype=np.int32), blocks)
         shift = np.cumsum(blocks * BLOCK) - blocks * BLOCK - (np.cumsum(masks) - masks)
-        slot = np.arange(len(found), dtype=np.int32) + np.repeat(
-            shift.astype(np.int32), masks
-        )  # each tile's begin a block
+        # Each tile's masks begin a block.
+        slot = np.arange(len(found), dtype=np.int32) + np.repeat(shift.astype(np.int32), masks)
         number = np.full(len(tile) * BLOCK, -1, np.int32)
         number[slot] = found - np.repeat(np.arange(stop - start, dtype=np.int32) * np.int32(maps), masks)
         place, words, column = labels.pairs(start * (maps // units) + found // np.int32(units))
