@@ -75,7 +75,7 @@ class Tiles:
         return len(self.rows.source), len(self.columns.source)
 
 
-@functools.lru_cache(maxsize=64)
+@functools.cache
 def cut(how: Resampling) -> Tiles:
     """Cuts a resampling into tiles."""
     shape = (len(how.rows.index), len(how.columns.index))
