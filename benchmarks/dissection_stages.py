@@ -28,6 +28,7 @@ from interpjax.dissection import feeds, passes, tally
 from interpjax.dissection.thresholds import TopQuantile
 
 BATCH = 32
+WARM = 8  # batches that are counted untimed first: the sizes of what is counted vary, and each is compiled
 BRODEN_IMAGES = 63_305
 ALEXNET_SHAPES = {"conv1": (55, 64), "conv2": (27, 192), "conv3": (13, 384), "conv4": (13, 256), "conv5": (13, 256)}
 
@@ -83,7 +84,7 @@ def protocols(folder: Path, broden: ConceptData) -> None:
 
 
 def stages(network: dissection.Network, broden: ConceptData) -> dict[str, float]:
-    """Milliseconds an image of each stage, one after the other, after a first batch that compiles."""
+    """Milliseconds an image of each stage, one after the other, after some batches that compile."""
     feed = feeds.NetworkFeed(network, broden, network.layers, BATCH, None, None)
     labellings = {broden.categories: feeds.columns_of(broden)}
     device = feed.devices[0]
@@ -93,7 +94,7 @@ def stages(network: dissection.Network, broden: ConceptData) -> dict[str, float]
     first = passes.Thresholds(0.005, feed.images, 5)
     tallies: dict[str, tally.UnitTally] = {}
     for run in ("compile", "time"):
-        for work in works[: 2 if run == "compile" else None]:
+        for work in works[: WARM if run == "compile" else None]:
             start = time.perf_counter()
             maps = jax.block_until_ready(work.maps(device))
             _add(seconds, f"forward, {run}", start)
@@ -106,7 +107,7 @@ def stages(network: dissection.Network, broden: ConceptData) -> dict[str, float]
     tallies = {layer: tally.UnitTally(values[layer], columns, dissection.get_protocol("paper")) for layer in values}
     for run in ("compile", "time"):
         counts = passes.Counts([columns], {(0, layer): (0, units) for layer, units in tallies.items()})
-        for work in labelled[: 3 if run == "compile" else None]:
+        for work in labelled[: WARM if run == "compile" else None]:
             maps = jax.block_until_ready(work.maps(device))
             start = time.perf_counter()
             counts.add(work, maps)
@@ -128,7 +129,7 @@ def _add(seconds: dict[str, float], name: str, start: float) -> None:
 
 def print_stages(folder: Path, broden: ConceptData) -> None:
     """Both networks, and the second projected to Broden."""
-    some = dataclasses.replace(broden, records=broden.records[: 8 * BATCH])
+    some = dataclasses.replace(broden, records=broden.records[: WARM * BATCH])
     table = pd.DataFrame(
         {"SqueezeNet fire9": stages(squeezenet(folder), broden), "AlexNet conv1–5": stages(alexnet(), some)}
     )
