@@ -67,7 +67,7 @@ def test_fieldmap_puts_each_cell_at_its_centre_and_is_constant_outside():
     with pytest.raises(ValueError, match="fieldmap: its stride of 1 input pixels is less than a label pixel"):
         resampling("fieldmap", (3, 3), (16, 16), IMAGE, ((0, 0), (3, 3), (1, 1)))
     with pytest.raises(
-        ValueError, match="label maps of 64 pixels for images of 16; .* cannot be larger than the images"
+        ValueError, match=r"label maps of 64 pixels for images of 16; .* cannot be larger than the images"
     ):
         resampling("fieldmap", (3, 3), (64, 64), (16, 16))
     with pytest.raises(ValueError, match="upsampling = 'nearest': choose one of bilinear, fieldmap"):
