@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from interpjax.models.layers import BATCH_NORM_EPSILON
 from interpjax.models.squeezenet import SqueezeNet
 
 CLASSES = 365
@@ -43,14 +42,14 @@ def load_squeezenet_places365(path: str | Path) -> dict[str, Any]:
     with np.load(path, allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}
     _check(path, arrays)
-    params, batch_stats = {}, {}
-    for layer in (*SqueezeNet.conv_layers, CLASSIFIER):
+    model, params, batch_stats = SqueezeNet(num_classes=CLASSES), {}, {}
+    for layer in (*model.conv_layers, CLASSIFIER):
         kernel = _stored(arrays, layer, "W")[:, :, ::-1, ::-1].transpose(2, 3, 1, 0)
         kernel = kernel[0, 0] if layer == CLASSIFIER else kernel
         params[layer] = {"kernel": np.ascontiguousarray(kernel), "bias": _stored(arrays, layer, "b")}
-    for layer, norm in SqueezeNet.batch_norms.items():
+    for layer, norm in model.batch_norms.items():
         beta, gamma, mean, inverse = (_stored(arrays, layer, name) for name in SCALES)
-        variance = 1 / inverse.astype(np.float64) ** 2 - BATCH_NORM_EPSILON
+        variance = 1 / inverse.astype(np.float64) ** 2 - SqueezeNet.epsilon
         params[norm] = {"scale": gamma, "bias": beta}
         batch_stats[norm] = {"mean": mean, "var": variance.astype(np.float32)}
     return {"params": params, "batch_stats": batch_stats}

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from interpjax import models
-from interpjax.models.layers import adaptive_average_pool
+from interpjax.models.pooling import adaptive_average_pool
 
 
 def published_parameters(folder):
@@ -88,8 +88,8 @@ def test_unknown_names_are_refused():
     variables = model.init(jax.random.key(0), jnp.zeros((1, 8, 8, 3)))
     with pytest.raises(ValueError, match=r"layer 'conv3': TwoFiguresCNN has the layers conv1, conv2"):
         models.apply_with_taps(model, variables, jnp.zeros((1, 8, 8, 3)), layers=("conv3",))
-    with pytest.raises(ValueError, match=r"stage = 'norm': choose one of pre, post"):
-        models.apply_with_taps(model, variables, jnp.zeros((1, 8, 8, 3)), layers=("conv1",), stage="norm")
+    with pytest.raises(ValueError, match=r"stage = 'relu': choose one of conv, norm, pre, post"):
+        models.apply_with_taps(model, variables, jnp.zeros((1, 8, 8, 3)), layers=("conv1",), stage="relu")
     with pytest.raises(ValueError, match=r"model 'alexnett': choose one of alexnet"):
         models.create_model("alexnett", num_classes=2)
 

@@ -1,0 +1,153 @@
+"""What all networks share: their fields, layers by name, and taps."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from interpjax.models import outline, taps
+from interpjax.models.batch_norm import BatchNorm
+
+# PyTorch's default: uniform in ±1/√fan_in, for kernels as for biases.
+torch_uniform = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+zeros = nn.initializers.zeros
+
+
+def torch_bias(fan_in: int) -> Callable:
+    """PyTorch's default for a bias: uniform in ±1/√fan_in of the kernel beside it."""
+    bound = 1 / np.sqrt(fan_in)
+
+    def init(key, shape, dtype=jnp.float32):
+        return nn.initializers.uniform(2 * bound)(key, shape, dtype) - jnp.asarray(bound, dtype)
+
+    return init
+
+
+class Classifier(nn.Module):
+    """A network from images to logits. Families define ``__call__(images, *, train=False)``, compact.
+
+    Parameters are float32; their names, flat, are the layers' names, and so are those of the taps.
+
+    Attributes:
+      num_classes: number of logits.
+      width: multiplies filters (and hidden units).
+      dropout: whether training drops units, where the architecture does.
+      dtype: to compute in, as ``jnp.bfloat16``; by default that of images and parameters. Logits are float32 at least.
+      axis_name: of the devices over which batch norm shares its statistics.
+    """
+
+    num_classes: int
+    width: float = 1.0
+    dropout: bool = True
+    dtype: Any = None
+    axis_name: str | None = None
+
+    head: ClassVar[str] = "fc"  # the last layer
+    smallest: ClassVar[int] = 1  # pixels a side that leave something behind every layer
+    conv_init: ClassVar[Callable] = staticmethod(torch_uniform)  # of the convolutions' kernels
+    epsilon: ClassVar[float] = 1e-5  # of batch norm
+
+    @property
+    def conv_layers(self) -> tuple[str, ...]:
+        """The convolutions, in order of execution."""
+        return tuple(layer.name for layer in outline.of(self) if layer.kernel)
+
+    @property
+    def tap_layers(self) -> tuple[str, ...]:
+        """What can be tapped: the convolutions and the blocks of them."""
+        return tuple(layer.name for layer in outline.of(self))
+
+    @property
+    def batch_norms(self) -> dict[str, str]:
+        """The batch norm behind each convolution that has one."""
+        return {layer.name: layer.norm for layer in outline.of(self) if layer.kernel and layer.norm}
+
+    def scaled(self, filters: int, multiple: int = 1) -> int:
+        """Filters (or hidden units) at this width."""
+        return max(1, round(filters * self.width / multiple)) * multiple
+
+    def check_size(self, images: Float[Array, "n h w 3"]) -> None:
+        """Raises ValueError for images that nothing would be left of."""
+        if min(images.shape[1:3]) < self.smallest:
+            raise ValueError(
+                f"{type(self).__name__} needs images of at least {self.smallest} pixels a side, not {images.shape[1:3]}"
+            )
+
+    def conv(
+        self,
+        x: Float[Array, "n h w c"],
+        name: str,
+        filters: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        padding: int = 0,
+        groups: int = 1,
+        bias: bool = True,
+        bias_init: Callable | None = None,
+    ) -> Float[Array, "n h2 w2 f"]:
+        """A square convolution with symmetric zero padding."""
+        return nn.Conv(
+            filters,
+            (kernel, kernel),
+            strides=stride,
+            padding=padding,
+            feature_group_count=groups,
+            use_bias=bias,
+            dtype=self.dtype,
+            kernel_init=self.conv_init,
+            bias_init=bias_init or torch_bias(kernel * kernel * x.shape[-1] // groups),
+            name=name,
+        )(x)
+
+    def norm(self, x: Float[Array, "n h w c"], name: str, train: bool) -> Float[Array, "n h w c"]:
+        """Batch norm."""
+        return BatchNorm(train, self.epsilon, self.dtype, self.axis_name, name=name)(x)
+
+    def conv_relu(
+        self,
+        x: Float[Array, "n h w c"],
+        name: str,
+        filters: int,
+        kernel: int,
+        *,
+        norm: str | None = None,
+        train: bool = False,
+        **geometry: Any,
+    ) -> Float[Array, "n h2 w2 f"]:
+        """A convolution, batch norm where one is named, and ReLU; offered as taps."""
+        conv = self.conv(x, name, filters, kernel, **geometry)
+        pre = self.norm(conv, norm, train) if norm else conv
+        post = nn.relu(pre)
+        self.offer(name, behind=norm, conv=conv, norm=pre, pre=pre, post=post)
+        return post
+
+    def dense(
+        self,
+        x: Float[Array, "n *positions c"],
+        name: str,
+        units: int,
+        *,
+        kernel_init: Callable = torch_uniform,
+        bias_init: Callable | None = None,
+    ) -> Float[Array, "n *positions u"]:
+        """A fully connected layer, the same at every position; initialized as PyTorch's by default."""
+        bias_init = bias_init or torch_bias(x.shape[-1])
+        return nn.Dense(units, dtype=self.dtype, kernel_init=kernel_init, bias_init=bias_init, name=name)(x)
+
+    def drop(self, x: Float[Array, "n *rest"], rate: float, train: bool) -> Float[Array, "n *rest"]:
+        """Dropout in training."""
+        return nn.Dropout(rate, deterministic=not (train and self.dropout))(x)
+
+    def logits(self, x: Float[Array, "n *positions c"], **init: Callable) -> Float[Array, "n *positions classes"]:
+        """The last layer, at every position."""
+        x = self.dense(x, self.head, self.num_classes, **init)
+        return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+    def offer(self, layer: str, *, behind: str | None = None, **stages: Float[Array, "n h w c"]) -> None:
+        """Offers maps of a layer as taps, see :func:`interpjax.models.taps.offer`."""
+        taps.offer(self, layer, stages)
+        outline.note(layer, behind, stages)

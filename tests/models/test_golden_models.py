@@ -1,0 +1,56 @@
+"""Every network against its published definition, in float64: logits, the outputs of all convolutions, parameters."""
+
+import golden
+import jax
+import numpy as np
+import pytest
+
+from interpjax import models
+
+RECORDS = {
+    "alexnet": 61_100_840,
+    "cgl_alexnet": 61_100_840,
+    "cgl_alexnet_bn": 61_103_144,
+    "alexnet_caffe": 60_965_224,
+    "caffenet": 60_965_224,
+    "vgg16": 138_357_544,
+    "vgg16_bn": 138_365_992,
+    "resnet18": 11_689_512,
+    "resnet50": 25_557_032,
+    "resnet152": 60_192_808,
+    "densenet121": 7_978_856,
+    "densenet161": 28_681_000,
+    "googlenet": 6_624_904,
+}
+DEEP = ("vgg16_bn", "resnet152", "densenet161")  # each like another one that is always run
+TOLERANCE = 1e-9  # the records'; found is 1e-14
+
+
+@pytest.fixture(autouse=True)
+def float64():
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.long) if name in DEEP else name for name in RECORDS]
+)
+def test_logits_and_every_convolution_equal_the_published_definition(shared, name):
+    record = golden.load(shared, name)
+    layers = record.model.conv_layers
+    logits, maps = models.apply_with_taps(record.model, record.variables, record.images, layers=layers, stage="conv")
+    expected = record.arrays["eval_logits"]
+    assert np.abs(logits - expected).max() < TOLERANCE * np.abs(expected).max()
+    recorded = [record.recorded_name(layer) for layer in layers]
+    assert recorded == [layer["name"] for layer in record.meta["layers"] if layer["type"] == "Conv2d"]
+    for layer, its_name in zip(layers, recorded, strict=True):
+        assert record.layer_error(its_name, maps[layer]) < TOLERANCE, layer
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_parameters_for_1000_classes_are_as_many_as_published(shared, name):
+    record = golden.load(shared, name)
+    model = models.create_model(record.model_name, num_classes=1000)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), jax.ShapeDtypeStruct((1, 224, 224, 3), np.float32))
+    count = sum(leaf.size for leaf in jax.tree.leaves(shapes["params"]))
+    assert count == RECORDS[name] == record.meta["parameters_with_1000_classes"]

@@ -1,0 +1,30 @@
+"""Every network in training mode against its published definition, in float64: loss, gradients, running statistics."""
+
+import golden
+import jax
+import numpy as np
+import pytest
+
+QUICK = ("alexnet", "cgl_alexnet_bn", "alexnet_caffe", "caffenet", "resnet18")
+MINUTES = ("cgl_alexnet", "vgg16", "vgg16_bn", "resnet50", "resnet152", "densenet121", "densenet161", "googlenet")
+TOLERANCE = 1e-9  # the records'; found is 1e-14
+
+
+@pytest.fixture(autouse=True)
+def float64():
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.mark.parametrize("name", [*QUICK, *(pytest.param(name, marks=pytest.mark.long) for name in MINUTES)])
+def test_gradients_and_running_statistics_equal_the_published_definition(shared, name):
+    record = golden.load(shared, name)
+    logits, loss, gradients, batch_stats = golden.loss_and_gradients(record)
+    expected = record.arrays["train_logits"]
+    assert np.abs(logits - expected).max() < TOLERANCE * np.abs(expected).max()
+    assert abs(loss / record.arrays["train_loss"] - 1) < TOLERANCE
+    norms, samples = record.gradient_errors(gradients)
+    assert norms < TOLERANCE
+    assert samples < TOLERANCE
+    if record.meta["running"]:
+        assert record.running_error(batch_stats) < TOLERANCE
