@@ -98,7 +98,7 @@ def compare(name: str, batch: int, rounds: int) -> dict[str, object]:
         timed["forward"]["torch"], timed["train"]["torch"] = peer_forward, peer_train
     column: dict[str, object] = {}
     for what, functions in timed.items():
-        seconds = {own: [] for own in functions}
+        seconds: dict[str, list[float]] = {own: [] for own in functions}
         for function in functions.values():
             function()
         for _ in range(rounds):
