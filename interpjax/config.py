@@ -120,6 +120,7 @@ def _data() -> ConfigDict:
             "train": "",  # image_folder: a folder of class folders; tfds: a split
             "test": "",
             "tfds_name": "",
+            "classes": (),  # names or numbers of those to keep, labelled 0, 1, … in this order; () = all
             "directory": "",  # of TFDS data; "" = TFDS's own default, and WORKDIR/data for two_figures
             "image_size": 224,  # what the network sees
             "resize_size": 256,  # shorter side before the test images' centre crop
@@ -235,6 +236,7 @@ def validate(config: ConfigDict) -> None:
     for name in ("mean", "std"):
         _require(config, f"data.{name}", lambda v: len(v) == 3, "needs three numbers, of red, green and blue")
     _require(config, "data.std", lambda v: min(v) > 0, "must be above 0")
+    _check_classes(config)
     made = config.data.two_figures.image_size
     if config.data.source == "two_figures" and config.data.image_size != made:
         raise ValueError(
@@ -246,6 +248,14 @@ def validate(config: ConfigDict) -> None:
             f"config.data.resize_size = {config.data.resize_size}: must be at least config.data.image_size "
             f"= {config.data.image_size}, for the centre crop is taken from it"
         )
+
+
+def _check_classes(config: ConfigDict) -> None:
+    classes = config.data.classes
+    if any(isinstance(each, bool) or not isinstance(each, (str, int)) for each in classes) or len(classes) == 1:
+        raise ValueError(f"config.data.classes = {classes!r}: needs names or numbers of two classes or more, or ()")
+    if classes and config.data.source == "two_figures":
+        raise ValueError(f"config.data.classes = {classes!r}: with data.source two_figures it must be ()")
 
 
 def _require(config: ConfigDict, name: str, allowed, message: str) -> None:

@@ -1,24 +1,18 @@
 """What there is to train on: splits, sizes and class names, and what to do where the data are missing."""
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
+import numpy as np
 import tensorflow_datasets as tfds
 from ml_collections import ConfigDict
 
 from interpjax.data.builders import figures, two_figures
+from interpjax.data.splits import FileSplit, Split, TfdsSplit
+from interpjax.data.subsets import class_numbers, read_labels, take_classes
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff")
-
-
-@runtime_checkable
-class Split(Protocol):
-    """Examples by number; each is ``{"image": encoded bytes or a file's path, "label": int, "name": str}``."""
-
-    def __len__(self) -> int: ...
-    def __getitem__(self, index: int) -> dict[str, Any]: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +29,8 @@ def load_source(config: ConfigDict, directory: Path) -> Source:
 
     Args:
       config: an experiment.
-      directory: for data that are made rather than given (two figures), unless ``config.data.directory`` is set.
+      directory: for data that are made rather than given (two figures), unless ``config.data.directory`` is set; and
+        for the labels of a TFDS data set of which ``config.data.classes`` takes some, which are read once.
 
     Raises:
       ValueError: naming the field and what to put where, if the data are missing or not of the right form.
@@ -44,38 +39,7 @@ def load_source(config: ConfigDict, directory: Path) -> Source:
         return _two_figures(config, directory)
     if config.data.source == "image_folder":
         return _image_folder(config)
-    return _tfds(config)
-
-
-@dataclasses.dataclass(frozen=True)
-class FileSplit:
-    """Image files with their labels."""
-
-    files: Sequence[Path]
-    labels: Sequence[int]
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        path = self.files[index]
-        return {"image": path, "label": self.labels[index], "name": str(path)}
-
-
-@dataclasses.dataclass(frozen=True)
-class TfdsSplit:
-    """A split of a prepared TFDS data set, its images left encoded."""
-
-    records: Any
-    label: str
-    prefix: str
-
-    def __len__(self) -> int:
-        return len(self.records)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        record = self.records[index]
-        return {"image": record["image"], "label": int(record[self.label]), "name": f"{self.prefix}[{index}]"}
+    return _tfds(config, directory)
 
 
 def _image_folder(config: ConfigDict) -> Source:
@@ -88,7 +52,8 @@ def _image_folder(config: ConfigDict) -> Source:
             f"config.data.test = {config.data.test!r}: its class folders must be those of config.data.train = "
             f"{config.data.train!r}; only one of the two has {', '.join(only)}"
         )
-    return Source(splits["train"], splits["test"], names["train"])
+    source = Source(splits["train"], splits["test"], names["train"])
+    return _of_classes(config, source, {name: np.array(split.labels) for name, split in splits.items()})
 
 
 def _read_class_folders(field: str, folder: str) -> tuple[FileSplit, tuple[str, ...]]:
@@ -131,7 +96,34 @@ def two_figures_builder(config: ConfigDict, directory: Path) -> two_figures.TwoF
     return builder
 
 
-def _tfds(config: ConfigDict) -> Source:
+def _of_classes(config: ConfigDict, source: Source, labels: dict[str, np.ndarray]) -> Source:
+    """The classes of ``config.data.classes`` alone, renumbered in their order; all if none is named."""
+    if not config.data.classes:
+        return source
+    numbers = class_numbers(config.data.classes, source.class_names)
+    train = take_classes("config.data.train", source.train, numbers, labels["train"], every=True)
+    test = take_classes("config.data.test", source.test, numbers, labels["test"], every=False)
+    return Source(train, test, tuple(source.class_names[number] for number in numbers))
+
+
+def _tfds(config: ConfigDict, directory: Path) -> Source:
+    builder = _tfds_builder(config)
+    label = builder.info.features["label"]
+    names = tuple(label.names or map(str, range(label.num_classes)))
+    class_numbers(config.data.classes, names)  # a mistake is told before all labels are read
+    splits, labels = {}, {}
+    for field in ("train", "test"):
+        split = config.data[field]
+        splits[field] = TfdsSplit(_records(builder, split), "label", f"{config.data.tfds_name}/{split}")
+        if config.data.classes:
+            key = f"{config.data.tfds_name}-{builder.info.version}-{split}-{len(splits[field])}"
+            cache = directory / f"labels_{key.replace('/', '_')}.npy"
+            labels[field] = read_labels(splits[field], len(names), cache)
+    return _of_classes(config, Source(splits["train"], splits["test"], names), labels)
+
+
+def _tfds_builder(config: ConfigDict) -> tfds.core.DatasetBuilder:
+    """The latest version of a prepared data set, with the configured splits."""
     root = Path(config.data.directory or "~/tensorflow_datasets").expanduser()
     name = config.data.tfds_name
     how = (
@@ -156,13 +148,7 @@ def _tfds(config: ConfigDict) -> Source:
         if config.data[field] not in builder.info.splits:
             splits = ", ".join(builder.info.splits)
             raise ValueError(f"config.data.{field} = {config.data[field]!r}: {found[-1]} has the splits {splits}")
-    label = builder.info.features["label"]
-    names = tuple(label.names or map(str, range(label.num_classes)))
-    train, test = (
-        TfdsSplit(_records(builder, config.data[split]), "label", f"{name}/{config.data[split]}")
-        for split in ("train", "test")
-    )
-    return Source(train, test, names)
+    return builder
 
 
 def _tfds_versions(folder: Path) -> list[Path]:

@@ -1,0 +1,109 @@
+"""Some of a data set's classes: which these are, and which examples are theirs."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int
+from tqdm import tqdm
+
+from interpjax.data.splits import ClassSplit, Split, TfdsSplit
+
+BLOCK = 1024  # records that are read at once
+SHOWN = 20  # class names in an error
+
+
+def class_numbers(classes: Sequence[str | int], names: Sequence[str]) -> tuple[int, ...]:
+    """The numbers of classes that are given by name or by number.
+
+    Args:
+      classes: as ``config.data.classes``.
+      names: of all classes of the data set, by number.
+
+    Raises:
+      ValueError: if there is no such class, or one is given twice.
+    """
+    by_name = {name: number for number, name in enumerate(names)}
+    numbers: list[int] = []
+    for each in classes:
+        number = by_name.get(each, -1) if isinstance(each, str) else each
+        if not 0 <= number < len(names):
+            known = ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
+            raise ValueError(
+                f"config.data.classes: no class {each!r}; the data have the numbers 0 to {len(names) - 1}: {known}"
+            )
+        if number in numbers:
+            raise ValueError(f"config.data.classes: the class {each!r} ({names[number]}) is there twice")
+        numbers.append(number)
+    return tuple(numbers)
+
+
+def take_classes(
+    field: str, split: Split, numbers: tuple[int, ...], labels: Int[np.ndarray, " examples"], *, every: bool
+) -> ClassSplit:
+    """The examples of some classes.
+
+    Args:
+      field: that the split is of, for errors.
+      split: the examples.
+      numbers: of the classes.
+      labels: of all examples.
+      every: whether each class must have one, rather than any.
+
+    Raises:
+      ValueError: if a class has no example, or none has.
+    """
+    kept = np.flatnonzero(np.isin(labels, numbers))
+    missing = sorted(set(numbers) - set(labels[kept].tolist()))
+    if len(missing) == len(numbers) or (every and missing):
+        raise ValueError(f"{field}: no example of the class {missing[0]} of config.data.classes")
+    return ClassSplit(split, kept, numbers)
+
+
+def read_labels(split: TfdsSplit, num_classes: int, cache: Path) -> Int[np.ndarray, " examples"]:
+    """The labels of all records of a split: from a file, or from the records, once, and kept in that file.
+
+    Args:
+      split: of a TFDS data set.
+      num_classes: above which no label is; one of −1 is that of a record without any.
+      cache: the file, ``….npy``; another that does not fit is written anew.
+    """
+    found = _cached(cache)
+    if found is not None and _are_labels(found, len(split), num_classes):
+        return found
+    print(f"reading the labels of {len(split)} records of {split.prefix} once, for {cache}", file=sys.stderr)
+    labels = np.empty(len(split), np.int32)
+    bar = tqdm(total=len(split), desc="labels", unit="record", mininterval=0.5 if sys.stderr.isatty() else 30)
+    with bar:
+        for start in range(0, len(split), BLOCK):
+            block = range(start, min(start + BLOCK, len(split)))
+            labels[start : block.stop] = [record[split.label] for record in split.records.__getitems__(block)]
+            bar.update(len(block))
+    _write(cache, labels)
+    return labels
+
+
+def _cached(path: Path) -> np.ndarray | None:
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):  # not there, or not whole
+        return None
+
+
+def _are_labels(array: np.ndarray, count: int, num_classes: int) -> bool:
+    if array.shape != (count,) or array.dtype != np.int32:
+        return False
+    return bool(array.min(initial=0) >= -1 and array.max(initial=0) < num_classes)
+
+
+def _write(path: Path, array: np.ndarray) -> None:
+    """In full or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.stem}.{os.getpid()}.tmp.npy")
+    try:
+        np.save(temporary, array)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
