@@ -5,6 +5,7 @@ A second time, the same command goes on where the first stopped.
 
 import argparse
 import logging
+import re
 import sys
 from pathlib import Path
 
@@ -18,7 +19,9 @@ from interpjax.training import CheckpointError, TrainingDivergedError
 
 USER_ERRORS = (ValueError, OSError, CheckpointError, TrainingDivergedError)
 DEFAULT_CONFIG = str(Path(__file__).parent / "configs" / "two_figures_gbn.py")
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; by default workdirs/NAME_OF_THE_CONFIG.")
+_WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Folder of the run; by default workdirs/CONFIG,ARGUMENT."
+)
 
 
 def resolve_config(arguments: list[str]) -> list[str]:
@@ -39,15 +42,21 @@ def resolve_config(arguments: list[str]) -> list[str]:
     return [f"--config={config_path(known.config)}", *others]
 
 
+def default_workdir(config: str) -> Path:
+    """``workdirs/places365,model=vgg16`` for ``configs/places365.py:model=vgg16``."""
+    path, _, argument = config.partition(":")
+    return Path("workdirs") / re.sub(r"[^\w.,=+-]+", "_", f"{Path(path).stem},{argument}".rstrip(","))
+
+
 def main(argv: list[str]) -> None:
     """Runs the experiment that the flags describe; a user's mistake ends it with one line, not a traceback."""
     if len(argv) > 1:
         raise app.UsageError(f"not a flag: {argv[1]!r}; fields are set as --config.FIELD=VALUE")
     for logger in (logging.getLogger(), logging.getLogger("absl")):
         logger.setLevel(logging.WARNING)  # jax tells of every backend that it did not find
-    name = Path(config_flags.get_config_filename(flags.FLAGS["config"]).partition(":")[0]).stem
+    workdir = _WORKDIR.value or default_workdir(config_flags.get_config_filename(flags.FLAGS["config"]))
     try:
-        interpjax.run(flags.FLAGS.config, _WORKDIR.value or Path("workdirs") / name)
+        interpjax.run(flags.FLAGS.config, workdir)
     except KeyboardInterrupt:
         sys.exit(
             "interrupted; the same command goes on from the last checkpoint (config.training.checkpoint_every_steps)"

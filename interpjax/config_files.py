@@ -1,6 +1,7 @@
 """Finding and loading configuration files, by name or by path."""
 
 import importlib.util
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ml_collections import ConfigDict
@@ -11,13 +12,18 @@ def config_directory() -> Path:
     return Path(__file__).parent / "configs"
 
 
+def config_names() -> list[str]:
+    """The named configurations: all files in ``configs/`` but what they share."""
+    return sorted(file.stem for file in config_directory().glob("*.py") if file.stem not in ("__init__", "common"))
+
+
 def config_path(name: str) -> str:
     """The file of a configuration, with the argument behind a colon if there is one; see :func:`get_config`."""
     stem, colon, argument = name.partition(":")
     path = Path(stem) if stem.endswith(".py") else config_directory() / f"{stem}.py"
     if not path.is_file():
-        known = sorted(file.stem for file in config_directory().glob("*_*.py") if file.stem != "__init__")
-        raise ValueError(f"config {name!r}: no file {path}; give a path that ends in .py, or one of {', '.join(known)}")
+        known = ", ".join(config_names())
+        raise ValueError(f"config {name!r}: no file {path}; give a path that ends in .py, or one of {known}")
     return f"{path}{colon}{argument}"
 
 
@@ -26,7 +32,7 @@ def get_config(name: str) -> ConfigDict:
 
     Args:
       name: a name in ``configs/`` (``"places365_gbn"``) or the path of a file; ``"path.py:arg"`` passes ``arg``
-        to the file's ``get_config``.
+        to the file's ``get_config``, and so does ``"places365:model=vgg16,regularizer=wd"``.
 
     Raises:
       ValueError: if there is no such configuration; the ones there are are named.
@@ -38,3 +44,28 @@ def get_config(name: str) -> ConfigDict:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.get_config(argument) if argument else module.get_config()
+
+
+def parse_argument(argument: str, choices: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """The argument of a configuration, as ``"model=vgg16,regularizer=wd"``.
+
+    Args:
+      argument: ``key=value`` pairs with commas between, in any order; may be empty.
+      choices: the values that each key may have; the first is its value if the key is not given.
+
+    Raises:
+      ValueError: naming what is wrong and what is allowed, on an unknown key or value, or a key given twice.
+    """
+    given: dict[str, str] = {}
+    for part in argument.split(",") if argument else ():
+        key, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals or key not in choices or key in given:
+            problem = "is given twice" if key in given else "is none of its key=value pairs"
+            allowed = "; ".join(f"{name}: {', '.join(values)}" for name, values in choices.items())
+            raise ValueError(f"argument {argument!r} of the config: {part!r} {problem}; keys and values are {allowed}")
+        if value not in choices[key]:
+            raise ValueError(
+                f"argument {argument!r} of the config: {key} = {value!r}: choose one of {', '.join(choices[key])}"
+            )
+        given[key] = value
+    return {key: given.get(key, values[0]) for key, values in choices.items()}

@@ -6,13 +6,15 @@ import pytest
 
 import interpjax
 from interpjax import config as config_lib
+from interpjax.config_files import config_names
 
 FOLDER = Path(__file__).parents[1] / "configs"
-CONFIGS = sorted(path.stem for path in FOLDER.glob("*_*.py") if path.stem != "__init__")
+CONFIGS = config_names()
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_config_is_valid_and_locked(name):
+    assert (FOLDER / f"{name}.py").is_file()
     config = interpjax.get_config(name)
     config_lib.validate(config)
     with pytest.raises(AttributeError):

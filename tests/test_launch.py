@@ -27,6 +27,8 @@ def launch(*arguments, cwd):
         (["--config", "places365_wd", "--config.data.directory=empty"], "places365_small"),
         (["--config=configs/two_figures_gbm.py"], "config 'configs/two_figures_gbm.py': no file"),
         ([f"--config={ROOT}/configs/places365_gbn.py", "--config.data.directory=empty"], "places365_small"),
+        (["--config=places50_1:model=vgg17"], "model = 'vgg17': choose one of alexnet"),
+        ([f"--config={ROOT}/configs/imagenet.py:model=resnet18,regularizer=wd"], "data set 'imagenet2012'"),
         (["--config.regularizer.grouping.num_groups=33"], "conv1: num_groups = 33: the layer has only 32 filters"),
     ],
 )
@@ -37,6 +39,20 @@ def test_mistakes_end_in_one_line(arguments, message, tmp_path):
     assert message in result.stderr
     assert "Traceback" not in result.stderr
     assert [line for line in result.stderr.splitlines() if "Error" in line] == [result.stderr.splitlines()[-1]]
+
+
+@pytest.mark.parametrize(
+    ("config", "name"),
+    [
+        ("configs/two_figures_gbn.py", "two_figures_gbn"),
+        ("/there/places365.py:model=vgg16,regularizer=wd", "places365,model=vgg16,regularizer=wd"),
+        ("mine.py:a/b c", "mine,a_b_c"),
+    ],
+)
+def test_each_argument_of_a_config_has_a_folder_of_its_own(config, name):
+    code = f"import launch; print(launch.default_workdir({config!r}))"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.split() == [f"workdirs/{name}"]
 
 
 def test_run_of_the_default_config_goes_to_its_own_folder(tmp_path):
