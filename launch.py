@@ -19,9 +19,7 @@ from interpjax.training import CheckpointError, TrainingDivergedError
 
 USER_ERRORS = (ValueError, OSError, CheckpointError, TrainingDivergedError)
 DEFAULT_CONFIG = str(Path(__file__).parent / "configs" / "two_figures_gbn.py")
-_WORKDIR = flags.DEFINE_string(
-    "workdir", None, "Folder of the run; by default workdirs/CONFIG,ARGUMENT."
-)
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; by default workdirs/CONFIG,ARGUMENT.")
 
 
 def resolve_config(arguments: list[str]) -> list[str]:

@@ -20,6 +20,7 @@ COLORS = {
 }
 SPARE_COLOR = "#888888"
 LINE_COLOR = "#2a6fbb"
+MOST_LABELS = 12  # layers whose names fit below bars, and in a legend
 ZERO_SHARE = "groups/zero_groups/"  # the metric, before the layer's name
 
 
@@ -27,7 +28,9 @@ def detectors_by_category(layers: dict[str, dict[str, Any]]) -> str:
     """Stacked bars: the unique detectors of each layer, by the category of their concept."""
     categories = list(next(iter(layers.values()))["by_category"])
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "interpjax", "font.family": "sans-serif"}):
-        figure = Figure(figsize=(1.6 + 1.1 * len(layers), 3.4), layout="constrained")
+        many = len(layers) > MOST_LABELS
+        size = (1.6 + 0.25 * len(layers), 4.6) if many else (1.6 + 1.1 * len(layers), 3.4)
+        figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots()
         bottom = [0] * len(layers)
         for category in categories:
@@ -38,6 +41,7 @@ def detectors_by_category(layers: dict[str, dict[str, Any]]) -> str:
         axes.margins(y=0.15)
         axes.set_ylim(bottom=0, top=None if any(bottom) else 1)
         axes.set_ylabel("unique detectors")
+        axes.tick_params("x", labelrotation=90 if many else 0)
         axes.spines[["top", "right"]].set_visible(False)
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5), reverse=True)
@@ -75,7 +79,8 @@ def groups_over_training(metrics: Sequence[Mapping[str, float]]) -> str:
             panels[len(layers)].plot(steps, [row[ZERO_SHARE + layer] for row in rows], color=color, label=layer)
         panels[len(layers)].set_title("share of zero groups", fontsize="small")
         panels[len(layers)].set_ylim(-0.03, 1.03)
-        panels[len(layers)].legend(frameon=False, fontsize="x-small")
+        if len(layers) <= MOST_LABELS:
+            panels[len(layers)].legend(frameon=False, fontsize="x-small")
         for axes in panels[: len(layers) + 1]:
             axes.spines[["top", "right"]].set_visible(False)
             axes.tick_params(labelsize="x-small")

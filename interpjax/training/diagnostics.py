@@ -48,7 +48,9 @@ def make_weight_diagnostics(config: ConfigDict, model: nn.Module) -> Callable[[V
             }
             if layer in model.batch_norms:
                 chosen: Any = {layer: group}
-                folded = reg.group_relevance(variables, chosen, p=block.p, batch_norms=model.batch_norms)
+                folded = reg.group_relevance(
+                    variables, chosen, p=block.p, batch_norms=model.batch_norms, eps=model.epsilon
+                )
                 found[layer]["folded_relevance"] = folded[layer]
         return found
 
@@ -78,6 +80,7 @@ def make_activation_diagnostics(config: ConfigDict, model: nn.Module) -> Callabl
 def as_metrics(by_layer: ByLayer) -> dict[str, float]:
     """The numbers as metrics: ``group_norm/LAYER/1`` …, and ``groups/NAME/LAYER`` for the others."""
     metrics: dict[str, float] = {}
+    by_layer = jax.device_get(by_layer)  # at once: a deep network has thousands of numbers
     for layer, values in by_layer.items():
         for name, value in values.items():
             if name == "relevance" and len(value) <= MOST_GROUPS:

@@ -14,6 +14,8 @@ from interpjax.data.images import SkippedImages
 from interpjax.data.pipeline import test_batches
 from interpjax.training import diagnostics
 
+SAMPLE = 64  # images; the maps of all layers of a deep network are much memory
+
 
 def evaluate(config: ConfigDict, eval_step, variables, source: Source, skipped: SkippedImages) -> dict[str, float]:
     """Accuracy, top-5 accuracy and mean cross-entropy over every readable test image.
@@ -49,7 +51,7 @@ def diagnose(config: ConfigDict, model: nn.Module, variables, source: Source) ->
       config: the experiment.
       model: the network, for use outside of parallel steps.
       variables: its variables.
-      source: the data; dead filters and similarities are of its first batch of test images.
+      source: the data; dead filters and similarities are of :func:`sample_images`.
     """
     of_weights = jax.jit(diagnostics.make_weight_diagnostics(config, model))(variables)
     of_maps = jax.jit(diagnostics.make_activation_diagnostics(config, model))(variables, sample_images(config, source))
@@ -57,6 +59,6 @@ def diagnose(config: ConfigDict, model: nn.Module, variables, source: Source) ->
 
 
 def sample_images(config: ConfigDict, source: Source) -> UInt8[np.ndarray, "n h w 3"]:
-    """This process's first batch of readable test images."""
+    """The readable test images among this process's first batch, at most :data:`SAMPLE`."""
     batch = next(iter(test_batches(source.test, config, SkippedImages(), shard=parallel.shard())))
-    return batch["image"][batch["mask"] > 0]
+    return batch["image"][batch["mask"] > 0][:SAMPLE]

@@ -10,9 +10,10 @@ from ml_collections import ConfigDict
 from interpjax import models, parallel
 from interpjax.training import optimizer as optimizer_lib
 from interpjax.training.checkpoint import Checkpoints
+from interpjax.training.fields import field_params
 from interpjax.training.grouping import check_groupings
 from interpjax.training.state import TrainState, create_train_state
-from interpjax.training.terms import check_term, field_params, make_objective
+from interpjax.training.terms import check_term, make_objective
 
 
 def check(config: ConfigDict, model: nn.Module) -> None:

@@ -19,11 +19,11 @@ from interpjax.regularizers.kernels import (
     path_names,
     select_kernels,
 )
+from interpjax.training.fields import FIELD_PARAMS, make_fields
 from interpjax.training.grouping import make_grouping
 from interpjax.training.objective import Objective, Term, TermInputs
 
 PyTree = Any
-FIELD_PARAMS = "soft_receptive_field"  # P₁ and P₂ among the parameters, where they are learned
 
 
 def make_objective(config: ConfigDict, model: nn.Module, *, axis_name: str | None) -> Objective:
@@ -60,7 +60,7 @@ def make_objective(config: ConfigDict, model: nn.Module, *, axis_name: str | Non
         if config.regularizer[name].strength > 0:
             layers = _layers(config, model, name)
             terms.append(Term(name, strength_schedule(config, name), loss(config, name, layers, axis_name), layers))
-    return Objective(tuple(terms), _fields_fn(config, model, axis_name))
+    return Objective(tuple(terms), make_fields(config, model, axis_name))
 
 
 def strength_schedule(config: ConfigDict, name: str) -> optax.Schedule:
@@ -82,14 +82,6 @@ def block_norm_settings(config: ConfigDict) -> dict[str, Any]:
         "layers": tuple(block.layers),
         "dense": block.dense,
     }
-
-
-def field_params(config: ConfigDict) -> dict[str, PyTree]:
-    """P₁ and P₂ of the soft receptive fields at their start, if they are learned."""
-    settings = config.regularizer.soft_receptive_field
-    if not settings.learned:
-        return {}
-    return {FIELD_PARAMS: {"scale": jnp.float32(settings.scale), "shift": jnp.float32(settings.shift)}}
 
 
 def check_term(config: ConfigDict, term: Term, params: PyTree, fields: PyTree) -> None:
@@ -188,34 +180,6 @@ def _layers(config: ConfigDict, model: nn.Module, name: str) -> tuple[str, ...]:
     if not layers:
         raise ValueError(f"config.regularizer.{name}.layers and grouping.by_layer leave out all of {', '.join(known)}")
     return layers
-
-
-def _fields_fn(config: ConfigDict, model: nn.Module, axis_name: str | None) -> Callable:
-    settings = config.regularizer.soft_receptive_field
-    by_batch_norm = settings.statistics == "batch_norm"
-
-    def fields(params: PyTree, activations: Any) -> dict[str, Any]:
-        learned = params.get(FIELD_PARAMS, {"scale": settings.scale, "shift": settings.shift})
-        found = {}
-        for layer, maps in activations.items():
-            if by_batch_norm and layer not in model.batch_norms:
-                raise ValueError(
-                    "config.regularizer.soft_receptive_field.statistics = 'batch_norm': there is none behind "
-                    f"{layer} of {config.model.name}"
-                )
-            gamma = _scale(params, model.batch_norms[layer]) if by_batch_norm else None
-            found[layer] = reg.soft_receptive_field(
-                maps, learned["scale"], learned["shift"], batch_norm_scale=gamma, axis_name=axis_name
-            )
-        return found
-
-    return fields
-
-
-def _scale(params: PyTree, norm: str) -> Any:
-    for name in norm.split("/"):
-        params = params[name]
-    return params["scale"]
 
 
 def _sum(values: Any) -> Any:

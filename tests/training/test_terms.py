@@ -205,7 +205,7 @@ def test_fields_behind_batch_norm_take_its_scale():
         ({"weight_decay__strength": 1.0, "weight_decay__layers": ("x",)}, "regularizer.weight_decay: layers: 'x'"),
         (
             {"spatial__strength": 1.0, "soft_receptive_field__statistics": "batch_norm"},
-            "soft_receptive_field.statistics = 'batch_norm': there is none behind conv1",
+            r"soft_receptive_field.statistics = 'batch_norm': .*'s conv1 has none behind it",
         ),
         ({"group_activation__strength": 1.0}, "regularizer.group_activation: layer conv1: .* no pairs: use fewer"),
         ({"grouping__indices": ((0, 0),), "block_norm__strength": 1.0}, "config.regularizer.grouping: indices = "),

@@ -1,0 +1,121 @@
+"""Training of ResNet and DenseNet: what the terms cover, one step, and the whole job."""
+
+import fnmatch
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import interpjax
+from interpjax import config as config_lib
+from interpjax import models, parallel, training
+from interpjax import regularizers as reg
+from interpjax.training import diagnostics
+from interpjax.training.fields import summed_layers
+from interpjax.training.optimizer import make_optimizer
+from interpjax.training.setup import create_state
+from interpjax.training.step import make_train_step
+from interpjax.training.terms import block_norm_settings, make_objective
+
+NAMES = ("resnet18", "densenet121")
+TWO_GROUPS = {"regularizer.grouping.num_groups": 2}  # growth 32 is 4 filters here
+RNG = np.random.default_rng(0)
+
+
+def small(model, regularizer, **fields):
+    settings = {"data.image_size": 32, "data.resize_size": 32, "model.width": 0.125, "training.batch_size": 4}
+    config = interpjax.get_config(f"places365:model={model},regularizer={regularizer}")
+    return config_lib.override(config, settings | TWO_GROUPS | {k.replace("__", "."): v for k, v in fields.items()})
+
+
+def network(name, **fields):
+    return models.create_model(name, num_classes=10, width=0.125, **fields)
+
+
+def shapes(name):
+    images = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
+    return jax.eval_shape(network(name).init, jax.random.key(0), images)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_block_norm_covers_the_convolutions_and_nothing_else(name):
+    params = shapes(name)["params"]
+    settings = block_norm_settings(small(name, "gbn"))
+    covered = reg.grouped_kernels(params, settings["grouping"], layers=settings["layers"], dense=settings["dense"])
+    assert set(covered) == set(network(name).conv_layers)
+    assert set(covered) == {layer for layer, own in params.items() if getattr(own.get("kernel"), "ndim", 0) == 4}
+    shortcut = {"resnet18": "layer2.0.downsample.0", "densenet121": "transition1.conv"}[name]
+    assert shortcut in covered
+
+
+@pytest.mark.parametrize("regularizer", ["gbn", "cgl"])
+@pytest.mark.parametrize("name", NAMES)
+def test_one_training_step_changes_every_kernel_and_is_finite(name, regularizer):
+    config, model = small(name, regularizer), network(name, axis_name=parallel.AXIS)
+    if name == "densenet121":
+        model = model.clone(blocks=(2, 1, 1, 1))  # all kinds of layers, and seconds to compile instead of minutes
+    training.check(config, model)
+    optimizer = make_optimizer(config, optax.constant_schedule(0.1))
+    objective = make_objective(config, model, axis_name=parallel.AXIS)
+    before = create_state(config, model, optimizer)
+    kernels = {layer: np.asarray(before.params[layer]["kernel"]) for layer in model.conv_layers}
+    step = make_train_step(model, optimizer, objective, seed=0, mean=config.data.mean, std=config.data.std)
+    batch = {
+        "image": RNG.integers(0, 256, (4, 32, 32, 3), dtype=np.uint8),
+        "label": np.arange(4, dtype=np.int32),
+    }
+    after, metrics = jax.tree.map(
+        np.asarray, parallel.first(step(parallel.replicate(before), parallel.split_batch(batch)))
+    )
+    losses = {"gbn": {"block_norm"}, "cgl": {"block_norm", "group_activation", "spatial"}}[regularizer]
+    assert {f"penalty/{term}" for term in losses} <= set(metrics)
+    assert all(np.isfinite(value) for value in metrics.values()), metrics
+    for layer, kernel in kernels.items():
+        changed = after.params[layer]["kernel"]
+        assert np.isfinite(changed).all(), layer
+        assert (changed != kernel).any(), layer
+
+
+def test_losses_on_activations_are_of_every_convolution_of_a_resnet():
+    objective = make_objective(small("resnet18", "cgl"), network("resnet18"), axis_name=None)
+    assert set(objective.layers) == set(network("resnet18").conv_layers)
+
+
+def test_sums_at_the_ends_of_residual_blocks_are_known():
+    ends = {layer for layer in network("resnet18").conv_layers if fnmatch.fnmatch(layer, "layer*.conv2")}
+    shortcuts = {f"layer{stage}.0.downsample.0" for stage in (2, 3, 4)}
+    assert summed_layers(network("resnet18")) == ends | shortcuts
+    assert (
+        summed_layers(network("densenet121")) == summed_layers(models.create_model("alexnet_b", num_classes=2)) == set()
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "layers", "message"),
+    [
+        ("resnet18", (), r"'batch_norm': resnet18's layer1.0.conv2 goes into a sum behind it.*'minibatch'"),
+        ("densenet121", (), r"'batch_norm': densenet121's denseblock1.denselayer1.conv2 has none behind it"),
+        ("resnet18", ("conv1", "*.conv1"), None),
+        ("densenet121", ("*.conv1",), None),
+    ],
+)
+def test_statistics_of_batch_norm_are_of_what_it_gives(name, layers, message):
+    chosen = {f"regularizer__{term}__layers": layers for term in ("group_activation", "spatial")}
+    config = small(name, "cgl", regularizer__soft_receptive_field__statistics="batch_norm", **chosen)
+    if message is None:
+        training.check(config, network(name))
+    else:
+        with pytest.raises(ValueError, match=message):
+            training.check(config, network(name))
+
+
+def test_folded_relevance_has_the_network_s_own_epsilon():
+    config, model = small("resnet18", "gbn"), models.create_model("googlenet", num_classes=2, width=0.125)
+    variables = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
+    variables["batch_stats"] = jax.tree.map(lambda leaf: jnp.full_like(leaf, 0.01), variables["batch_stats"])
+    found = diagnostics.make_weight_diagnostics(config, model)(variables)
+    layer = model.conv_layers[0]
+    expected = np.asarray(found[layer]["relevance"]) / np.sqrt(0.01 + model.epsilon)
+    np.testing.assert_allclose(found[layer]["folded_relevance"], expected, rtol=1e-5)
