@@ -2,9 +2,11 @@
 
 from interpjax.models.classifier import Classifier
 from interpjax.models.inspection import LayerInfo, layers
+from interpjax.models.loading import load_weights
 from interpjax.models.squeezenet_weights import load_squeezenet_places365
 from interpjax.models.taps import apply_in_training, apply_with_taps
 from interpjax.models.torch_weights import export_torch, import_torch
+from interpjax.models.weight_files import read_weights
 from interpjax.models.zoo import MODELS, create_model
 
 __all__ = [
@@ -18,4 +20,6 @@ __all__ = [
     "import_torch",
     "layers",
     "load_squeezenet_places365",
+    "load_weights",
+    "read_weights",
 ]

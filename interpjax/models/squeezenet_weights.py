@@ -1,4 +1,4 @@
-"""The published weights of SqueezeNet on Places365, read from plain arrays.
+"""The published weights of SqueezeNet on Places365, made of plain arrays.
 
 References:
   https://github.com/urbste/squeezenet_places365, a Lasagne model: its kernels belong to true convolutions, and its
@@ -12,26 +12,51 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Shaped
 
 from interpjax.models.squeezenet import SqueezeNet
+from interpjax.models.weight_files import read_weights
 
 CLASSES = 365
 CLASSIFIER = "conv10"
 SCALES = ("bn_beta", "bn_gamma", "bn_mean", "bn_inv_std")
 
-Arrays = Mapping[str, np.ndarray]
+Arrays = Mapping[str, Shaped[np.ndarray, "..."]]
 
 
 def load_squeezenet_places365(path: str | Path) -> dict[str, Any]:
     """The variables of ``SqueezeNet(num_classes=365)`` with the published weights.
 
+    Args:
+      path: a file of the arrays that :func:`import_squeezenet_places365` takes, such as an ``.npz``; see
+        :func:`~interpjax.models.weight_files.read_weights`. (The images that the weights expect: BGR, minus the mean
+        image, divided by 255.)
+
+    Returns:
+      ``{"params": …, "batch_stats": …}`` of float32 numpy arrays.
+
+    Raises:
+      ValueError: naming the file, and every array that is missing, surplus, or of another shape.
+    """
+    arrays = read_weights(path)
+    try:
+        return import_squeezenet_places365(arrays)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def import_squeezenet_places365(arrays: Arrays, *, num_classes: int | None = None, **fields: Any) -> dict[str, Any]:
+    """The variables of a ``SqueezeNet`` with weights as they were published.
+
     The running variance is 1/bn_inv_std² − ε, computed in float64; as a float32 it gives bn_inv_std back to about
-    1e-7 of its value. (The images that the weights expect: BGR, minus the mean image, divided by 255.)
+    1e-7 of its value.
 
     Args:
-      path: an ``.npz`` file of the arrays ``LAYER/W`` [out, in, height, width] and ``LAYER/b`` of each layer
-        (``conv1``, ``fire2/squeeze1x1``, …, ``conv10``), and of each but conv10 ``LAYER/bn_beta``, ``bn_gamma``,
-        ``bn_mean`` and ``bn_inv_std``. No pickles are read.
+      arrays: ``LAYER/W`` [out, in, height, width] and ``LAYER/b`` [out] of each layer (``conv1``,
+        ``fire2/squeeze1x1``, …, ``conv10``), and of each but conv10 ``LAYER/bn_beta``, ``bn_gamma``, ``bn_mean`` and
+        ``bn_inv_std``, all [out].
+      num_classes: of the network; by default the 365 of Places365.
+      **fields: of the network, as of :func:`~interpjax.models.zoo.create_model`.
 
     Returns:
       ``{"params": …, "batch_stats": …}`` of float32 numpy arrays.
@@ -39,10 +64,10 @@ def load_squeezenet_places365(path: str | Path) -> dict[str, Any]:
     Raises:
       ValueError: naming every array that is missing, surplus, or of another shape.
     """
-    with np.load(path, allow_pickle=False) as stored:
-        arrays = {name: stored[name] for name in stored.files}
-    _check(path, arrays)
-    model, params, batch_stats = SqueezeNet(num_classes=CLASSES), {}, {}
+    model = SqueezeNet(num_classes=CLASSES if num_classes is None else num_classes, **fields)
+    _check(arrays, _expected_shapes(model))
+    params: dict[str, Any] = {}
+    batch_stats: dict[str, Any] = {}
     for layer in (*model.conv_layers, CLASSIFIER):
         kernel = _stored(arrays, layer, "W")[:, :, ::-1, ::-1].transpose(2, 3, 1, 0)
         kernel = kernel[0, 0] if layer == CLASSIFIER else kernel
@@ -55,8 +80,12 @@ def load_squeezenet_places365(path: str | Path) -> dict[str, Any]:
     return {"params": params, "batch_stats": batch_stats}
 
 
-def _check(path: str | Path, arrays: Arrays) -> None:
-    expected = _expected_shapes()
+def has_published_names(arrays: Arrays) -> bool:
+    """Whether these are the arrays as published, and not as PyTorch would name them."""
+    return any("/" in name for name in arrays)
+
+
+def _check(arrays: Arrays, expected: Mapping[str, tuple[int, ...]]) -> None:
     problems = [f"{name} is missing" for name in expected if name not in arrays]
     problems += [f"{name} is surplus" for name in arrays if name not in expected]
     problems += [
@@ -65,11 +94,10 @@ def _check(path: str | Path, arrays: Arrays) -> None:
         if name in arrays and arrays[name].shape != shape
     ]
     if problems:
-        raise ValueError(f"{path}: {'; '.join(problems)}")
+        raise ValueError("; ".join(problems))
 
 
-def _expected_shapes() -> dict[str, tuple[int, ...]]:
-    model = SqueezeNet(num_classes=CLASSES)
+def _expected_shapes(model: SqueezeNet) -> dict[str, tuple[int, ...]]:
     params = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 224, 224, 3)))["params"]
     shapes: dict[str, tuple[int, ...]] = {}
     for layer in (*model.conv_layers, CLASSIFIER):

@@ -1,0 +1,38 @@
+"""Weights of a model from a file."""
+
+from pathlib import Path
+from typing import Any
+
+from interpjax.models.squeezenet_weights import has_published_names, import_squeezenet_places365
+from interpjax.models.torch_weights import import_torch
+from interpjax.models.weight_files import read_weights
+from interpjax.models.zoo import create_model
+
+
+def load_weights(name: str, path: str | Path, *, num_classes: int | None = None, **fields: Any) -> dict[str, Any]:
+    """The variables of a model with the weights in a file. No code in the file is run.
+
+    Args:
+      name: of the model, one of ``MODELS``.
+      path: a file that :func:`~interpjax.models.weight_files.read_weights` reads, with the names of the model's PyTorch
+        definition (see :func:`~interpjax.models.torch_weights.import_torch`); for ``squeezenet_places365`` also with
+        those that its weights were published with.
+      num_classes: of the model; by default as many as the last layer has.
+      **fields: of the model, as of :func:`~interpjax.models.zoo.create_model`.
+
+    Returns:
+      ``{"params": …}``, and ``"batch_stats"`` where there are any, of numpy arrays.
+
+    Raises:
+      ValueError: if there is no such model, or the file cannot be read; otherwise naming the file, and every entry that
+        is missing, surplus, or of another shape.
+    """
+    create_model(name, num_classes=1, **fields)  # so that a wrong name is told before a large file is read
+    arrays = read_weights(path)
+    published = name == "squeezenet_places365" and has_published_names(arrays)
+    try:
+        if published:
+            return import_squeezenet_places365(arrays, num_classes=num_classes, **fields)
+        return import_torch(name, arrays, num_classes=num_classes, **fields)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error

@@ -1,0 +1,117 @@
+"""PyTorch's files without PyTorch: what ``torch.save`` wrote, as zip archives (since 1.6) or one pickle after another.
+
+References:
+  The layouts are those of PyTorch's serialization. A zip archive has ``NAME/data.pkl`` and each storage's bytes in
+  ``NAME/data/KEY``. Before, files had five pickles (a magic number, a version, facts of the machine, the object, the
+  keys of storages), then each storage's number of elements (8 bytes) and its bytes, in the order of the keys.
+"""
+
+import functools
+import io
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+from jaxtyping import Shaped
+
+from interpjax.models.torch_pickle import Storage, Tensor, to_array, unpickle
+
+MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
+VERSION = 1001
+PICKLE = "data.pkl"
+
+ReadStorage = Callable[[str], Shaped[np.ndarray, " numel"]]
+
+
+class TorchFile(NamedTuple):
+    """An open file: the object in it, where tensors are only described, and what makes arrays of these."""
+
+    content: Any
+    read: Callable[[Tensor], Shaped[np.ndarray, "..."]]
+
+
+@contextmanager
+def open_torch(path: Path) -> Iterator[TorchFile]:
+    """The object in a file that ``torch.save`` wrote, in either form, as long as the file is open.
+
+    Raises:
+      ValueError: saying what is wrong with the file, but not which file it is.
+      zipfile.BadZipFile: likewise.
+    """
+    with path.open("rb") as file:
+        if file.read(2) == b"PK":
+            with zipfile.ZipFile(file) as archive:
+                yield _file(*_archived(archive))
+        else:
+            file.seek(0)
+            yield _file(*_legacy(file))
+
+
+def _file(content: Any, read_storage: ReadStorage) -> TorchFile:
+    # The tensors of one storage mostly follow each other; so no more than one is held.
+    read_storage = functools.lru_cache(maxsize=1)(read_storage)
+    return TorchFile(content, lambda tensor: to_array(tensor, read_storage(tensor.storage.key)))
+
+
+def _archived(archive: zipfile.ZipFile) -> tuple[Any, ReadStorage]:
+    members = archive.namelist()
+    pickles = [member for member in members if member.rpartition("/")[2] == PICKLE]
+    if len(pickles) != 1:
+        raise ValueError(f"the archive has {len(pickles)} members called {PICKLE}: one is needed")
+    folder = pickles[0].removesuffix(PICKLE)
+    if f"{folder}byteorder" in members and archive.read(f"{folder}byteorder") != b"little":
+        raise ValueError("the archive is of a big-endian machine: only little-endian ones are read")
+    content, storages = unpickle(io.BytesIO(archive.read(pickles[0])))
+
+    def read_storage(key: str) -> np.ndarray:
+        storage, member = storages[key], f"{folder}data/{key}"
+        size = storage.numel * storage.dtype.itemsize
+        found = archive.getinfo(member).file_size if member in members else 0
+        if found != size:
+            raise ValueError(f"{member} has {found} bytes; {storage.numel} elements of {storage.dtype} have {size}")
+        return np.frombuffer(archive.read(member) if size else b"", storage.dtype)
+
+    return content, read_storage
+
+
+def _legacy(file: BinaryIO) -> tuple[Any, ReadStorage]:
+    if unpickle(file)[0] != MAGIC_NUMBER:
+        raise ValueError("this is a pickle, but none that torch.save wrote")
+    version = unpickle(file)[0]
+    if version != VERSION:
+        raise ValueError(f"the file has PyTorch's version {version!r:.50}: only {VERSION} is known")
+    unpickle(file)  # facts of the machine; the bytes are little-endian whatever it was
+    content, storages = unpickle(file)
+    places = _places(file, unpickle(file)[0], storages)
+
+    def read_storage(key: str) -> np.ndarray:
+        storage = storages[key]
+        if key not in places:
+            raise ValueError(f"the file lists no storage {key}")
+        file.seek(places[key])
+        return np.frombuffer(file.read(storage.numel * storage.dtype.itemsize), storage.dtype)
+
+    return content, read_storage
+
+
+def _places(file: BinaryIO, keys: Any, storages: dict[str, Storage]) -> dict[str, int]:
+    """Key → where its bytes begin; the file is behind its last pickle."""
+    if not (isinstance(keys, list) and all(isinstance(key, str) and key in storages for key in keys)):
+        raise ValueError("the file lists storages that no tensor has")
+    place = file.tell()
+    end = file.seek(0, io.SEEK_END)
+    places = {}
+    for key in keys:
+        file.seek(place)
+        numel = int.from_bytes(file.read(8), "little")
+        size = storages[key].numel * storages[key].dtype.itemsize
+        if place + 8 + size > end:
+            raise ValueError(f"the file is cut off: storage {key} ends at byte {place + 8 + size}, the file at {end}")
+        if numel != storages[key].numel:
+            raise ValueError(f"storage {key} has {numel} elements, {storages[key].numel} by the pickle")
+        places[key] = place + 8
+        place += 8 + size
+    return places

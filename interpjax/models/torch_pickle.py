@@ -1,0 +1,195 @@
+"""Objects of PyTorch's pickles, with tensors as descriptions of where they lie; no code that a pickle names is run.
+
+References:
+  The layout is that of ``torch.save``: a tensor is a call of ``torch._utils._rebuild_tensor_v2`` on a storage, which
+  the pickle names by a persistent id.
+"""
+
+import math
+import pickle
+from collections.abc import Callable
+from typing import Any, BinaryIO, NamedTuple
+
+import ml_dtypes
+import numpy as np
+from jaxtyping import Shaped
+
+STORAGES = {
+    "DoubleStorage": np.dtype("<f8"),
+    "FloatStorage": np.dtype("<f4"),
+    "HalfStorage": np.dtype("<f2"),
+    "BFloat16Storage": np.dtype(ml_dtypes.bfloat16),
+    "LongStorage": np.dtype("<i8"),
+    "IntStorage": np.dtype("<i4"),
+    "ShortStorage": np.dtype("<i2"),
+    "CharStorage": np.dtype("i1"),
+    "ByteStorage": np.dtype("u1"),
+    "BoolStorage": np.dtype("?"),
+}
+
+
+class Storage(NamedTuple):
+    """The elements from ``start``, ``length`` of them, of the stored ``numel`` under a key."""
+
+    dtype: np.dtype
+    key: str
+    numel: int
+    start: int
+    length: int
+
+
+class Tensor(NamedTuple):
+    """A tensor in a pickle: a storage, and which of its elements are meant. A pickle may have put anything here."""
+
+    storage: Any
+    offset: Any
+    size: Any
+    stride: Any
+
+
+def unpickle(file: BinaryIO) -> tuple[Any, dict[str, Storage]]:
+    """One pickled object of a file, which is left behind it.
+
+    Dictionaries, lists, numbers and strings are as they were (strings of Python 2 in Latin-1), tensors are
+    :class:`Tensor`; what is harmless but no weights, as numpy's scalars, is an empty tuple.
+
+    Returns:
+      The object, and the storages that it speaks of by key.
+
+    Raises:
+      ValueError: for a pickle that is cut off or damaged, or that asks for anything that weights do not need.
+    """
+    unpickler = _Unpickler(file)
+    try:
+        return unpickler.load(), unpickler.storages
+    except _NotAllowedError:
+        raise
+    except Exception as error:  # damaged bytes may be any instruction, and so end in any error
+        raise ValueError(f"the pickle is cut off or damaged ({type(error).__name__}: {error})") from error
+
+
+def to_array(tensor: Tensor, stored: Shaped[np.ndarray, " numel"]) -> Shaped[np.ndarray, "..."]:
+    """The array that a tensor describes, a copy.
+
+    Args:
+      tensor: of a pickle, not to be trusted.
+      stored: all elements under its storage's key.
+
+    Raises:
+      ValueError: if it speaks of elements outside its storage, or of more elements than that has.
+    """
+    storage, offset, size, stride = tensor
+    elements = stored[storage.start : storage.start + storage.length]
+    if not (isinstance(size, tuple) and isinstance(stride, tuple) and len(size) == len(stride)):
+        raise ValueError(f"a tensor has the size {size!r} and the strides {stride!r}: tuples of one length are needed")
+    if not all(isinstance(number, int) and number >= 0 for number in (offset, *size, *stride)):
+        raise ValueError(f"a tensor has the size {size}, strides {stride}, offset {offset!r}: none may be negative")
+    count = math.prod(size)
+    if count == 0:
+        return np.zeros(size, elements.dtype)
+    last = offset + sum((extent - 1) * step for extent, step in zip(size, stride, strict=True))
+    if last >= len(elements) or count > len(elements):
+        raise ValueError(
+            f"a tensor of the size {size}, strides {stride} and offset {offset} does not fit into its storage of "
+            f"{len(elements)} elements"
+        )
+    strides = [step * elements.itemsize if extent > 1 else 0 for extent, step in zip(size, stride, strict=True)]
+    return np.array(np.lib.stride_tricks.as_strided(elements[offset:], size, strides, writeable=False), order="C")
+
+
+class _NotAllowedError(ValueError):
+    pass
+
+
+# A pickle can set attributes of whatever it gets hold of. So it gets no class and no function, only what follows:
+# tuples, and a dictionary without attributes.
+
+
+class _Call(NamedTuple):
+    """A function that a pickle may call."""
+
+    function: Callable
+
+    def __call__(self, *args: Any) -> Any:
+        return self.function(*args)
+
+
+class _StorageType(NamedTuple):
+    dtype: np.dtype
+
+
+class _Surplus(NamedTuple):
+    """Stands for a thing that is no weights, and for what is made of it."""
+
+    def __call__(self, *args: Any) -> "_Surplus":
+        return self
+
+    def __setstate__(self, state: object) -> None:
+        pass
+
+
+class _Entries(dict):
+    """An OrderedDict; the attributes that a state_dict has (versions of its modules) are passed over."""
+
+    __slots__ = ()
+
+    def __setstate__(self, state: object) -> None:
+        pass
+
+
+def _rebuild_tensor(storage: Any, offset: Any, size: Any, stride: Any, *surplus: Any) -> Tensor:
+    if not isinstance(storage, Storage):
+        raise _NotAllowedError(f"a tensor is made of a {type(storage).__name__}, not of a storage")
+    return Tensor(storage, offset, size, stride)
+
+
+def _rebuild_parameter(tensor: Any, *surplus: Any) -> Any:
+    return tensor
+
+
+ALLOWED: dict[tuple[str, str], Any] = {
+    ("collections", "OrderedDict"): _Call(_Entries),
+    ("torch", "Size"): _Call(tuple),
+    ("torch._utils", "_rebuild_tensor"): _Call(_rebuild_tensor),
+    ("torch._utils", "_rebuild_tensor_v2"): _Call(_rebuild_tensor),
+    ("torch._utils", "_rebuild_parameter"): _Call(_rebuild_parameter),
+    **{(package, name): _StorageType(STORAGES[name]) for package in ("torch", "torch.cuda") for name in STORAGES},
+    # What stands beside weights: numpy's scalars and where they come from, devices, dtypes.
+    ("numpy", "dtype"): _Surplus(),
+    ("numpy.core.multiarray", "scalar"): _Surplus(),
+    ("numpy._core.multiarray", "scalar"): _Surplus(),
+    ("_codecs", "encode"): _Surplus(),
+    ("torch", "device"): _Surplus(),
+    **{("torch", name): _Surplus() for name in ("float64", "float32", "float16", "bfloat16", "int64", "bool")},
+}
+
+
+class _Unpickler(pickle.Unpickler):
+    """Knows the names in ``ALLOWED`` alone, and imports nothing."""
+
+    def __init__(self, file: BinaryIO):
+        super().__init__(file, encoding="latin1")
+        self.storages: dict[str, Storage] = {}
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in ALLOWED:
+            raise _NotAllowedError(
+                f"the pickle asks for {module}.{name}; read are only tensors, numbers and strings in dictionaries: "
+                f"save the network's state_dict() alone"
+            )
+        return ALLOWED[module, name]
+
+    def persistent_load(self, identity: Any) -> Storage:
+        match identity:
+            case ("storage", _StorageType(dtype), str(key), _, int(numel), *view) if numel >= 0:
+                whole = Storage(dtype, key, numel, 0, numel)
+            case _:
+                raise _NotAllowedError(f"the pickle speaks of a thing that is no storage: {identity!r:.200}")
+        if self.storages.setdefault(key, whole) != whole:
+            raise _NotAllowedError(f"storage {key} is described twice, as {self.storages[key]} and {whole}")
+        match view:
+            case [] | [None]:
+                return whole
+            case [(_, int(start), int(length))] if start >= 0 and length >= 0 and start + length <= numel:
+                return whole._replace(start=start, length=length)
+        raise _NotAllowedError(f"storage {key} of {numel} elements has no such part: {view!r:.200}")

@@ -1,0 +1,157 @@
+"""Files of weights, whatever wrote them, as arrays by name. No code in a file is run."""
+
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+from jaxtyping import Shaped
+from safetensors import SafetensorError, deserialize
+
+from interpjax.models.torch_files import PICKLE, open_torch
+from interpjax.models.torch_pickle import Tensor
+
+KINDS = ".npz, .safetensors, or what torch.save wrote (.pth, .pt, .pth.tar, .pkl)"
+WRAPPERS = ("state_dict", "model")  # entries of checkpoints whose entries are the weights
+# What zip archives and safetensors raise for damage, encryption and methods of compression that are not known.
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, SafetensorError)
+SAFETENSORS = {
+    "F64": np.dtype("<f8"),
+    "F32": np.dtype("<f4"),
+    "F16": np.dtype("<f2"),
+    "BF16": np.dtype(ml_dtypes.bfloat16),
+    "I64": np.dtype("<i8"),
+    "I32": np.dtype("<i4"),
+    "I16": np.dtype("<i2"),
+    "I8": np.dtype("i1"),
+    "U64": np.dtype("<u8"),
+    "U32": np.dtype("<u4"),
+    "U16": np.dtype("<u2"),
+    "U8": np.dtype("u1"),
+    "BOOL": np.dtype("?"),
+}
+
+Arrays = dict[str, Shaped[np.ndarray, "..."]]
+
+
+def read_weights(path: str | Path) -> Arrays:
+    """The arrays of a file of weights by name.
+
+    What a file is shows by its content, not by its suffix. Of a checkpoint, a dictionary with the weights under
+    ``state_dict`` or ``model``, these are returned, and what stands beside them (``epoch``, ``optimizer``) is left
+    out. Where PyTorch is installed, it reads its own files, with ``weights_only=True``. Files that it refuses, and all
+    where it is not, are read here, by an unpickler that knows tensors alone and imports nothing.
+
+    Args:
+      path: an ``.npz`` without pickles, ``.safetensors``, or a file that ``torch.save`` wrote, in either form.
+
+    Returns:
+      Arrays of any shapes and of the stored dtypes (bfloat16 is ``ml_dtypes.bfloat16``), which share no memory.
+
+    Raises:
+      ValueError: naming the file, if it is none of these, is cut off or damaged, asks for code, holds a tensor that
+        reaches beyond its storage, or holds no arrays by name (then with the keys that were found).
+    """
+    path = Path(path)
+    try:
+        return _read(path)
+    except (ValueError, *DAMAGED) as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _read(path: Path) -> Arrays:
+    with path.open("rb") as file:
+        head = file.read(16)
+    if head.startswith(b"PK"):
+        return _read_archive(path)
+    if head[4:9] == b"\0\0\0\0{":  # behind the length of a JSON header
+        return _read_safetensors(path)
+    if head.startswith(b"\x80"):
+        return _read_torch(path)
+    raise ValueError(f"this is no file of weights: {KINDS} can be read")
+
+
+def _read_archive(path: Path) -> Arrays:
+    with zipfile.ZipFile(path) as archive:
+        members = archive.namelist()
+    if any(member.rpartition("/")[2] == PICKLE for member in members):
+        return _read_torch(path)
+    if not members or not all(member.endswith(".npy") for member in members):
+        raise ValueError(f"a zip archive of {_listed(members)}: {KINDS} can be read")
+    with np.load(path, allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files}
+
+
+def _read_safetensors(path: Path) -> Arrays:
+    arrays = {}
+    for name, tensor in deserialize(path.read_bytes()):
+        if tensor["dtype"] not in SAFETENSORS:
+            raise ValueError(f"{name} is of {tensor['dtype']}: {', '.join(SAFETENSORS)} can be read")
+        arrays[name] = np.array(np.frombuffer(tensor["data"], SAFETENSORS[tensor["dtype"]]).reshape(tensor["shape"]))
+    return named_arrays(arrays, np.ndarray)
+
+
+def _read_torch(path: Path) -> Arrays:
+    torch = _torch()
+    if torch is not None:
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception:  # older than PyTorch reads without running code, or wrong: the other reader says how
+            content = None
+        if content is not None:
+            tensors = named_arrays(content, torch.Tensor)
+            return {name: _from_torch(torch, name, tensor) for name, tensor in tensors.items()}
+    with open_torch(path) as file:
+        return {name: file.read(tensor) for name, tensor in named_arrays(file.content, Tensor).items()}
+
+
+def named_arrays(content: Any, array: type) -> dict[str, Any]:
+    """The weights in the object that a file holds.
+
+    Args:
+      content: the object: weights by name, or a checkpoint with such under one of ``WRAPPERS``.
+      array: the type of weights.
+
+    Raises:
+      ValueError: if it is no such dictionary, if that has no arrays, or if it has anything else beside them.
+    """
+    if not isinstance(content, Mapping):
+        raise ValueError(f"it holds a {type(content).__name__}, no arrays by name")
+    inner = next((content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping)), content)
+    others = [key for key, value in inner.items() if not (isinstance(key, str) and isinstance(value, array))]
+    if len(others) == len(inner):
+        keys = _listed(content) + ("" if inner is content else f", and in its weights {_listed(inner)}")
+        raise ValueError(f"it holds no arrays by name; its keys are {keys}")
+    if others:
+        raise ValueError(f"among its arrays are entries that are none: {_listed(others)}")
+    return dict(inner)
+
+
+def _torch() -> Any:
+    try:
+        import torch
+    except ImportError:
+        return None
+    return torch
+
+
+def _from_torch(torch: Any, name: str, tensor: Any) -> Shaped[np.ndarray, "..."]:
+    if tensor.layout is not torch.strided or tensor.is_quantized:
+        raise ValueError(f"{name} is sparse or quantized: only plain tensors are read")
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        raise ValueError(f"{name} of the size {tuple(tensor.shape)} has more elements than its storage")
+    tensor = tensor.detach().resolve_conj().resolve_neg()
+    if tensor.dtype == torch.bfloat16:
+        return np.array(tensor.view(torch.int16).numpy(), order="C").view(ml_dtypes.bfloat16)
+    try:
+        return np.array(tensor.numpy(), order="C")
+    except TypeError as error:
+        raise ValueError(f"{name} is of {tensor.dtype}, which NumPy does not have") from error
+
+
+def _listed(names: Any) -> str:
+    shown = [f"{name!r:.80}" for name in list(names)[:20]]
+    return ", ".join(shown + ["…"] * (len(names) > 20)) or "none"
