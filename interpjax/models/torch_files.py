@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Shaped
@@ -27,10 +27,15 @@ ReadStorage = Callable[[str], Shaped[np.ndarray, " numel"]]
 
 
 class TorchFile(NamedTuple):
-    """An open file: the object in it, where tensors are only described, and what makes arrays of these."""
+    """An open file: the object in it, where tensors are only described.
+
+    Attributes:
+      content: the object.
+      read: the array that a tensor in it describes, given also the tensor's name, for errors.
+    """
 
     content: Any
-    read: Callable[[Tensor], Shaped[np.ndarray, "..."]]
+    read: Callable[[str, Tensor], Shaped[np.ndarray, "..."]]
 
 
 @contextmanager
@@ -53,7 +58,14 @@ def open_torch(path: Path) -> Iterator[TorchFile]:
 def _file(content: Any, read_storage: ReadStorage) -> TorchFile:
     # The tensors of one storage mostly follow each other; so no more than one is held.
     read_storage = functools.lru_cache(maxsize=1)(read_storage)
-    return TorchFile(content, lambda tensor: to_array(tensor, read_storage(tensor.storage.key)))
+
+    def read(name: str, tensor: Tensor) -> np.ndarray:
+        try:
+            return to_array(tensor, read_storage(tensor.storage.key))
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
+
+    return TorchFile(content, read)
 
 
 def _archived(archive: zipfile.ZipFile) -> tuple[Any, ReadStorage]:
@@ -77,7 +89,7 @@ def _archived(archive: zipfile.ZipFile) -> tuple[Any, ReadStorage]:
     return content, read_storage
 
 
-def _legacy(file: BinaryIO) -> tuple[Any, ReadStorage]:
+def _legacy(file: io.BufferedIOBase) -> tuple[Any, ReadStorage]:
     if unpickle(file)[0] != MAGIC_NUMBER:
         raise ValueError("this is a pickle, but none that torch.save wrote")
     version = unpickle(file)[0]
@@ -97,7 +109,7 @@ def _legacy(file: BinaryIO) -> tuple[Any, ReadStorage]:
     return content, read_storage
 
 
-def _places(file: BinaryIO, keys: Any, storages: dict[str, Storage]) -> dict[str, int]:
+def _places(file: io.BufferedIOBase, keys: Any, storages: dict[str, Storage]) -> dict[str, int]:
     """Key → where its bytes begin; the file is behind its last pickle."""
     if not (isinstance(keys, list) and all(isinstance(key, str) and key in storages for key in keys)):
         raise ValueError("the file lists storages that no tensor has")

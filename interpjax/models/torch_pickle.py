@@ -5,10 +5,11 @@ References:
   the pickle names by a persistent id.
 """
 
+import io
 import math
 import pickle
 from collections.abc import Callable
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import ml_dtypes
 import numpy as np
@@ -47,7 +48,7 @@ class Tensor(NamedTuple):
     stride: Any
 
 
-def unpickle(file: BinaryIO) -> tuple[Any, dict[str, Storage]]:
+def unpickle(file: io.BufferedIOBase) -> tuple[Any, dict[str, Storage]]:
     """One pickled object of a file, which is left behind it.
 
     Dictionaries, lists, numbers and strings are as they were (strings of Python 2 in Latin-1), tensors are
@@ -167,7 +168,7 @@ ALLOWED: dict[tuple[str, str], Any] = {
 class _Unpickler(pickle.Unpickler):
     """Knows the names in ``ALLOWED`` alone, and imports nothing."""
 
-    def __init__(self, file: BinaryIO):
+    def __init__(self, file: io.BufferedIOBase):
         super().__init__(file, encoding="latin1")
         self.storages: dict[str, Storage] = {}
 

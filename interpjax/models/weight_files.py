@@ -58,7 +58,9 @@ def read_weights(path: str | Path) -> Arrays:
     path = Path(path)
     try:
         return _read(path)
-    except (ValueError, *DAMAGED) as error:
+    except (ValueError, *DAMAGED, OSError) as error:
+        if isinstance(error, OSError) and error.filename is not None:  # there is no such file to read
+            raise
         raise ValueError(f"{path}: {error}") from error
 
 
@@ -105,7 +107,7 @@ def _read_torch(path: Path) -> Arrays:
             tensors = named_arrays(content, torch.Tensor)
             return {name: _from_torch(torch, name, tensor) for name, tensor in tensors.items()}
     with open_torch(path) as file:
-        return {name: file.read(tensor) for name, tensor in named_arrays(file.content, Tensor).items()}
+        return {name: file.read(name, tensor) for name, tensor in named_arrays(file.content, Tensor).items()}
 
 
 def named_arrays(content: Any, array: type) -> dict[str, Any]:
