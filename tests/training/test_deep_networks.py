@@ -50,8 +50,15 @@ def test_block_norm_covers_the_convolutions_and_nothing_else(name):
     assert shortcut in covered
 
 
-@pytest.mark.parametrize("regularizer", ["gbn", "cgl"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("name", "regularizer"),
+    [
+        ("resnet18", "gbn"),
+        pytest.param("resnet18", "cgl", marks=pytest.mark.long),
+        pytest.param("densenet121", "gbn", marks=pytest.mark.long),
+        pytest.param("densenet121", "cgl", marks=pytest.mark.long),
+    ],
+)
 def test_one_training_step_changes_every_kernel_and_is_finite(name, regularizer):
     config, model = small(name, regularizer), network(name, axis_name=parallel.AXIS)
     if name == "densenet121":
