@@ -23,6 +23,7 @@ CHOICES = {
     "data.source": ("two_figures", "image_folder", "tfds"),
     "data.augment": ("none", "flip", "random_resized_crop"),
     "data.on_bad_image": ("error", "skip"),
+    "data.channels": ("RGB", "BGR"),
     "data.two_figures.task": ("multiclass", "binary"),
     "regularizer.grouping.order": ("contiguous", "strided"),
     "regularizer.grouping.remainder": ("free", "last", "error"),
@@ -76,6 +77,7 @@ def default_config() -> ConfigDict:
             "name": "alexnet",  # one of interpjax.models.MODELS
             "width": 1.0,  # multiplies the number of filters and of hidden units
             "dropout": True,
+            "weights": "",  # a file of published weights, in place of training; see README
         }
     )
     config.regularizer = _regularizer()
@@ -125,8 +127,10 @@ def _data() -> ConfigDict:
             "image_size": 224,  # what the network sees
             "resize_size": 256,  # shorter side before the test images' centre crop
             "augment": "random_resized_crop",
-            "mean": (0.485, 0.456, 0.406),  # of RGB in 0..1
+            "channels": "RGB",  # that the network was trained with; other than RGB only with model.weights
+            "mean": (0.485, 0.456, 0.406),  # of the channels in their order, in 0..1
             "std": (0.229, 0.224, 0.225),
+            "mean_image": "",  # .npy, [3, h, w] or [h, w, 3] in 0..255: in place of mean, only with model.weights
             "on_bad_image": "error",
             "num_threads": 8,  # that read and decode
             "two_figures": {
@@ -234,11 +238,11 @@ def validate(config: ConfigDict) -> None:
     if config.training.num_steps == 0 and config.training.num_epochs == 0:
         raise ValueError("config.training.num_steps = 0 and config.training.num_epochs = 0: one must be above 0")
     for name in ("mean", "std"):
-        _require(config, f"data.{name}", lambda v: len(v) == 3, "needs three numbers, of red, green and blue")
+        _require(config, f"data.{name}", lambda v: len(v) == 3, "needs three numbers, one for each channel")
     _require(config, "data.std", lambda v: min(v) > 0, "must be above 0")
     _check_classes(config)
     made = config.data.two_figures.image_size
-    if config.data.source == "two_figures" and config.data.image_size != made:
+    if config.data.source == "two_figures" and not config.model.weights and config.data.image_size != made:
         raise ValueError(
             f"config.data.image_size = {config.data.image_size}: images are rendered at "
             f"config.data.two_figures.image_size = {made}; set both (and config.data.resize_size)"

@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from interpjax import models
 from interpjax import regularizers as reg
+from interpjax.data.normalization import normalization
 from interpjax.regularizers.kernels import grouping_of, select_kernels
 from interpjax.training.grouping import make_grouping
 from interpjax.training.step import normalize
@@ -67,10 +68,10 @@ def make_activation_diagnostics(config: ConfigDict, model: nn.Module) -> Callabl
       A function of variables and uint8 images: ``{layer: {"dead_filters"}}``, and, where the configured
       grouping makes two groups or more of two filters or more, ``within_similarity`` and ``between_similarity``.
     """
-    groupings = make_grouping(config)
+    groupings, constants = make_grouping(config), normalization(config)
 
     def diagnose(variables: Variables, images: Images) -> ByLayer:
-        images = normalize(images, config.data.mean, config.data.std)
+        images = normalize(images, **constants)
         _, maps = models.apply_with_taps(model, variables, images, layers=model.conv_layers, stage="pre")
         return {layer: _of_maps(maps[layer], grouping_of(layer, groupings)) for layer in model.conv_layers}
 

@@ -1,11 +1,12 @@
 """One step of training and of evaluation, for the part of a batch that one device holds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, UInt8
 
@@ -14,17 +15,21 @@ from interpjax.training.objective import Objective, cross_entropy
 from interpjax.training.state import TrainState
 
 Metrics = dict[str, Float[Array, ""]]
+Constant = Sequence[float] | np.ndarray  # one for each channel, or an image [height, width, 3]; for images in 0..1
 TOP_K = 5
 
 
 def normalize(
-    images: UInt8[Array, "*batch h w 3"], mean: tuple[float, ...], std: tuple[float, ...]
+    images: UInt8[Array, "*batch h w 3"], mean: Constant, std: Constant, channels: str = "RGB"
 ) -> Float[Array, "*batch h w 3"]:
-    """From uint8 RGB to what a network sees: (image/255 − mean) / std."""
-    channels = (1,) * (images.ndim - 1) + (3,)
-    return (images.astype(jnp.float32) / 255 - jnp.reshape(jnp.array(mean), channels)) / jnp.reshape(
-        jnp.array(std), channels
-    )
+    """From uint8 RGB to what a network sees: (image/255 − mean) / std, its channels in the order that it wants."""
+
+    def fitting(constant: Constant) -> Any:
+        array = jnp.asarray(constant, jnp.float32)
+        return jnp.reshape(array, (1,) * (images.ndim - array.ndim) + array.shape)
+
+    ordered = images[..., ::-1] if channels == "BGR" else images
+    return (ordered.astype(jnp.float32) / 255 - fitting(mean)) / fitting(std)
 
 
 def make_train_step(
@@ -69,12 +74,12 @@ def make_train_step(
 
 
 def make_eval_step(
-    model: nn.Module, *, mean: tuple[float, ...], std: tuple[float, ...]
+    model: nn.Module, *, mean: Constant, std: Constant, channels: str = "RGB"
 ) -> Callable[[Any, Any], Metrics]:
     """Sums over the real examples of a batch, on all devices: ``count``, ``correct``, ``correct_top5``, ``loss``."""
 
     def eval_step(variables: Any, batch: Any) -> Metrics:
-        logits: Any = model.apply(variables, normalize(batch["image"], mean, std), train=False)
+        logits: Any = model.apply(variables, normalize(batch["image"], mean, std, channels), train=False)
         labels, mask = batch["label"], batch["mask"]
         _, best = jax.lax.top_k(logits, min(TOP_K, logits.shape[-1]))
         hits = best == labels[:, None]
