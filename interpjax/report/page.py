@@ -19,7 +19,7 @@ def write_report(workdir: Path, summary: Mapping[str, Any], results: Mapping[str
 
     Args:
       workdir: has the figures that go into it.
-      summary: the run's.
+      summary: the run's; the parts of stages that were not run are left out.
       results: of each layer.
       config: the run's configuration as text.
 
@@ -29,13 +29,15 @@ def write_report(workdir: Path, summary: Mapping[str, Any], results: Mapping[str
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("interpjax.report"), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    layers = {name: _units(workdir, name, result) for name, result in results.items()}
+    with_strips = "visualize" in summary["seconds"]
+    layers = {name: _units(workdir, name, result, with_strips) for name, result in results.items()}
     page = environment.get_template("report.html").render(
         title=workdir.name,
         summary=summary,
         categories=list(next(iter(summary["layers"].values()))["by_category"]),
         concepts=sorted(summary["concepts"], key=lambda concept: -max(concept["best_iou"].values())),
         layers=layers,
+        with_strips=with_strips,
         chart=_drawing(workdir / "figures" / "detectors_by_category.svg"),
         group_columns=list(GROUP_COLUMNS.values()),
         group_rows=groups_rows(summary),
@@ -55,23 +57,27 @@ def _drawing(path: Path) -> str:
     return markupsafe.Markup(text[text.index("<svg") :])  # drawn here, its text escaped by matplotlib
 
 
-def _units(workdir: Path, layer: str, result: Dissection) -> list[dict[str, Any]]:
-    """The units of a layer, best first, each with its strip of top images."""
+def _units(workdir: Path, layer: str, result: Dissection, with_strips: bool) -> list[dict[str, Any]]:
+    """The units of a layer, best first, each with its strip of top images if those were drawn."""
     best = result.best().sort_values("iou", ascending=False, kind="stable")
     folder = workdir / "figures" / "top_images"
     units = []
     for row in best.to_dict("records"):
         unit = int(row["unit"])
-        strip = base64.b64encode(strip_path(folder, layer, unit).read_bytes()).decode()
+        strip = _jpeg(strip_path(folder, layer, unit)) if with_strips else ""
         detects = row["iou"] >= result.protocol.detector_iou
         dead = not result.top_values[unit].any()
         units.append(
             row
             | {
                 "number": unit + 1,
-                "strip": f"data:image/jpeg;base64,{strip}",
+                "strip": strip,
                 "detects": detects,
                 "dead": dead,
             }
         )
     return units
+
+
+def _jpeg(path: Path) -> str:
+    return f"data:image/jpeg;base64,{base64.b64encode(path.read_bytes()).decode()}"

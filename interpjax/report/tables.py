@@ -63,7 +63,7 @@ GROUP_COLUMNS = {
 def groups_rows(summary: Mapping[str, Any]) -> list[list[str]]:
     """Of each convolution: its groups and their norms, then the columns above; "–" where there is none."""
     rows = []
-    for layer, values in summary["groups"].items():
+    for layer, values in summary.get("groups", {}).items():
         norms = values.get("folded_relevance", values.get("relevance"))
         span = f"{min(norms):.3g}–{max(norms):.3g}" if norms else "–"
         cells = [_cell(name, values[name]) if name in values else "–" for name in GROUP_COLUMNS]
@@ -83,14 +83,15 @@ def _cell(name: str, value: float) -> str:
 
 
 def scores_table(summary: dict[str, Any]) -> str:
-    """Accuracy, interpretability score and seconds."""
+    """Accuracy, interpretability score and seconds, as far as they were measured."""
+    lines = []
+    if "accuracy" in summary:
+        lines.append(f"test accuracy            {summary['accuracy']:.2%} (top-5 {summary['top5']:.2%})")
+    if "layers" in summary:
+        score = f"{summary['interpretability_score']} (unique detectors, summed over layers)"
+        lines += [f"interpretability score   {score}", f"unique / filters (RUD)   {summary['rud']:.3f}"]
     seconds = ", ".join(f"{stage} {value:.0f} s" for stage, value in summary["seconds"].items())
-    lines = [
-        f"test accuracy            {summary['accuracy']:.2%} (top-5 {summary['top5']:.2%})",
-        f"interpretability score   {summary['interpretability_score']} (unique detectors, summed over layers)",
-        f"unique / filters (RUD)   {summary['rud']:.3f}",
-        f"seconds                  {seconds}",
-    ]
+    lines.append(f"seconds                  {seconds}")
     skipped = {split: len(names) for split, names in summary["skipped_images"].items() if names}
     if skipped:
         lines.append("skipped images           " + ", ".join(f"{split} {count}" for split, count in skipped.items()))
@@ -98,16 +99,20 @@ def scores_table(summary: dict[str, Any]) -> str:
 
 
 def format_summary(summary: dict[str, Any], *, concepts: int = 20) -> str:
-    """All tables of a run, with at most so many concepts."""
-    cut = summary["protocol"]["detector_iou"]
-    unreachable = [concept["name"] for concept in summary["concepts"] if concept["ceiling"] < cut]
-    parts = [
-        ceilings_table(summary, concepts),
-        "ceiling: the largest IoU that the sizes of the masks allow; then the best of each layer. "
-        f"Below the cut of {cut}: {', '.join(unreachable) or 'none'}.",
-        layers_table(summary),
-        groups_table(summary),
-        scores_table(summary),
-        f"protocol                 {summary['protocol']['description']}",
-    ]
+    """All tables of a run, with at most so many concepts; what was not measured is left out."""
+    parts = []
+    if "layers" in summary:
+        cut = summary["protocol"]["detector_iou"]
+        unreachable = [concept["name"] for concept in summary["concepts"] if concept["ceiling"] < cut]
+        parts += [
+            ceilings_table(summary, concepts),
+            "ceiling: the largest IoU that the sizes of the masks allow; then the best of each layer. "
+            f"Below the cut of {cut}: {', '.join(unreachable) or 'none'}.",
+            layers_table(summary),
+        ]
+    if "groups" in summary:
+        parts.append(groups_table(summary))
+    parts.append(scores_table(summary))
+    if "layers" in summary:
+        parts.append(f"protocol                 {summary['protocol']['description']}")
     return "\n\n".join(parts)
