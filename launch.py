@@ -15,11 +15,13 @@ from ml_collections import config_flags
 import interpjax
 from interpjax.config import get_field
 from interpjax.config_files import config_path
+from interpjax.stages import STAGES
 from interpjax.training import CheckpointError, TrainingDivergedError
 
 USER_ERRORS = (ValueError, OSError, CheckpointError, TrainingDivergedError)
 DEFAULT_CONFIG = str(Path(__file__).parent / "configs" / "two_figures_gbn.py")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; by default workdirs/CONFIG,ARGUMENT.")
+_STAGES = flags.DEFINE_list("stages", list(STAGES), "What to do; without train, with config.model.weights.")
 
 
 def resolve_config(arguments: list[str]) -> list[str]:
@@ -54,7 +56,7 @@ def main(argv: list[str]) -> None:
         logger.setLevel(logging.WARNING)  # jax tells of every backend that it did not find
     workdir = _WORKDIR.value or default_workdir(config_flags.get_config_filename(flags.FLAGS["config"]))
     try:
-        interpjax.run(flags.FLAGS.config, workdir)
+        interpjax.run(flags.FLAGS.config, workdir, _STAGES.value)
     except KeyboardInterrupt:
         sys.exit(
             "interrupted; the same command goes on from the last checkpoint (config.training.checkpoint_every_steps)"

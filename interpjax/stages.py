@@ -4,10 +4,10 @@ import dataclasses
 import functools
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import flax.linen as nn
 import numpy as np
 from jaxtyping import Array
 from ml_collections import ConfigDict
@@ -15,22 +15,37 @@ from ml_collections import ConfigDict
 from interpjax import config as config_lib
 from interpjax import data, dissection, models, parallel, training
 from interpjax.data.images import SkippedImages
+from interpjax.data.normalization import normalization
+from interpjax.dissection.upsampling import FieldMap
 from interpjax.report import figures, page, scores
 from interpjax.training.metrics import progress_bar, read_metrics
 from interpjax.training.step import make_eval_step
 from interpjax.visualization import top_images
-from interpjax.workdir import run_stage, write_atomic
+from interpjax.workdir import forget_stage, run_stage, stage_is_done, write_atomic
+
+STAGES = ("train", "evaluate", "dissect", "visualize", "report")
+NEEDS_DISSECTION = ("visualize", "report")
 
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """What the stages of one run share."""
+    """What the stages of one run share.
+
+    Attributes:
+      config: of the run.
+      workdir: its folder.
+      source: to train and evaluate on; None if no stage does.
+      concepts: to dissect with; None if no stage does.
+      model: the network.
+      imported: its variables, if they were not trained here.
+    """
 
     config: ConfigDict
     workdir: Path
-    source: data.Source
-    concepts: data.ConceptData
-    model: nn.Module
+    source: data.Source | None
+    concepts: data.ConceptData | None
+    model: models.Classifier
+    imported: dict[str, Any] | None = None
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -51,57 +66,94 @@ class Experiment:
                 'and its value, (("top_quantile", 0.01),)'
             ) from error
 
+    @property
+    def fieldmaps(self) -> dict[str, FieldMap]:
+        """The receptive fields of the layers, for a protocol that upsamples by them; without those that see it all."""
+        if self.protocol.upsampling != "fieldmap":
+            return {}
+        known = models.layers(self.model, self.config.data.image_size)
+        return {own.name: own.receptive_field for own in known if own.name in self.layers and own.receptive_field}
+
     @functools.cached_property
-    def state(self) -> training.TrainState:
-        """The trained network, read once for all the stages that follow the training."""
-        return training.restore_state(self.config, self.model, self.workdir)
+    def variables(self) -> dict[str, Any]:
+        """Those of the network, imported or trained; read once for all the stages that follow the training."""
+        if self.imported is not None:
+            return self.imported
+        return training.restore_state(self.config, self.model, self.workdir).variables
+
+    @property
+    def preprocessing(self) -> dissection.Preprocessing:
+        """From uint8 RGB images to what the network sees."""
+        constants = normalization(self.config)
+        mean, std = (255 * np.asarray(constants[name]) for name in ("mean", "std"))
+        return dissection.Preprocessing(mean, std, constants["channels"])
 
     @functools.cached_property
     def network(self) -> dissection.Network:
         """Images to activation maps, compiled once for all the stages that look at units."""
         layers, stage = self.layers, self.protocol.tap
-        mean, std = (255 * np.array(constant) for constant in (self.config.data.mean, self.config.data.std))
         return dissection.from_jax(
             lambda variables, images: models.apply_with_taps(self.model, variables, images, layers=layers, stage=stage)[
                 1
             ],
-            self.state.variables,
+            self.variables,
             layers=layers,
-            preprocessing=dissection.Preprocessing(mean, std),
+            preprocessing=self.preprocessing,
             name=f"{self.model!r}, {stage}",
         )
 
 
-def run_stages(experiment: Experiment) -> None:
-    """Runs every stage that was not run yet, and writes ``summary.json`` when all are done."""
-    stages = {
-        "train": _train,
-        "evaluate": _evaluate,
-        "dissect": _dissect,
-        "visualize": _visualize,
-    }
+def check_stages(stages: Sequence[str], workdir: Path) -> tuple[str, ...]:
+    """The stages that are asked for, in their order.
+
+    Raises:
+      ValueError: naming one that is unknown, or that needs another that is not there.
+    """
+    names = [stages] if isinstance(stages, str) else list(stages)
+    for name in names:
+        if name not in STAGES:
+            raise ValueError(f"stages: {name!r} is none; choose from {', '.join(STAGES)}")
+    if not names:
+        raise ValueError(f"stages: name at least one of {', '.join(STAGES)}")
+    for name in NEEDS_DISSECTION:
+        if name in names and "dissect" not in names and not stage_is_done(workdir, "dissect"):
+            raise ValueError(f"stages: {name} needs dissect, which has not been run in {workdir}; add it")
+    return tuple(name for name in STAGES if name in names)
+
+
+def run_stages(experiment: Experiment, stages: Sequence[str] = STAGES) -> None:
+    """Runs those of the stages that were not run yet, and writes ``summary.json``, of all that ever were."""
+    functions = {"train": _train, "evaluate": _evaluate, "dissect": _dissect, "visualize": _visualize}
+    workdir = experiment.workdir
+    if any(name in stages and not stage_is_done(workdir, name) for name in functions):
+        (workdir / "summary.json").unlink(missing_ok=True)
+        forget_stage(workdir, "report")  # it will have more to tell
     done, seconds = {}, {}
-    for name, stage in stages.items():
-        done[name], seconds[name] = run_stage(experiment.workdir, name, functools.partial(stage, experiment))
-    summary = {
-        "accuracy": done["evaluate"]["accuracy"],
-        "top5": done["evaluate"]["top5"],
-        "cross_entropy": done["evaluate"]["cross_entropy"],
-        **done["dissect"]["scores"],
-        "groups": done["evaluate"]["groups"],
-        "num_steps": done["train"]["num_steps"],
-        "skipped_images": {
-            "train": done["train"]["skipped"],
-            "test": done["evaluate"]["skipped"],
-            "dissection": done["dissect"]["skipped"],
-        },
+    for name, stage in functions.items():
+        if name in stages or stage_is_done(workdir, name):
+            done[name], seconds[name] = run_stage(workdir, name, functools.partial(stage, experiment))
+    summary = _summary(done, seconds)
+    if "report" in stages or stage_is_done(workdir, "report"):
+        _, seconds["report"] = run_stage(workdir, "report", lambda: _report(experiment, summary))
+    write_atomic(workdir / "summary.json", json.dumps(summary, indent=2) + "\n")
+
+
+def _summary(done: dict[str, dict[str, Any]], seconds: dict[str, float]) -> dict[str, Any]:
+    """What the stages that were run have found; ``seconds`` goes in as it is."""
+    trained, evaluated, dissected = (done.get(name, {}) for name in ("train", "evaluate", "dissect"))
+    splits = {"train": trained, "test": evaluated, "dissection": dissected}
+    return {
+        **{name: evaluated[name] for name in ("accuracy", "top5", "cross_entropy") if evaluated},
+        **dissected.get("scores", {}),
+        **{name: evaluated[name] for name in ("groups",) if evaluated},
+        **{name: trained[name] for name in ("num_steps",) if trained},
+        "skipped_images": {split: result["skipped"] for split, result in splits.items() if result},
         "seconds": seconds,
     }
-    _, seconds["report"] = run_stage(experiment.workdir, "report", lambda: _report(experiment, summary))
-    write_atomic(experiment.workdir / "summary.json", json.dumps(summary, indent=2) + "\n")
 
 
 def _train(experiment: Experiment) -> dict[str, Any]:
+    assert experiment.source is not None
     trained = training.train(experiment.config, experiment.model, experiment.source, experiment.workdir)
     return {
         "num_steps": trained.num_steps,
@@ -111,16 +163,18 @@ def _train(experiment: Experiment) -> dict[str, Any]:
 
 
 def _evaluate(experiment: Experiment) -> dict[str, Any]:
+    assert experiment.source is not None
     config, skipped = experiment.config, SkippedImages()
-    eval_step = make_eval_step(experiment.model, mean=config.data.mean, std=config.data.std)
-    variables = parallel.replicate(experiment.state.variables)
+    eval_step = make_eval_step(experiment.model, **normalization(config))
+    variables = parallel.replicate(experiment.variables)
     scores = training.evaluate(config, eval_step, variables, experiment.source, skipped)
     model = experiment.model.clone(axis_name=None)
-    groups = training.diagnose(config, model, experiment.state.variables, experiment.source)
+    groups = training.diagnose(config, model, experiment.variables, experiment.source)
     return {**scores, "groups": groups, "skipped": sorted(skipped.names)}
 
 
 def _dissect(experiment: Experiment) -> dict[str, Any]:
+    assert experiment.concepts is not None
     config = experiment.config
     skipped = SkippedImages() if config.data.on_bad_image == "skip" else None
     kept = experiment.workdir / "stages" / "dissect"  # what is counted so far, should this be cut off
@@ -136,6 +190,7 @@ def _dissect(experiment: Experiment) -> dict[str, Any]:
             experiment.concepts,
             layers=experiment.layers,
             protocol=experiment.protocol,
+            fieldmaps=experiment.fieldmaps,
             batch_size=config.dissection.batch_size,
             image_size=config.data.image_size,
             top_images=config.dissection.top_images,
@@ -158,6 +213,7 @@ def _load_results(experiment: Experiment) -> dict[str, dissection.Dissection]:
 
 
 def _visualize(experiment: Experiment) -> dict[str, Any]:
+    assert experiment.concepts is not None
     config = experiment.config
     strips = top_images.draw_strips(
         experiment.network,

@@ -11,9 +11,14 @@ from ml_collections import ConfigDict
 
 from interpjax import config as config_lib
 from interpjax.experiment import run
+from interpjax.stages import STAGES
+
+SCORES = ("accuracy", "top5", "interpretability_score", "rud")
 
 
-def sweep(config: ConfigDict, choices: Mapping[str, Sequence[Any]], workdir: str | Path) -> pd.DataFrame:
+def sweep(
+    config: ConfigDict, choices: Mapping[str, Sequence[Any]], workdir: str | Path, stages: Sequence[str] = STAGES
+) -> pd.DataFrame:
     """Runs an experiment once for every combination of some fields' values.
 
     Each run has a folder of its own in ``workdir``, named by its values; what is finished there is not run again.
@@ -22,6 +27,7 @@ def sweep(config: ConfigDict, choices: Mapping[str, Sequence[Any]], workdir: str
       config: the experiment.
       choices: values of dotted fields, as ``{"regularizer.block_norm.q": [1.0, 4 / 3], "seed": [0, 1, 2]}``.
       workdir: holds the runs.
+      stages: of each run, as of :func:`interpjax.run`; what was not measured has no column.
 
     Returns:
       A row for each run: its values, ``accuracy``, ``top5``, ``interpretability_score``, ``rud``, the unique
@@ -38,9 +44,9 @@ def sweep(config: ConfigDict, choices: Mapping[str, Sequence[Any]], workdir: str
     rows = []
     for combination, each in zip(combinations, configs, strict=True):
         folder = Path(workdir) / _folder_name(combination)
-        summary = run(each, folder)
-        scores = {name: summary[name] for name in ("accuracy", "top5", "interpretability_score", "rud")}
-        layers = {name: layer["unique_detectors"] for name, layer in summary["layers"].items()}
+        summary = run(each, folder, stages)
+        scores = {name: summary[name] for name in SCORES if name in summary}
+        layers = {name: layer["unique_detectors"] for name, layer in summary.get("layers", {}).items()}
         rows.append({**combination, **scores, **layers, "workdir": str(folder)})
     return pd.DataFrame(rows)
 

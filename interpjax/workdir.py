@@ -65,24 +65,38 @@ def claim_workdir(config: ConfigDict, workdir: Path, data: dict[str, Any]) -> No
     Args:
       config: of the run.
       workdir: its folder, which :func:`check_workdir` has passed.
-      data: what must stay the same for the run to go on: names of classes, numbers of images.
+      data: what must stay the same for the run to go on: names of classes, numbers of images, files by their content.
+        What stages of an earlier call did not need is noted now.
 
     Raises:
       ValueError: if the run was begun on other data.
     """
     stored = workdir / "data.json"
     if (workdir / "config.json").is_file() and stored.is_file():
-        begun = json.loads(stored.read_text())
-        differing = [name for name in data if data[name] != begun.get(name)]
-        if differing:
-            name = differing[0]
-            raise ValueError(
-                f"workdir {workdir} was begun on other data: {name} is now {data[name]!r}, it was {begun.get(name)!r}. "
-                "Put the data back, or give another --workdir."
-            )
+        begun = check_data(workdir, data)
+        if set(data) - set(begun):
+            write_atomic(stored, json.dumps(begun | data) + "\n")
         return
     write_atomic(stored, json.dumps(data) + "\n")
     write_atomic(workdir / "config.json", config_lib.to_json(config) + "\n")
+
+
+def check_data(workdir: Path, data: dict[str, Any]) -> dict[str, Any]:
+    """What a folder's run was begun on, nothing if there is none.
+
+    Raises:
+      ValueError: naming what differs from ``data``.
+    """
+    stored = workdir / "data.json"
+    begun = json.loads(stored.read_text()) if (workdir / "config.json").is_file() and stored.is_file() else {}
+    differing = [name for name in data if name in begun and data[name] != begun[name]]
+    if differing:
+        name = differing[0]
+        raise ValueError(
+            f"workdir {workdir} was begun on other data: {name} is now {data[name]!r}, it was {begun[name]!r}. "
+            "Put the data back, or give another --workdir."
+        )
+    return begun
 
 
 @contextlib.contextmanager
@@ -114,7 +128,7 @@ def run_stage(workdir: Path, name: str, function: Callable[[], dict[str, Any]]) 
     Returns:
       The result, and the seconds that the stage took when it ran.
     """
-    record = workdir / "stages" / f"{name}.json"
+    record = _record(workdir, name)
     if not record.is_file():
         print(f"{name} …", file=sys.stderr, flush=True)
         start = time.monotonic()
@@ -124,3 +138,17 @@ def run_stage(workdir: Path, name: str, function: Callable[[], dict[str, Any]]) 
         write_atomic(record, json.dumps({"seconds": seconds, "result": result}, indent=2) + "\n")
     stored = json.loads(record.read_text())
     return stored["result"], stored["seconds"]
+
+
+def stage_is_done(workdir: Path, name: str) -> bool:
+    """Whether a stage has its record."""
+    return _record(workdir, name).is_file()
+
+
+def forget_stage(workdir: Path, name: str) -> None:
+    """Removes the record of a stage, if there is one, so that it is run again."""
+    _record(workdir, name).unlink(missing_ok=True)
+
+
+def _record(workdir: Path, name: str) -> Path:
+    return workdir / "stages" / f"{name}.json"
