@@ -6,7 +6,6 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-SHARED = ("__init__", "common")  # files beside the configurations that are none
 
 def config_directory() -> Path:
     """Where the named configurations are: ``configs/`` of a checkout, or their copy in an installed wheel."""

@@ -1,7 +1,6 @@
 """Networks that were trained elsewhere: their weights, read from a file, and what a configuration may ask of them."""
 
 import hashlib
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -79,8 +78,8 @@ def read_variables(config: ConfigDict) -> Variables:
     """
     settings = config.model
     try:
-        variables = _load_weights(settings.name, settings.weights, width=settings.width)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        variables = models.load_weights(settings.name, settings.weights, width=settings.width)
+    except (ValueError, OSError) as error:
         raise ValueError(f"config.model.weights = {settings.weights!r}: {error}") from error
     return jax.tree.map(lambda array: np.asarray(array, np.float32), variables)
 
@@ -117,11 +116,3 @@ def check_classes(config: ConfigDict, model: models.Classifier, source: Source) 
             f"config.model.weights = {config.model.weights!r} has {model.num_classes}; leave the stage evaluate "
             "out, or give test images of all its classes"
         )
-
-
-def _load_weights(name: str, path: str, **fields: Any) -> Variables:
-    # A stand-in: models.load_weights(name, path, **fields) will read further formats.
-    if name == "squeezenet_places365":
-        return models.load_squeezenet_places365(path)
-    with np.load(path, allow_pickle=False) as stored:
-        return models.import_torch(name, {entry: stored[entry] for entry in stored.files}, **fields)
