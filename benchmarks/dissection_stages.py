@@ -39,7 +39,7 @@ def squeezenet(folder: Path, stage: str = "post") -> dissection.Network:
     mean = np.load(folder / "places365_mean_bgr_3x256x256.npy").transpose(1, 2, 0)[16:240, 16:240]
     return dissection.from_jax(
         lambda variables, images: models.apply_with_taps(model, variables, images, layers=("fire9",), stage=stage)[1],
-        models.load_squeezenet_places365(folder / "squeezenet_places365.npz"),
+        models.load_weights("squeezenet_places365", folder / "squeezenet_places365.npz"),
         layers=("fire9",),
         preprocessing=dissection.Preprocessing(mean, 255, channels="BGR"),
         name=stage,

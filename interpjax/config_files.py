@@ -11,9 +11,11 @@ def config_directory() -> Path:
     """Where the named configurations are: ``configs/`` of a checkout, or their copy in an installed wheel."""
     return Path(__file__).parent / "configs"
 
+
 def config_names() -> list[str]:
     """The named configurations: all files in ``configs/`` but what they share."""
     return sorted(file.stem for file in config_directory().glob("*.py") if file.stem not in ("__init__", "common"))
+
 
 def config_path(name: str) -> str:
     """The file of a configuration, with the argument behind a colon if there is one; see :func:`get_config`."""
@@ -23,6 +25,7 @@ def config_path(name: str) -> str:
         known = ", ".join(config_names())
         raise ValueError(f"config {name!r}: no file {path}; give a path that ends in .py, or one of {known}")
     return f"{path}{colon}{argument}"
+
 
 def get_config(name: str) -> ConfigDict:
     """Loads a configuration.
@@ -41,6 +44,7 @@ def get_config(name: str) -> ConfigDict:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.get_config(argument) if argument else module.get_config()
+
 
 def parse_argument(argument: str, choices: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """The argument of a configuration, as ``"model=vgg16,regularizer=wd"``.

@@ -54,7 +54,7 @@ def test_published_network_is_dissected_as_by_hand(published, tmp_path):
     model = models.create_model("squeezenet_places365", num_classes=365)
     network = dissection.from_jax(
         lambda v, x: models.apply_with_taps(model, v, x, layers=("fire5", "fire9"))[1],
-        models.load_squeezenet_places365(folder / "squeezenet_places365.npz"),
+        models.load_weights("squeezenet_places365", folder / "squeezenet_places365.npz"),
         layers=("fire5", "fire9"),
         preprocessing=dissection.Preprocessing(mean, 255, "BGR"),
     )

@@ -3,7 +3,6 @@
 from interpjax.models.classifier import Classifier
 from interpjax.models.inspection import LayerInfo, layers
 from interpjax.models.loading import load_weights
-from interpjax.models.squeezenet_weights import load_squeezenet_places365
 from interpjax.models.taps import apply_in_training, apply_with_taps
 from interpjax.models.torch_weights import export_torch, import_torch
 from interpjax.models.weight_files import read_weights
@@ -19,7 +18,6 @@ __all__ = [
     "export_torch",
     "import_torch",
     "layers",
-    "load_squeezenet_places365",
     "load_weights",
     "read_weights",
 ]

@@ -6,7 +6,6 @@ References:
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -15,34 +14,12 @@ import numpy as np
 from jaxtyping import Shaped
 
 from interpjax.models.squeezenet import SqueezeNet
-from interpjax.models.weight_files import read_weights
 
 CLASSES = 365
 CLASSIFIER = "conv10"
 SCALES = ("bn_beta", "bn_gamma", "bn_mean", "bn_inv_std")
 
 Arrays = Mapping[str, Shaped[np.ndarray, "..."]]
-
-
-def load_squeezenet_places365(path: str | Path) -> dict[str, Any]:
-    """The variables of ``SqueezeNet(num_classes=365)`` with the published weights.
-
-    Args:
-      path: a file of the arrays that :func:`import_squeezenet_places365` takes, such as an ``.npz``; see
-        :func:`~interpjax.models.weight_files.read_weights`. (The images that the weights expect: BGR, minus the mean
-        image, divided by 255.)
-
-    Returns:
-      ``{"params": …, "batch_stats": …}`` of float32 numpy arrays.
-
-    Raises:
-      ValueError: naming the file, and every array that is missing, surplus, or of another shape.
-    """
-    arrays = read_weights(path)
-    try:
-        return import_squeezenet_places365(arrays)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
 
 
 def import_squeezenet_places365(arrays: Arrays, *, num_classes: int | None = None, **fields: Any) -> dict[str, Any]:

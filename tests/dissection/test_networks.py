@@ -127,7 +127,7 @@ def test_squeezenet_gives_the_golden_activations(shared):
     model = models.create_model("squeezenet_places365", num_classes=365)
     squeezenet = from_jax(
         lambda variables, images: models.apply_with_taps(model, variables, images, layers=("fire9",))[1],
-        models.load_squeezenet_places365(folder / "squeezenet_places365.npz"),
+        models.load_weights("squeezenet_places365", folder / "squeezenet_places365.npz"),
         layers=("fire9",),
         preprocessing=Preprocessing(mean, 255, "BGR"),
         name=f"{model!r} post",

@@ -21,7 +21,7 @@ def published(shared):
     """The folder, the network with its weights, and its preprocessing."""
     folder = shared / "data" / "squeezenet_places365"
     mean = np.load(folder / "places365_mean_bgr_3x256x256.npy")[:, 16:240, 16:240].transpose(1, 2, 0)
-    variables = models.load_squeezenet_places365(folder / "squeezenet_places365.npz")
+    variables = models.load_weights("squeezenet_places365", folder / "squeezenet_places365.npz")
     return folder, variables, Preprocessing(mean, 255, "BGR")
 
 
@@ -86,7 +86,7 @@ def test_all_that_is_wrong_with_weights_is_named_at_once(published, tmp_path):
     arrays |= {"conv10/bn_mean": np.zeros(365), "conv1/W": arrays["conv1/W"][:, :, :2]}
     np.savez(tmp_path / "wrong.npz", **arrays)
     with pytest.raises(ValueError, match=r"wrong\.npz") as caught:
-        models.load_squeezenet_places365(tmp_path / "wrong.npz")
+        models.load_weights("squeezenet_places365", tmp_path / "wrong.npz")
     assert str(caught.value).split(": ")[1].split("; ") == [
         "fire2/squeeze1x1/bn_mean is missing",
         "conv10/b is missing",
