@@ -93,7 +93,11 @@ def _protocols(protocols: Any) -> tuple[Protocol, ...]:
         raise ValueError(f"protocols = {shown(protocols)}: needed is a sequence of Protocols, [get_protocol('paper')]")
     chosen = tuple(check_protocol(protocol, f"protocols[{i}]") for i, protocol in enumerate(protocols))
     if len({protocol.tap for protocol in chosen}) != 1:
-        raise ValueError("protocols: needed is one at least, and all of the same tap, since they share the activations")
+        taps = ", ".join(f"{protocol.name} {protocol.tap}" for protocol in chosen) or "none"
+        raise ValueError(
+            "protocols: needed is one at least, and all of the same tap, since they share the activations; given: "
+            f"{taps}"
+        )
     return chosen
 
 

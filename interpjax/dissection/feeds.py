@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, UInt8
 from interpjax import parallel
 from interpjax.data.concepts import READING_THREADS, ConceptData, ConceptRecord
 from interpjax.data.images import BadImageError, SkippedImages
+from interpjax.dissection.checks import listed
 from interpjax.dissection.labels import ConceptColumns, ImageLabels, image_labels
 from interpjax.dissection.networks import Network
 from interpjax.dissection.passes import Work
@@ -63,6 +64,8 @@ class NetworkFeed:
     ):
         if not callable(activations_fn):
             raise ValueError(f"activations_fn: a {type(activations_fn).__name__}; needed is a function of images")
+        if hasattr(activations_fn, "named_modules"):
+            raise ValueError("activations_fn: a module of PyTorch; needed is what dissection.from_torch makes of it")
         self.batch_size, self.images = batch_size, len(_checked(broden).records)
         self._network = activations_fn if isinstance(activations_fn, Network) else None
         self._activations_fn, self._broden, self._layers = activations_fn, broden, layers
@@ -146,7 +149,9 @@ class NetworkFeed:
             raise ValueError(f"activations_fn returned a {type(maps).__name__}; needed is {{layer: maps}}")
         for layer in self._layers:
             if layer not in maps:
-                raise ValueError(f"layer {layer!r}: activations_fn returned only {', '.join(sorted(maps))}")
+                raise ValueError(
+                    f"layer {layer!r}: activations_fn returned {listed(sorted(map(repr, maps))) or 'none'}"
+                )
             shape = getattr(maps[layer], "shape", None)
             if shape is None or len(shape) != 4 or shape[0] != self.batch_size:
                 kind = f"a {type(maps[layer]).__name__}" if shape is None else f"the shape {tuple(shape)}"
@@ -166,8 +171,9 @@ class ArrayFeed:
         numbers = {record.name: number for number, record in enumerate(_checked(broden).records)}
         unknown = set(images) - set(numbers) - set(broden.unlabelled)
         if unknown or len(set(images)) != len(images):
-            problem = f"{min(unknown)!r} is not in the data" if unknown else "a name is twice in it"
-            raise ValueError(f"images: {problem} ({broden.name})")
+            name = min(unknown) if unknown else next(name for name in images if images.count(name) > 1)
+            problem = f"not in the data ({broden.name})" if unknown else "twice in it"
+            raise ValueError(f"images: {name!r} is {problem}; names are as {broden.records[0].name!r}")
         self._activations, self._broden = activations, broden
         self._rows = [row for row, name in enumerate(images) if name in numbers]
         self._numbers = np.array([numbers[images[row]] for row in self._rows], np.int64)

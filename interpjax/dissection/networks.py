@@ -126,7 +126,6 @@ def from_torch(
     Args:
       module: a ``torch.nn.Module``.
       layers: names of submodules, as in ``module.named_modules()``, whose outputs are [n, channels, height, width].
-        Of a submodule that runs several times the last output is taken.
       preprocessing: of the images.
       device: to compute on; by default where the module's parameters are.
       name: stands for the module's code in the fingerprint, besides its ``repr``, as code cannot be hashed. Without
@@ -135,7 +134,7 @@ def from_torch(
     Raises:
       ImportError: if PyTorch is not installed.
       ValueError: if an argument is not as it must be or there is no such layer; at the first call, if its output is
-        not a tensor of four axes, or it does not run.
+        not a tensor of four axes, or it does not run, or runs several times.
     """
     torch = _import_torch()
     if not isinstance(module, torch.nn.Module):
@@ -191,6 +190,8 @@ def _import_torch() -> Any:
 def _keep_in(found: dict[str, Any], layer: str) -> Callable:
     def hook(module: Any, inputs: Any, output: Any) -> None:
         del module, inputs
+        if layer in found:
+            raise ValueError(f"layer {layer!r}: runs several times on one image; give each place a module of its own")
         shape = getattr(output, "shape", None)
         if shape is None or len(shape) != 4:
             kind = type(output).__name__ if shape is None else f"shape {tuple(shape)}"

@@ -18,7 +18,7 @@ class Preprocessing:
 
     Attributes:
       mean: a number, one for each channel, or an image of means [height, width, 3]; in the order of ``channels``.
-      std: as ``mean``; positive.
+      std: as ``mean``; positive, and not all below 1, as those of images in 0..1 are.
       channels: that the network was trained with: ``"RGB"`` or ``"BGR"``.
 
     Raises:
@@ -34,6 +34,8 @@ class Preprocessing:
             object.__setattr__(self, name, _constant(name, getattr(self, name)))
         if not (self.std > 0).all():
             raise ValueError(f"std = {_shortened(self.std)}: must be positive")
+        if (self.std < 0.99).all():  # 1 itself is of networks that take 0..255
+            raise ValueError(f"std = {_shortened(self.std)}: is of images in 0..1; needed are mean and std times 255")
         if self.channels not in CHANNELS:
             raise ValueError(f"channels = {self.channels!r}: choose one of {', '.join(CHANNELS)}")
 

@@ -113,7 +113,13 @@ class Dissection:
         return self.unique_detectors() / len(self.thresholds)
 
     def sweep(self, thresholds: Sequence[float]) -> pd.DataFrame:
-        """Scores at several IoU cuts: ``threshold``, ``detectors``, ``unique_detectors`` and that ``per_category``."""
+        """Scores at several IoU cuts: ``threshold``, ``detectors``, ``unique_detectors`` and that ``per_category``.
+
+        Raises:
+          ValueError: if the cuts are no sequence.
+        """
+        if isinstance(thresholds, float | int):
+            raise ValueError(f"thresholds = {thresholds}: needed is a sequence of cuts, as [{thresholds}]")
         score = self.best()["iou"].to_numpy()
         rows = [
             {

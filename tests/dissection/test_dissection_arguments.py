@@ -59,7 +59,7 @@ PARTS = r"needed is \(offset, size, stride\), each \(y, x\) in whole input pixel
         ({"protocols": ["lite"]}, r"protocols\[0\] = 'lite': a Protocol is needed, get_protocol\('lite'\)"),
         ({"protocols": [PAPER, None]}, r"protocols\[1\] = None: a Protocol is needed, get_protocol\('paper'\)"),
         ({"protocols": []}, "protocols: needed is one at least"),
-        ({"protocols": [PAPER, CGL]}, "protocols: .* all of the same tap"),
+        ({"protocols": [PAPER, CGL]}, "protocols: .* all of the same tap, .*; given: paper post, cgl pre"),
         ({"batch_size": 0}, f"batch_size = 0: {WHOLE} 1 or more"),
         ({"batch_size": 8.0}, f"batch_size = 8.0: {WHOLE} 1 or more"),
         ({"batch_size": True}, f"batch_size = True: {WHOLE} 1 or more"),

@@ -23,7 +23,7 @@ def folder(tmp_path_factory):
 @pytest.mark.parametrize(
     ("maps", "message"),
     [
-        ({"other": np.zeros((8, 4, 4, 2), np.float32)}, "layer 'layer': activations_fn returned only other"),
+        ({"other": np.zeros((8, 4, 4, 2), np.float32)}, "layer 'layer': activations_fn returned 'other'"),
         (
             {"layer": np.zeros((3, 4, 4, 2), np.float32)},
             r"layer 'layer': activations_fn returned the shape \(3, 4, 4, 2\)",
@@ -184,3 +184,9 @@ def test_categories_that_the_data_lack_are_not_missed_unless_all_are(folder):
     assert lite.categories == ("color", "object", "scene")
     with pytest.raises(ValueError, match=r"protocol.categories = \('texture',\): .* has only color, object, scene"):
         run(network()[0], folder, None, protocol=dissection.get_protocol("paper", categories=("texture",)))
+
+
+def test_a_torch_module_itself_is_not_dissected(folder):
+    torch = pytest.importorskip("torch")
+    with pytest.raises(ValueError, match=r"activations_fn: a module of PyTorch; needed is what dissection\.from_torch"):
+        run(torch.nn.ReLU(), folder, None)

@@ -209,6 +209,10 @@ def test_torch_layers_that_cannot_be_dissected_are_refused():
         from_torch(module, ("features.0",), preprocessing=PLAIN)
     with pytest.raises(ValueError, match=r"layer '6': gives shape \(3, 2\), not a tensor \[n, channels, height"):
         from_torch(module, ("6",), preprocessing=PLAIN)(IMAGES)
+    shared = torch.nn.ReLU()
+    twice = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 1), shared, torch.nn.Conv2d(2, 2, 1), shared)
+    with pytest.raises(ValueError, match="layer '1': runs several times on one image"):
+        from_torch(twice, ("1",), preprocessing=PLAIN)(IMAGES)
     many = torch.nn.Sequential(*[torch.nn.ReLU() for _ in range(50)])
     with pytest.raises(ValueError, match=r"0, 1, .*, 19, … \(50 in all\)"):
         from_torch(many, ("50",), preprocessing=PLAIN)

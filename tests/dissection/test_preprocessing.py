@@ -52,6 +52,7 @@ def test_preprocessing_describes_itself_by_content():
         ({"mean": np.zeros((3, 8, 8))}, r"mean of shape \(3, 8, 8\): must be a number"),
         ({"mean": np.nan}, "mean = nan: must be finite"),
         ({"std": (1, 0, 1)}, r"std = \[1. 0. 1.\]: must be positive"),
+        ({"std": (0.229, 0.224, 0.225)}, r"std = \[0.229 0.224 0.225\]: is of images in 0..1; needed are .* times 255"),
         ({"channels": "GBR"}, "channels = 'GBR': choose one of RGB, BGR"),
     ],
 )

@@ -36,6 +36,11 @@ def test_results_say_in_one_line_what_they_are():
     assert len(repr(dissected())) < 400
 
 
+def test_one_cut_is_no_sequence_of_cuts(untyped):
+    with pytest.raises(ValueError, match=r"thresholds = 0\.04: needed is a sequence of cuts, as \[0.04\]"):
+        dissected().sweep(0.04)
+
+
 def test_results_are_equal_if_their_contents_are():
     assert dissected() == dissected()
     reordered = {"channels": "RGB", "std": 255.0, "mean": 0.0}
