@@ -80,7 +80,7 @@ def read_variables(config: ConfigDict) -> Variables:
     try:
         variables = models.load_weights(settings.name, settings.weights, width=settings.width)
     except (ValueError, OSError) as error:
-        raise ValueError(f"config.model.weights = {settings.weights!r}: {error}") from error
+        raise ValueError(f"config.model.weights: {error}") from error  # which names the file
     return jax.tree.map(lambda array: np.asarray(array, np.float32), variables)
 
 

@@ -169,7 +169,7 @@ def test_weights_that_have_changed_are_refused(own, tmp_path):
             again()
     weights.unlink()
     assert interpjax.run(config, tmp_path / "run", ONLY) == summary  # which only reads
-    with pytest.raises(ValueError, match=r"config.model.weights = .*No such file"):
+    with pytest.raises(ValueError, match=r"config\.model\.weights: .*No such file"):
         interpjax.load(tmp_path / "run")
 
 
@@ -195,8 +195,8 @@ def test_caffe_protocol_takes_the_layers_own_receptive_fields(own, tmp_path):
         ({}, ("train", *ONLY), r"config.model.weights = '.*': training from imported weights is not supported"),
         ({"model.weights": ""}, ONLY, r"config.model.weights = '': the stages dissect, report need a network"),
         ({"model.weights": "/no.npz"}, ONLY, r"config.model.weights = '/no.npz': cannot be read \(No such file"),
-        ({"model.name": "alexnet"}, ONLY, r"config.model.weights = '.*': weights of alexnet: .* is missing"),
-        ({"model.width": 1.0}, ONLY, r"config.model.weights = '.*has the shape"),
+        ({"model.name": "alexnet"}, ONLY, r"config\.model\.weights: .*weights.npz: weights of alexnet: .* is missing"),
+        ({"model.width": 1.0}, ONLY, r"config\.model\.weights: .*has the shape"),
         ({"data.image_size": 2}, ONLY, r"config.data.image_size = 2: TwoFiguresCNN needs images of at least"),
         ({"dissection.broden": ""}, ONLY, r"config.dissection.broden = ''"),
         ({"data.channels": "GRB"}, ONLY, r"config.data.channels = 'GRB': choose one of RGB, BGR"),

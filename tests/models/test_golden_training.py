@@ -5,10 +5,11 @@ import jax
 import numpy as np
 import pytest
 
-QUICK = ("cgl_alexnet_bn", "caffenet", "resnet18")
+QUICK = ("caffenet", "resnet18")
 LONG = (
     "alexnet",
     "cgl_alexnet",
+    "cgl_alexnet_bn",
     "alexnet_caffe",
     "vgg16",
     "vgg16_bn",

@@ -120,8 +120,9 @@ def test_statistics_of_batch_norm_are_of_what_it_gives(name, layers, message):
 
 def test_folded_relevance_has_the_network_s_own_epsilon():
     config, model = small("resnet18", "gbn"), models.create_model("googlenet", num_classes=2, width=0.125)
-    variables = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
-    variables["batch_stats"] = jax.tree.map(lambda leaf: jnp.full_like(leaf, 0.01), variables["batch_stats"])
+    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
+    variables = jax.tree.map(lambda leaf: jnp.ones(leaf.shape), dict(shapes))
+    variables["batch_stats"] = jax.tree.map(lambda leaf: 0.01 * leaf, variables["batch_stats"])
     found = diagnostics.make_weight_diagnostics(config, model)(variables)
     layer = model.conv_layers[0]
     expected = np.asarray(found[layer]["relevance"]) / np.sqrt(0.01 + model.epsilon)

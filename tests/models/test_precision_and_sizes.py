@@ -1,0 +1,80 @@
+"""Computing in bfloat16, the smallest images, and batch statistics over devices."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from interpjax import models
+from interpjax.models.batch_norm import BatchNorm
+
+
+def filled(shapes):
+    """Random kernels that keep the size of what goes through, and batch norm that changes nothing."""
+    rng = np.random.default_rng(0)
+
+    def fill(path, leaf):
+        if path[-1].key == "kernel":
+            return rng.normal(size=leaf.shape).astype(np.float32) * np.sqrt(2 / np.prod(leaf.shape[:-1]))
+        return np.full(leaf.shape, path[-1].key in ("scale", "var"), np.float32)
+
+    return jax.tree_util.tree_map_with_path(fill, shapes)
+
+
+@pytest.mark.parametrize("name", ["caffenet", "resnet18", "densenet121", "squeezenet_places365"])
+def test_bfloat16_computes_nearly_the_same_with_float32_parameters(name):
+    fields = {"num_classes": 3, "width": 0.25} | ({"blocks": (1, 1, 1, 1)} if name == "densenet121" else {})
+    model, half = (models.create_model(name, dtype=dtype, **fields) for dtype in (None, jnp.bfloat16))
+    images = jax.random.normal(jax.random.key(1), (4, 64, 64, 3))
+    shapes = jax.eval_shape(half.init, jax.random.key(0), images)
+    assert {leaf.dtype for leaf in jax.tree.leaves(shapes)} == {jnp.dtype("float32")}
+    variables = filled(shapes)
+    layer = model.conv_layers[-1]
+    (expected, wide), (found, narrow) = (
+        jax.jit(lambda v, x, net=net: models.apply_with_taps(net, v, x, layers=(layer,), stage="post"))(
+            variables, images
+        )
+        for net in (model, half)
+    )
+    assert (expected.dtype, found.dtype) == (jnp.float32, jnp.float32)  # of the logits, whatever is computed in
+    assert (wide[layer].dtype, narrow[layer].dtype) == (jnp.float32, jnp.bfloat16)
+    # 8 bits of a number, lost anew in some twenty layers; other weights would be off by as much as the values are.
+    scale = float(wide[layer].std())
+    assert 0 < float(jnp.abs(narrow[layer] - wide[layer]).mean()) < 0.05 * scale
+    np.testing.assert_allclose(found, expected, atol=0.05 * float(jnp.abs(expected).max()))
+
+
+@pytest.mark.parametrize("name", sorted(models.MODELS))
+def test_smallest_images_are_taken_and_smaller_ones_refused(name):
+    model = models.create_model(name, num_classes=3, width=0.125)
+
+    def shapes(side):
+        def tapped(images):
+            variables = model.init(jax.random.key(0), images)
+            return models.apply_with_taps(model, variables, images, layers=model.tap_layers)
+
+        return jax.eval_shape(tapped, jnp.zeros((1, side, side, 3)))
+
+    logits, taps = shapes(model.smallest)
+    assert logits.shape == (1, 3)
+    assert all(0 not in maps.shape for maps in taps.values())
+    if (less := model.smallest - 1) > 0:
+        message = (
+            rf"{type(model).__name__} needs images of at least {model.smallest} pixels a side, not \({less}, {less}\)"
+        )
+        with pytest.raises(ValueError, match=message):
+            shapes(less)
+
+
+def test_batch_statistics_are_of_all_devices_and_the_running_variance_is_unbiased():
+    x = np.random.default_rng(0).normal(3, 2, size=(4, 2, 5, 5, 3)).astype(np.float32)  # four devices, two images each
+    norm = BatchNorm(train=True, axis_name="devices")
+    variables = norm.init(jax.random.key(0), jnp.asarray(x[0]))
+    apply = jax.vmap(lambda part: norm.apply(variables, part, mutable=["batch_stats"]), axis_name="devices")
+    y, changed = apply(jnp.asarray(x))
+    mean, biased = x.mean(axis=(0, 1, 2, 3)), x.var(axis=(0, 1, 2, 3))
+    np.testing.assert_allclose(y, (x - mean) / np.sqrt(biased + 1e-5), atol=1e-5)
+    unbiased = x.reshape(-1, 3).astype(np.float64).var(axis=0, ddof=1)
+    for device in range(4):
+        np.testing.assert_allclose(changed["batch_stats"]["mean"][device], 0.1 * mean, rtol=1e-5)
+        np.testing.assert_allclose(changed["batch_stats"]["var"][device], 0.9 + 0.1 * unbiased, rtol=1e-5)
