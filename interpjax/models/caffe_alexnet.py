@@ -32,6 +32,7 @@ class CaffeAlexNet(Classifier):
     head: ClassVar[str] = "fc8"
     smallest: ClassVar[int] = 39
     conv_init = staticmethod(nn.initializers.normal(0.01))
+    split: ClassVar[tuple[str, ...]] = tuple(f"conv{i}" for i, (*_, groups) in enumerate(STAGES, 1) if groups > 1)
 
     pool_first: bool = False
 

@@ -49,6 +49,7 @@ class Classifier(nn.Module):
     smallest: ClassVar[int] = 1  # pixels a side that leave something behind every layer
     conv_init: ClassVar[Callable] = staticmethod(torch_uniform)  # of the convolutions' kernels
     epsilon: ClassVar[float] = 1e-5  # of batch norm
+    split: ClassVar[tuple[str, ...]] = ()  # convolutions whose filters see a part of the input channels each
 
     @property
     def conv_layers(self) -> tuple[str, ...]:

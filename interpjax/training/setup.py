@@ -16,7 +16,7 @@ from interpjax.training.state import TrainState, create_train_state
 from interpjax.training.terms import check_term, make_objective
 
 
-def check(config: ConfigDict, model: nn.Module) -> None:
+def check(config: ConfigDict, model: models.Classifier) -> None:
     """Finds, without allocating anything, what would keep a network from being trained as configured.
 
     Raises:
@@ -31,6 +31,12 @@ def check(config: ConfigDict, model: nn.Module) -> None:
     except ValueError as error:
         raise ValueError(f"config.data.image_size = {size}: {error}") from error
     check_groupings(config, variables["params"])
+    block = config.regularizer.block_norm
+    if block.axis == "inputs" and block.strength > 0 and model.split:
+        raise ValueError(
+            f"config.regularizer.block_norm.axis = 'inputs': the kernels of {', '.join(model.split)} are split over "
+            f"halves of the input channels in {config.model.name}; choose 'filters'"
+        )
     objective = make_objective(config, alone, axis_name=None)
 
     def fields(variables, images):

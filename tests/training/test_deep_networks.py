@@ -118,6 +118,13 @@ def test_statistics_of_batch_norm_are_of_what_it_gives(name, layers, message):
             training.check(config, network(name))
 
 
+def test_input_channels_of_split_convolutions_are_not_grouped():
+    fields = {"regularizer__block_norm__axis": "inputs", "data__image_size": 64}
+    config = config_lib.override(small("alexnet", "gbn", **fields), {"model.name": "alexnet_caffe"})
+    with pytest.raises(ValueError, match=r"block_norm\.axis = 'inputs': the kernels of conv2, conv4, conv5 are split"):
+        training.check(config, network("alexnet_caffe"))
+
+
 def test_folded_relevance_has_the_network_s_own_epsilon():
     config, model = small("resnet18", "gbn"), models.create_model("googlenet", num_classes=2, width=0.125)
     shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
