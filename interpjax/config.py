@@ -1,4 +1,4 @@
-"""The schema of an experiment, its defaults, and the checks that a configuration must pass.
+"""The schema of an experiment and its defaults.
 
 A configuration file defines ``get_config(arg)`` and returns :func:`default_config` with some fields set. Every
 field is listed here and nowhere else; setting one that is not is an error.
@@ -18,52 +18,6 @@ TERMS = (
     "group_repulsion",
     "soft_orthogonality",
     "exclusive_lasso",
-)
-CHOICES = {
-    "data.source": ("two_figures", "image_folder", "tfds"),
-    "data.augment": ("none", "flip", "random_resized_crop"),
-    "data.on_bad_image": ("error", "skip"),
-    "data.channels": ("RGB", "BGR"),
-    "data.two_figures.task": ("multiclass", "binary"),
-    "regularizer.grouping.order": ("contiguous", "strided"),
-    "regularizer.grouping.remainder": ("free", "last", "error"),
-    "regularizer.block_norm.axis": ("filters", "inputs"),
-    "regularizer.block_norm.form": ("norm", "power", "half_squared"),
-    "regularizer.block_norm.weights": ("none", "sqrt_size"),
-    "regularizer.soft_receptive_field.statistics": ("minibatch", "batch_norm"),
-    "regularizer.group_activation.form": ("code", "paper"),
-    "regularizer.group_repulsion.form": ("code", "paper"),
-    "optimizer.name": ("sgd", "adam"),
-    "optimizer.schedule": ("constant", "step", "cosine"),
-}
-POSITIVE = (
-    "data.image_size",
-    "data.resize_size",
-    "data.num_threads",
-    "data.two_figures.train_images",
-    "data.two_figures.test_images",
-    "model.width",
-    "regularizer.grouping.num_groups",
-    "optimizer.learning_rate",
-    "optimizer.decay_every_epochs",
-    "optimizer.decay_factor",
-    "training.batch_size",
-    "training.log_every_steps",
-    "training.eval_every_steps",
-    "training.checkpoint_every_steps",
-    "training.keep_checkpoints",
-    "dissection.batch_size",
-    "dissection.top_images",
-)
-NON_NEGATIVE = (
-    "data.two_figures.noise",
-    "data.two_figures.seed",
-    "optimizer.momentum",
-    *(f"regularizer.{name}.{field}" for name in TERMS for field in ("strength", "warmup_steps")),
-    "regularizer.grouping.group_size",
-    "seed",
-    "training.num_epochs",
-    "training.num_steps",
 )
 
 
@@ -218,54 +172,6 @@ def override(config: ConfigDict, values: Mapping[str, Any]) -> ConfigDict:
         except TypeError as error:
             raise ValueError(f"config.{name} = {value!r}: {error}") from error
     return changed.lock()
-
-
-def validate(config: ConfigDict) -> None:
-    """Checks every field that can be checked without data or model.
-
-    Raises:
-      ValueError: naming the first wrong field, its value, and what is allowed.
-    """
-    for name, choices in CHOICES.items():
-        _require(config, name, lambda v, choices=choices: v in choices, f"choose one of {', '.join(choices)}")
-    for name in POSITIVE:
-        _require(config, name, lambda v: v > 0, "must be above 0")
-    for name in NON_NEGATIVE:
-        _require(config, name, lambda v: v >= 0, "must be 0 or more")
-    for name in ("regularizer.block_norm.p", "regularizer.block_norm.q"):
-        exponent = name[-1]
-        _require(config, name, lambda v: v >= 1, f"a norm needs 1 <= {exponent} <= inf")
-    if config.training.num_steps == 0 and config.training.num_epochs == 0:
-        raise ValueError("config.training.num_steps = 0 and config.training.num_epochs = 0: one must be above 0")
-    for name in ("mean", "std"):
-        _require(config, f"data.{name}", lambda v: len(v) == 3, "needs three numbers, one for each channel")
-    _require(config, "data.std", lambda v: min(v) > 0, "must be above 0")
-    _check_classes(config)
-    made = config.data.two_figures.image_size
-    if config.data.source == "two_figures" and not config.model.weights and config.data.image_size != made:
-        raise ValueError(
-            f"config.data.image_size = {config.data.image_size}: images are rendered at "
-            f"config.data.two_figures.image_size = {made}; set both (and config.data.resize_size)"
-        )
-    if config.data.resize_size < config.data.image_size:
-        raise ValueError(
-            f"config.data.resize_size = {config.data.resize_size}: must be at least config.data.image_size "
-            f"= {config.data.image_size}, for the centre crop is taken from it"
-        )
-
-
-def _check_classes(config: ConfigDict) -> None:
-    classes = config.data.classes
-    if any(isinstance(each, bool) or not isinstance(each, (str, int)) for each in classes) or len(classes) == 1:
-        raise ValueError(f"config.data.classes = {classes!r}: needs names or numbers of two classes or more, or ()")
-    if classes and config.data.source == "two_figures":
-        raise ValueError(f"config.data.classes = {classes!r}: with data.source two_figures it must be ()")
-
-
-def _require(config: ConfigDict, name: str, allowed, message: str) -> None:
-    value = get_field(config, name)
-    if not allowed(value):
-        raise ValueError(f"config.{name} = {value!r}: {message}")
 
 
 def to_json(config: ConfigDict) -> str:

@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from interpjax import config as config_lib
 from interpjax import data, imported, models, parallel, training
+from interpjax.config_checks import validate
 from interpjax.data import sources, two_figures_concepts
 from interpjax.dissection.upsampling import resampling
 from interpjax.report import tables
@@ -41,7 +42,7 @@ def run(config: ConfigDict, workdir: str | Path, stages: Sequence[str] = STAGES)
       TrainingDivergedError: if the loss is not finite.
     """
     workdir = Path(workdir).expanduser().absolute()
-    config_lib.validate(config)
+    validate(config)
     stages = check_stages(stages, workdir)
     imported.check_stages(config, stages, trained=stage_is_done(workdir, "train"))
     check_workdir(config, workdir)

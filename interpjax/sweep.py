@@ -10,6 +10,7 @@ import pandas as pd
 from ml_collections import ConfigDict
 
 from interpjax import config as config_lib
+from interpjax.config_checks import validate
 from interpjax.experiment import run
 from interpjax.stages import STAGES
 
@@ -40,7 +41,7 @@ def sweep(
     combinations = [dict(zip(names, values, strict=True)) for values in itertools.product(*choices.values())]
     configs = [config_lib.override(config, combination) for combination in combinations]
     for each in configs:
-        config_lib.validate(each)
+        validate(each)
     rows = []
     for combination, each in zip(combinations, configs, strict=True):
         folder = Path(workdir) / _folder_name(combination)

@@ -6,6 +6,7 @@ import pytest
 
 import interpjax
 from interpjax import config as config_lib
+from interpjax.config_checks import validate
 from interpjax.config_files import config_names
 
 FOLDER = Path(__file__).parents[1] / "configs"
@@ -16,7 +17,7 @@ CONFIGS = config_names()
 def test_every_config_is_valid_and_locked(name):
     assert (FOLDER / f"{name}.py").is_file()
     config = interpjax.get_config(name)
-    config_lib.validate(config)
+    validate(config)
     with pytest.raises(AttributeError):
         config.optimiser = 1
     with pytest.raises(AttributeError):
@@ -59,7 +60,7 @@ def test_places365_is_the_published_recipe():
 )
 def test_wrong_values_are_named(field, value, message):
     with pytest.raises(ValueError, match=message):
-        config_lib.validate(config_lib.override(interpjax.get_config("places365_gbn"), {field: value}))
+        validate(config_lib.override(interpjax.get_config("places365_gbn"), {field: value}))
 
 
 def test_overrides_are_checked_and_leave_the_original():

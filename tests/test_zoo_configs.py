@@ -9,6 +9,7 @@ import pytest
 import interpjax
 from interpjax import config as config_lib
 from interpjax import models
+from interpjax.config_checks import validate
 from interpjax.data.places50 import PLACES50_1, PLACES50_2
 
 DATA = {
@@ -30,7 +31,7 @@ RATES = {  # and weight decays
 @pytest.mark.parametrize(("data", "model"), [*itertools.product(DATA, RATES)])
 def test_every_network_on_every_data_set_has_its_recipe_and_three_regularizers(data, model):
     config, (rate, decay) = interpjax.get_config(f"{data}:model={model}"), RATES[model]
-    config_lib.validate(config)
+    validate(config)
     assert (config.data.tfds_name, config.data.classes) == DATA[data]
     assert (config.data.train, config.data.test) == ("train", "validation")
     assert (config.model.name, config.optimizer.learning_rate) == (model, rate)

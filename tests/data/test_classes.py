@@ -7,6 +7,7 @@ import tensorflow_datasets as tfds
 
 import interpjax
 from interpjax import config as config_lib
+from interpjax.config_checks import validate
 from interpjax.data import places50, sources, subsets
 from interpjax.data.images import SkippedImages
 from interpjax.data.pipeline import train_iterator
@@ -71,7 +72,7 @@ def labels(split):
 
 def test_classes_of_tfds_are_renumbered_in_their_order(prepared, tmp_path):
     config = of_tfds(prepared, (4, "dog"))
-    config_lib.validate(config)
+    validate(config)
     source = sources.load_source(config, tmp_path)
     assert source.class_names == ("eel", "dog")
     assert labels(source.train) == [1, 0, 1, 0, 1]
@@ -143,13 +144,13 @@ def test_classes_without_examples_are_named(prepared, tmp_path):
 def test_classes_are_two_names_or_numbers_or_more(classes):
     config = config_lib.override(interpjax.get_config("places365_gbn"), {"data.classes": classes})
     with pytest.raises(ValueError, match=r"config.data.classes = .*: needs names or numbers of two classes or more"):
-        config_lib.validate(config)
+        validate(config)
 
 
 def test_two_figures_has_no_classes_to_choose():
     config = config_lib.override(interpjax.get_config("two_figures_gbn"), {"data.classes": (0, 1)})
     with pytest.raises(ValueError, match=r"config.data.classes = \(0, 1\): with data.source two_figures it must be"):
-        config_lib.validate(config)
+        validate(config)
 
 
 def test_the_two_subsets_of_places365_follow_their_rule_and_share_no_class():

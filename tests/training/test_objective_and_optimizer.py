@@ -7,8 +7,8 @@ import pytest
 import tiny
 
 import interpjax
-from interpjax import config as config_lib
 from interpjax import models, training
+from interpjax.config_checks import validate
 from interpjax.training.optimizer import make_optimizer, make_schedule, num_steps
 from interpjax.training.step import normalize
 from interpjax.training.terms import make_objective
@@ -85,7 +85,7 @@ def test_images_are_normalized_by_channel():
 def test_what_does_not_fit_is_found_before_training(fields, message):
     model = models.create_model("two_figures_cnn", num_classes=2, width=0.0625)
     config = tiny.tiny_config(**fields)
-    config_lib.validate(config)
+    validate(config)
     with pytest.raises(ValueError, match=message):
         training.check(config, model)
 
