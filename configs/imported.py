@@ -14,7 +14,11 @@ from interpjax.config import default_config
 
 
 def get_config(model: str = "resnet18") -> ConfigDict:
-    """The experiment; images are as torchvision's networks want them, or as those of squeezenet_places365."""
+    """The experiment; images are as the model's published weights want them.
+
+    Those of torchvision, of squeezenet_places365, and of Caffe's two on ImageNet (their Places versions subtract a mean
+    image of their own: ``config.data.mean_image``).
+    """
     config = default_config()
     config.data.source = "image_folder"  # for the stage evaluate alone
     config.data.image_size, config.data.resize_size = 224, 256
@@ -22,4 +26,9 @@ def get_config(model: str = "resnet18") -> ConfigDict:
     if model == "squeezenet_places365":
         config.data.channels = "BGR"
         config.data.mean, config.data.std = (0.408, 0.4412, 0.4576), (1.0, 1.0, 1.0)
+    elif model in ("alexnet_caffe", "caffenet"):  # 0..255, minus the mean of ImageNet
+        config.data.channels, config.data.image_size = "BGR", 227
+        config.data.mean, config.data.std = (0.4079, 0.4575, 0.4811), (1 / 255, 1 / 255, 1 / 255)
+    elif model == "googlenet":  # torchvision trained it in TensorFlow, on images in -1..1
+        config.data.mean, config.data.std = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
     return config

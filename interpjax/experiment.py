@@ -54,8 +54,13 @@ def run(config: ConfigDict, workdir: str | Path, stages: Sequence[str] = STAGES)
     else:
         experiment = prepare(config, workdir, stages)
         with lock_workdir(workdir):
-            claim_workdir(config, workdir, _identity(experiment.source) | files)
+            claim_workdir(config, workdir, _identity(experiment) | files)
             run_stages(experiment, stages)
+    return _told(workdir)
+
+
+def _told(workdir: Path) -> dict[str, Any]:
+    """The summary, printed as tables."""
     summary = json.loads((workdir / "summary.json").read_text())
     print(f"\n{tables.format_summary(summary)}")
     if "report" in summary["seconds"]:
@@ -93,14 +98,19 @@ def load(workdir: str | Path) -> tuple[ConfigDict, models.Classifier, dict[str, 
     return config, model, training.restore_state(config, model, workdir).variables
 
 
-def _identity(source: data.Source | None) -> dict[str, Any]:
-    if source is None:
-        return {}
-    return {
-        "class_names": list(source.class_names),
-        "train_images": len(source.train),
-        "test_images": len(source.test),
-    }
+def _identity(experiment: Experiment) -> dict[str, Any]:
+    """What must be the same in all stages of a run, of the data that these stages need."""
+    source, concepts = experiment.source, experiment.concepts
+    found: dict[str, Any] = {}
+    if source is not None:
+        found |= {
+            "class_names": list(source.class_names),
+            "train_images": len(source.train),
+            "test_images": len(source.test),
+        }
+    if concepts is not None:
+        found["labelled images"] = f"{len(concepts.records)}, sha256:{concepts.listing_fingerprint()}"
+    return found
 
 
 def _create_model(config: ConfigDict, num_classes: int, axis_name: str | None) -> models.Classifier:

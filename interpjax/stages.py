@@ -49,8 +49,8 @@ class Experiment:
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """The layers to dissect: the configured ones, or every convolution."""
-        return tuple(self.config.dissection.layers) or self.model.conv_layers
+        """The layers to dissect: the configured ones, or every convolution with maps of its own."""
+        return tuple(self.config.dissection.layers) or self.model.own_maps
 
     @property
     def protocol(self) -> dissection.Protocol:
@@ -127,7 +127,8 @@ def run_stages(experiment: Experiment, stages: Sequence[str] = STAGES) -> None:
     workdir = experiment.workdir
     if any(name in stages and not stage_is_done(workdir, name) for name in functions):
         (workdir / "summary.json").unlink(missing_ok=True)
-        forget_stage(workdir, "report")  # it will have more to tell
+        forget_stage(workdir, "report")  # there will be more to tell
+        (workdir / "report.html").unlink(missing_ok=True)
     done, seconds = {}, {}
     for name, stage in functions.items():
         if name in stages or stage_is_done(workdir, name):

@@ -143,6 +143,33 @@ def test_further_stages_can_be_asked_for_later(own, tmp_path):
     assert interpjax.run(config, tmp_path / "run", ONLY) == summary
 
 
+def test_a_report_that_says_less_than_is_known_is_taken_away(own, tmp_path):
+    interpjax.run(own[0], tmp_path / "run", ONLY)
+    assert (tmp_path / "run" / "report.html").is_file()
+    interpjax.run(own[0], tmp_path / "run", ("visualize",))
+    assert not (tmp_path / "run" / "report.html").exists()
+
+
+def test_labelled_images_stay_the_same_from_stage_to_stage(own, tmp_path):
+    broden = tmp_path / "broden"
+    shutil.copytree(own[0].dissection.broden, broden)
+    config = config_lib.override(own[0], {"dissection.broden": str(broden)})
+    interpjax.run(config, tmp_path / "run", ("dissect",))
+    head, *rows = (broden / "index.csv").read_text().splitlines()
+    (broden / "index.csv").write_text("\n".join([head, *rows[::-1]]) + "\n")
+    with pytest.raises(ValueError, match=r"begun on other data: labelled images is now '\d+, sha256"):
+        interpjax.run(config, tmp_path / "run", ("visualize",))
+
+
+@pytest.mark.parametrize(
+    ("name", "channels", "mean", "std"),
+    [("googlenet", "RGB", 0.5, 0.5), ("caffenet", "BGR", 0.4079, 1 / 255), ("resnet18", "RGB", 0.485, 0.229)],
+)
+def test_images_are_as_the_published_weights_of_a_model_want_them(name, channels, mean, std):
+    config = interpjax.get_config(f"imported:{name}")
+    assert (config.data.channels, config.data.mean[0], config.data.std[0]) == (channels, mean, std)
+
+
 def test_loaded_network_is_the_imported_one(own, tmp_path):
     config, _, variables = own
     interpjax.run(config, tmp_path / "run", ("dissect",))

@@ -57,6 +57,11 @@ class Classifier(nn.Module):
         return tuple(layer.name for layer in outline.of(self) if layer.kernel)
 
     @property
+    def own_maps(self) -> tuple[str, ...]:
+        """The convolutions but those whose maps, before and after the non-linearity, are those of one before them."""
+        return tuple(layer.name for layer in outline.of(self) if layer.kernel and not layer.same_as)
+
+    @property
     def tap_layers(self) -> tuple[str, ...]:
         """What can be tapped: the convolutions and the blocks of them."""
         return tuple(layer.name for layer in outline.of(self))

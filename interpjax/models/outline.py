@@ -24,6 +24,8 @@ class Layer:
       stages: that it can be tapped at.
       kernel: [height, width, inputs, filters] of a convolution; empty for a block.
       norm: the batch norm behind it.
+      same_as: the convolution before it that has the same maps before and after the non-linearity, as the last one of
+        a residual block and the one on its shortcut.
       parameters: how many, those of its batch norm included; of a block, of all layers in it.
     """
 
@@ -32,6 +34,7 @@ class Layer:
     stages: tuple[str, ...]
     kernel: tuple[int, ...] = ()
     norm: str | None = None
+    same_as: str | None = None
     parameters: int = 0
 
 
@@ -58,13 +61,16 @@ def _outlined(model: nn.Module, image_shape: tuple[int, int]) -> tuple[Layer, ..
     with _noted() as notes:
         params = jax.eval_shape(model.init, jax.random.key(0), images)["params"]
     sizes = {name: sum(leaf.size for leaf in jax.tree.leaves(own)) for name, own in params.items()}
-    layers = []
+    layers: list[Layer] = []
+    of_maps: dict[int, str] = {}  # the first convolution that gives them
     for name, (norm, stages) in notes.items():
         own = params.get(name, {}).get("kernel")
         parts = [part for part in params if part in (name, norm) or part.startswith((f"{name}.", f"{name}_"))]
         shape = next(iter(stages.values())).shape[1:]
         kernel = () if own is None else own.shape
-        layers.append(Layer(name, shape, tuple(stages), kernel, norm, sum(sizes[part] for part in parts)))
+        first = of_maps.setdefault(id(stages["post"]), name) if kernel else name
+        same_as = None if first == name else first
+        layers.append(Layer(name, shape, tuple(stages), kernel, norm, same_as, sum(sizes[part] for part in parts)))
     return tuple(layers)
 
 

@@ -3,17 +3,18 @@
 References:
   Iandola et al., *SqueezeNet: AlexNet-level accuracy with 50x fewer parameters and <0.5MB model size*, 2016 (fire
   modules; v1.1's early pooling is of the authors' release).
+  https://github.com/urbste/squeezenet_places365 (Lasagne): Glorot's initialization times √2, and Lasagne's defaults.
   Xu et al., *Empirical Evaluation of Rectified Activations in Convolutional Network*, 2015 (randomized rectifier).
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from interpjax.models.classifier import Classifier
+from interpjax.models.classifier import Classifier, zeros
 from interpjax.models.pooling import max_pool
 
 STEM = 64  # filters of conv1
@@ -29,6 +30,9 @@ FIRES = {
     "fire9": (64, 256, False),
 }
 SLOPES = (0.3, 0.8)  # of the randomized rectifier below zero
+
+
+GLOROT = nn.initializers.variance_scaling(2, "fan_avg", "uniform")
 
 
 class SqueezeNet(Classifier):
@@ -47,6 +51,8 @@ class SqueezeNet(Classifier):
 
     head: ClassVar[str] = "conv10"
     smallest: ClassVar[int] = 29
+    conv_init = staticmethod(GLOROT)
+    epsilon: ClassVar[float] = 1e-4
 
     @nn.compact
     def __call__(self, images: Float[Array, "n h w 3"], *, train: bool = False) -> Float[Array, "n classes"]:
@@ -55,7 +61,7 @@ class SqueezeNet(Classifier):
         x = self._convolution(images, "conv1", STEM, 3, stride=2, train=train)[1]
         for name, (squeeze, expand, pooled) in FIRES.items():
             x = self._fire(max_pool(x, 3, 2) if pooled else x, name, squeeze, expand, train=train)
-        x = self._rectified(self.logits(self.drop(x, 0.5, train)), train)
+        x = self._rectified(self.logits(self.drop(x, 0.5, train), kernel_init=GLOROT, bias_init=zeros), train)
         return x.mean(axis=(1, 2))
 
     def _fire(
@@ -74,14 +80,18 @@ class SqueezeNet(Classifier):
         self, x: Float[Array, "n h w c"], name: str, filters: int, kernel: int, *, stride: int = 1, train: bool
     ) -> tuple[Float[Array, "n h2 w2 f"], Float[Array, "n h2 w2 f"]]:
         """The maps before and after the non-linearity."""
-        conv = self.conv(x, name, self.scaled(filters), kernel, stride=stride, padding=kernel // 2)
+        geometry: dict[str, Any] = {"stride": stride, "padding": kernel // 2, "bias_init": zeros}
+        conv = self.conv(x, name, self.scaled(filters), kernel, **geometry)
         pre = self.norm(conv, f"{name}_bn", train)
         post = self._rectified(pre, train)
         self.offer(name, behind=f"{name}_bn", conv=conv, norm=pre, pre=pre, post=post)
         return pre, post
 
     def _rectified(self, x: Float[Array, "n h w c"], train: bool) -> Float[Array, "n h w c"]:
-        """Negative values times a slope: in training one drawn for each element, otherwise the mean of the slopes."""
+        """Negative values times a slope: in training one drawn for each channel, otherwise the mean of the slopes."""
         low, high = SLOPES
-        slope = jax.random.uniform(self.make_rng("dropout"), x.shape, x.dtype, low, high) if train else sum(SLOPES) / 2
+        if not train:
+            return jnp.where(x > 0, x, (low + high) / 2 * x)
+        slope = jax.random.uniform(self.make_rng("dropout"), x.shape[-1:], x.dtype, low, high)
+        slope = slope.reshape(1, 1, 1, -1)
         return jnp.where(x > 0, x, slope * x)

@@ -70,6 +70,11 @@ def _check(arrays: Arrays, expected: Mapping[str, tuple[int, ...]]) -> None:
         for name, shape in expected.items()
         if name in arrays and arrays[name].shape != shape
     ]
+    problems += [
+        f"{name} is of dtype {array.dtype}, not floating-point numbers"
+        for name, array in arrays.items()
+        if array.dtype.kind != "f"
+    ]
     if problems:
         raise ValueError("; ".join(problems))
 

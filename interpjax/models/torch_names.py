@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from interpjax.models.alexnet import AlexNet
 from interpjax.models.classifier import Classifier
 from interpjax.models.densenet import DenseNet
+from interpjax.models.googlenet import GoogLeNet
 from interpjax.models.vgg import STAGES as VGG_STAGES
 from interpjax.models.vgg import VGG
 
@@ -13,8 +14,15 @@ from interpjax.models.vgg import VGG
 ALEXNET = {f"conv{i}": f"features.{place}" for i, place in enumerate((0, 3, 6, 8, 10), start=1)} | {
     f"fc{i}": f"classifier.{place}" for i, place in enumerate((1, 4, 6), start=1)
 }
-# Entries that stand for nothing here: a counter, and heads that only train.
-SURPLUS = re.compile(r"(.*\.num_batches_tracked|aux[12]\..*|AuxLogits\..*)")
+# Of the CGL code's AlexNet_bn, which numbers convolutions, batch norms and dense layers.
+ALEXNET_BN = (
+    {f"features.{place}": f"conv{i}" for i, place in enumerate((0, 4, 8, 11, 14), start=1)}
+    | {f"features.{place}": f"bn{i}" for i, place in enumerate((1, 5, 9, 12, 15), start=1)}
+    | {f"classifier.{place}": f"fc{i}" for i, place in enumerate((1, 4, 6), start=1)}
+)
+COUNTER = ".num_batches_tracked"
+AUXILIARY = re.compile(r"aux[12]\..*")  # heads that only train
+WRAPPED = re.compile(r"(^|\.)module\.")  # by DataParallel, the whole network or its features alone
 OLD_DENSENET = re.compile(r"^(.*denselayer\d+\.(?:norm|conv))\.([12]\..*)$")
 
 
@@ -32,21 +40,32 @@ def torch_name(model: Classifier, layer: str) -> str:
 def plain_names(model: Classifier, entries: Mapping[str, object]) -> dict[str, str]:
     """Current torchvision's name of each entry that matters → its name in these entries.
 
-    Takes away what wraps and old versions put into names: ``module.`` of a network trained on several devices,
-    ``denselayer1.norm.1`` for ``denselayer1.norm1``, and ``conv1`` for ``features.0`` in AlexNet of the CGL code.
+    Takes away what wraps and old versions put into names: ``module.`` of a network (or its features alone) trained on
+    several devices, ``denselayer1.norm.1`` for ``denselayer1.norm1``, and the other names of AlexNet in the CGL code.
+
+    Raises:
+      ValueError: if two entries are of one name.
     """
-    own = (
-        {layer: torch_name(model, layer) for layer in ALEXNET} if type(model) is AlexNet and not model.with_norm else {}
-    )
-    plain = {}
+    own = _other_names(model)
+    plain: dict[str, str] = {}
     for entry in entries:
-        name = entry.removeprefix("module.")
+        name = WRAPPED.sub(r"\1", entry)
         name = OLD_DENSENET.sub(r"\1\2", name) if isinstance(model, DenseNet) else name
         layer, _, leaf = name.rpartition(".")
         name = f"{own[layer]}.{leaf}" if layer in own else name
-        if not SURPLUS.fullmatch(name):
-            plain[name] = entry
+        if name.endswith(COUNTER) or (isinstance(model, GoogLeNet) and AUXILIARY.fullmatch(name)):
+            continue
+        if name in plain:
+            raise ValueError(f"{plain[name]} and {entry} are both {name}")
+        plain[name] = entry
     return plain
+
+
+def _other_names(model: Classifier) -> dict[str, str]:
+    """Other published names of layers → that of :func:`torch_name`."""
+    if not isinstance(model, AlexNet):
+        return {}
+    return ALEXNET_BN if model.with_norm else ALEXNET
 
 
 def _vgg_names(with_norm: bool) -> dict[str, str]:

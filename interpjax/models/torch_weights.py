@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from interpjax.models.classifier import Classifier
-from interpjax.models.torch_names import plain_names, torch_name
+from interpjax.models.torch_names import COUNTER, plain_names, torch_name
 from interpjax.models.zoo import create_model
 
 LEAVES = {
@@ -40,9 +40,10 @@ def import_torch(
       ``{"params": …}``, and ``"batch_stats"`` where there are any, of numpy arrays in the dtype that they came in.
 
     Raises:
-      ValueError: naming every entry that is missing, surplus, or of another shape.
+      ValueError: naming every entry that is missing, surplus, or of another shape; two that are the same; one that
+        does not hold floating-point numbers.
     """
-    arrays = {entry: np.asarray(value) for entry, value in state_dict.items()}
+    arrays = {entry: _as_array(entry, value) for entry, value in state_dict.items()}
     model = create_model(name, num_classes=1, **fields)
     plain = plain_names(model, arrays)
     if num_classes is None:
@@ -114,16 +115,23 @@ def _check(
         raise ValueError(f"weights of {name}: {'; '.join(problems)}")
 
 
+def _as_array(entry: str, value: Any) -> np.ndarray:
+    if hasattr(value, "detach"):  # a tensor of PyTorch, whose bfloat16 NumPy does not have
+        value = value.detach()
+        value = value.float() if value.is_floating_point() and value.element_size() < 4 else value
+    array = np.asarray(value)
+    if not (jnp.issubdtype(array.dtype, jnp.floating) or entry.endswith(COUNTER)):
+        raise ValueError(f"{entry} is of dtype {array.dtype}; weights are floating-point numbers")
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
 def _from_torch(array: np.ndarray) -> np.ndarray:
-    if array.ndim == 4:
-        return np.ascontiguousarray(array.transpose(2, 3, 1, 0))
-    return np.ascontiguousarray(array.T)
+    # Copies also what keeps its order: the caller's own arrays may be trained on.
+    return np.array(array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T, order="C")
 
 
 def _to_torch(array: np.ndarray) -> np.ndarray:
-    if array.ndim == 4:
-        return np.ascontiguousarray(array.transpose(3, 2, 0, 1))
-    return np.ascontiguousarray(array.T)
+    return np.array(array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T, order="C")
 
 
 def _torch_shape(shape: tuple[int, ...]) -> tuple[int, ...]:

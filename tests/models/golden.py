@@ -75,8 +75,13 @@ class Record:
 
     def running_error(self, batch_stats) -> float:
         own = models.export_torch(self.model_name, {"batch_stats": batch_stats})
-        found = np.array([np.linalg.norm(own[name]) for name in self.meta["running"]])
-        return np.max(np.abs(found / self.arrays["running_norm"] - 1))
+        errors = []
+        for name, norm, samples in zip(
+            self.meta["running"], self.arrays["running_norm"], self.arrays["running_samples"], strict=True
+        ):
+            chosen = own[name].ravel()[self.formula.sample_indices(name, own[name].size, 4)]
+            errors += [abs(np.linalg.norm(own[name]) / norm - 1), np.abs(chosen - samples).max() / norm]
+        return max(errors)
 
     def _by_recorded_name(self, entries):
         names = {torch_name(self.model, layer): self.recorded_name(layer) for layer in self.variables["params"]}

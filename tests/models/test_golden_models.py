@@ -38,13 +38,21 @@ def float64():
 def test_logits_and_every_convolution_equal_the_published_definition(shared, name):
     record = golden.load(shared, name)
     layers = record.model.conv_layers
-    logits, maps = models.apply_with_taps(record.model, record.variables, record.images, layers=layers, stage="conv")
+    logits, sown = record.model.apply(record.variables, record.images, mutable=["taps"])
+    taps = sown["taps"]
     expected = record.arrays["eval_logits"]
     assert np.abs(logits - expected).max() < TOLERANCE * np.abs(expected).max()
     recorded = [record.recorded_name(layer) for layer in layers]
     assert recorded == [layer["name"] for layer in record.meta["layers"] if layer["type"] == "Conv2d"]
     for layer, its_name in zip(layers, recorded, strict=True):
-        assert record.layer_error(its_name, maps[layer]) < TOLERANCE, layer
+        assert record.layer_error(its_name, taps[f"{layer}/conv"]) < TOLERANCE, layer
+    recorded = {layer["name"] for layer in record.meta["layers"]}
+    for layer, norm in record.model.batch_norms.items():
+        assert record.layer_error(record.recorded_name(norm), taps[f"{layer}/norm"]) < TOLERANCE, norm
+    for block in set(record.model.tap_layers) - set(layers):
+        if record.recorded_name(block) in recorded:  # stages of a ResNet are their last block
+            stage = "pre" if block == "norm5" else "post"
+            assert record.layer_error(record.recorded_name(block), taps[f"{block}/{stage}"]) < TOLERANCE, block
 
 
 @pytest.mark.parametrize("name", RECORDS)

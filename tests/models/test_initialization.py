@@ -34,6 +34,11 @@ EXPECTED = {
         "denseblock2.denselayer2.conv1": (np.sqrt(2 / 24), NORMAL, None),
         "classifier": (1 / np.sqrt(3 * 32), UNIFORM, 0.0),
     },
+    # Glorot by both, times √2
+    "squeezenet_places365": {
+        "fire5_expand3x3": (np.sqrt(4 / (fan(3, 3, 8) + fan(3, 3, 32))), UNIFORM, 0.0),
+        "conv10": (np.sqrt(4 / (128 + 500)), UNIFORM, 0.0),
+    },
     "googlenet": {"inception3a.branch2.1.conv": (0.01, NORMAL, None), "fc": (0.01, NORMAL, "uniform")},
 }
 SMALL = {"densenet121": {"blocks": (2, 2, 2, 2)}}

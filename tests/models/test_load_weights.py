@@ -48,6 +48,9 @@ def test_exported_weights_come_back_from_a_file_bit_for_bit(name, alone, tmp_pat
         ("resnet18", lambda entry: f"module.{entry}"),
         ("densenet121", lambda entry: re.sub(r"(denselayer\d+\.(?:norm|conv))([12])", r"\1.\2", entry)),
         ("densenet121", lambda entry: "module." + re.sub(r"(denselayer\d+\.(?:norm|conv))([12])", r"\1.\2", entry)),
+        ("alexnet", lambda entry: entry.replace("features.", "features.module.")),
+        ("vgg16_bn", lambda entry: entry.replace("features.", "features.module.")),
+        ("alexnet_b", lambda entry: CGL_ALEXNET_BN[entry.rpartition(".")[0]] + "." + entry.rpartition(".")[2]),
         ("alexnet", lambda entry: CGL_ALEXNET[entry.rpartition(".")[0]] + "." + entry.rpartition(".")[2]),
     ],
 )
@@ -62,6 +65,12 @@ def test_names_of_wrappers_old_versions_and_other_code(name, others, alone, tmp_
 CGL_ALEXNET = {f"features.{place}": f"conv{i}" for i, place in enumerate((0, 3, 6, 8, 10), start=1)} | {
     f"classifier.{place}": f"fc{i}" for i, place in enumerate((1, 4, 6), start=1)
 }
+
+
+CGL_ALEXNET_BN = {f"conv{i}": f"features.{place}" for i, place in enumerate((0, 4, 8, 11, 14), start=1)} | {
+    f"bn{i}": f"features.{place}" for i, place in enumerate((1, 5, 9, 12, 15), start=1)
+}
+CGL_ALEXNET_BN |= {f"fc{i}": f"classifier.{place}" for i, place in enumerate((1, 4, 6), start=1)}
 
 
 def test_counters_and_auxiliary_heads_are_left_out(alone, tmp_path):
@@ -90,6 +99,42 @@ def test_all_that_is_wrong_is_named_at_once_with_the_file(alone, tmp_path):
         models.load_weights("resnet18", path, num_classes=7, width=WIDTH)
 
 
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ({"conv1.weight": np.ones((8, 3, 11, 11), np.float32)}, "features.0.weight and conv1.weight are both"),
+        ({"module.features.0.bias": np.ones(8, np.float32)}, "features.0.bias and module.features.0.bias are both"),
+        ({"features.0.bias": np.ones(8, np.int64)}, "features.0.bias is of dtype int64; weights are floating-point"),
+        ({"features.0.bias": np.ones(8, np.complex64)}, "features.0.bias is of dtype complex64; weights are"),
+        ({"features.0.bias": np.array(["a"] * 8)}, "features.0.bias is of dtype <U1; weights are floating-point"),
+        ({"aux1.fc1.weight": np.ones(8, np.float32)}, "aux1.fc1.weight is surplus"),
+    ],
+)
+def test_entries_that_are_no_weights_of_the_model(entries, message):
+    arrays = models.export_torch("alexnet", some_variables("alexnet"), width=WIDTH)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        models.import_torch("alexnet", arrays | entries, width=WIDTH)
+
+
+def test_imported_weights_are_copies_in_the_machine_s_order():
+    variables = some_variables("alexnet")
+    arrays = models.export_torch("alexnet", variables, width=WIDTH)
+    swapped = {entry: array.astype(">f4") for entry, array in arrays.items()}
+    assert_same(models.import_torch("alexnet", swapped, width=WIDTH), variables)
+    found = models.import_torch("alexnet", arrays, width=WIDTH)
+    for array in arrays.values():
+        array[:] = 0  # as training goes on with them
+    assert_same(found, variables)
+
+
+def test_tensors_of_torch_are_taken_also_in_bfloat16_and_in_training():
+    torch = pytest.importorskip("torch")
+    arrays = models.export_torch("alexnet", some_variables("alexnet"), width=WIDTH)
+    tensors = {entry: torch.from_numpy(array).bfloat16().requires_grad_() for entry, array in arrays.items()}
+    found = models.import_torch("alexnet", tensors, width=WIDTH)["params"]["conv1"]["bias"]
+    np.testing.assert_array_equal(found, tensors["features.0.bias"].detach().float().numpy())
+
+
 def test_wrong_names_and_files_are_named(alone, tmp_path):
     with pytest.raises(ValueError, match=r"model 'resnet19': choose one of"):
         models.load_weights("resnet19", tmp_path / "missing.pth")
@@ -109,7 +154,7 @@ def published(variables):
         if f"{layer}_bn" in variables["params"]:
             norm, statistics = variables["params"][f"{layer}_bn"], variables["batch_stats"][f"{layer}_bn"]
             arrays |= {f"{own}/bn_beta": norm["bias"], f"{own}/bn_gamma": norm["scale"]}
-            arrays |= {f"{own}/bn_mean": statistics["mean"], f"{own}/bn_inv_std": 1 / np.sqrt(statistics["var"] + 1e-5)}
+            arrays |= {f"{own}/bn_mean": statistics["mean"], f"{own}/bn_inv_std": 1 / np.sqrt(statistics["var"] + 1e-4)}
     return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
 
 

@@ -69,6 +69,14 @@ def test_width_scales_filters_and_any_image_size_works(name):
         assert variables["params"][layer]["kernel"].shape[-1] == shapes[layer]["kernel"].shape[-1] // 8
 
 
+def test_shortcuts_have_no_maps_of_their_own():
+    model = models.create_model("resnet50", num_classes=3, width=0.125)
+    doubles = {f"layer{stage}.0.downsample.0" for stage in (1, 2, 3, 4)}
+    assert set(model.conv_layers) - set(model.own_maps) == doubles
+    densenet = models.create_model("densenet121", num_classes=3, width=0.125)
+    assert densenet.own_maps == densenet.conv_layers
+
+
 def test_taps_are_before_and_after_the_nonlinearity_also_inside_jit():
     model = models.create_model("alexnet_b", num_classes=3, width=0.0625)
     images = jax.random.normal(jax.random.key(1), (2, 64, 64, 3))

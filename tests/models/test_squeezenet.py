@@ -71,7 +71,7 @@ def test_batch_norm_of_published_weights_is_exact(published):
     for layer, norm in SqueezeNet(num_classes=365).batch_norms.items():
         variance = variables["batch_stats"][norm]["var"].astype(np.float64)
         inverse = stored[f"{layer.replace('_', '/')}/bn_inv_std"]
-        np.testing.assert_allclose(1 / np.sqrt(variance + 1e-5), inverse, rtol=1e-6)
+        np.testing.assert_allclose(1 / np.sqrt(variance + 1e-4), inverse, rtol=1e-6)
 
 
 def test_loaded_weights_are_the_model_s_variables(published):
@@ -134,9 +134,11 @@ def test_training_draws_slopes_moves_batch_statistics_and_reaches_every_paramete
     # This kind of key compiles three times as fast.
     (loss, changed), gradients = run(variables["params"], jax.random.key(0, impl="rbg"))
     pre, post = (np.asarray(changed["taps"][f"fire2/{stage}"]) for stage in ("pre", "post"))
-    slopes = (post / pre)[pre < 0]
-    assert SLOPES[0] - 1e-6 < slopes.min() < SLOPES[0] + 0.01  # rounding of the quotient
-    assert SLOPES[1] - 0.01 < slopes.max() < SLOPES[1] + 1e-6
+    ratios = np.where(pre < 0, post / pre, np.nan)
+    slopes = np.nanmean(ratios, axis=(0, 1, 2))  # one of each channel
+    np.testing.assert_allclose(ratios, np.where(pre < 0, slopes, np.nan), rtol=1e-5)
+    assert SLOPES[0] - 1e-5 < slopes.min() < slopes.max() < SLOPES[1] + 1e-5
+    assert len(np.unique(slopes)) == len(slopes)
     assert abs(slopes.mean() - 0.55) < 4 * 0.5 / np.sqrt(12 * len(slopes))  # standard errors of a uniform mean
     np.testing.assert_array_equal(post[pre > 0], pre[pre > 0])
     assert loss == run(variables["params"], jax.random.key(0, impl="rbg"))[0][0]
