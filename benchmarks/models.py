@@ -5,10 +5,12 @@ times each of them once, one after the other; medians and the range of the ratio
 gradients and SGD with momentum, no dropout.
 
 Run:   python benchmarks/models.py            (--models resnet18 --rounds=3 --batch=8 for a quick look)
+       python benchmarks/models.py --convolutions
 Cost:  about five minutes on 2 cores. Without torch installed only ours is timed.
 """
 
 import argparse
+import functools
 import time
 from collections.abc import Callable
 
@@ -112,6 +114,39 @@ def compare(name: str, batch: int, rounds: int) -> dict[str, object]:
     return column
 
 
+# side of the map, inputs, filters, kernel, stride: of ResNet-18
+CONVOLUTIONS = ((224, 3, 64, 7, 2), (56, 64, 64, 3, 1), (28, 128, 128, 3, 1), (14, 256, 256, 3, 1), (7, 512, 512, 3, 1))
+
+
+def convolution(shape: tuple[int, ...], batch: int, rounds: int) -> dict[str, str]:
+    """A row of the table of what a convolution and its two gradients take, in ms."""
+    side, inputs, filters, kernel, stride = shape
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.normal(size=(batch, side, side, inputs)).astype(np.float32))
+    w = jnp.asarray(rng.normal(size=(kernel, kernel, inputs, filters)).astype(np.float32))
+
+    def forward(x: jax.Array, w: jax.Array) -> jax.Array:
+        padding, names = [(kernel // 2, kernel // 2)] * 2, ("NHWC", "HWIO", "NHWC")
+        return jax.lax.conv_general_dilated(x, w, (stride, stride), padding, dimension_numbers=names)
+
+    y = forward(x, w)
+    parts = {
+        "forward": functools.partial(jax.jit(forward), x, w),
+        "gradient of the maps": functools.partial(
+            jax.jit(lambda x, w, y: jax.vjp(lambda x: forward(x, w), x)[1](y)), x, w, y
+        ),
+        "gradient of the kernel": functools.partial(
+            jax.jit(lambda x, w, y: jax.vjp(lambda w: forward(x, w), w)[1](y)), x, w, y
+        ),
+    }
+    row = {"convolution": f"{side}×{side}×{inputs}, {kernel}×{kernel}×{filters}, stride {stride}"}
+    for name, part in parts.items():
+        jax.block_until_ready(part())
+        seconds = [_time(lambda part=part: jax.block_until_ready(part())) for _ in range(rounds)]
+        row[name] = f"{1000 * np.median(seconds):.0f}"
+    return row
+
+
 def has_torch() -> bool:
     try:
         import torch  # noqa: F401
@@ -131,7 +166,12 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=NAMES, choices=NAMES)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--convolutions", action="store_true", help="single convolutions of ResNet-18 instead")
     arguments = parser.parse_args()
+    if arguments.convolutions:
+        rows = [convolution(shape, arguments.batch, arguments.rounds) for shape in CONVOLUTIONS]
+        print(pd.DataFrame(rows).to_string(index=False))
+        return
     table = {name: compare(name, arguments.batch, arguments.rounds) for name in arguments.models}
     print(pd.DataFrame(table).to_string())
 
