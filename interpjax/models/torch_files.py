@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Shaped
 
-from interpjax.models.torch_pickle import Storage, Tensor, to_array, unpickle
+from interpjax.models.torch_pickle import Storage, Tensor, described, to_array, unpickle
 
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 VERSION = 1001
@@ -68,7 +68,15 @@ def _file(content: Any, read_storage: ReadStorage) -> TorchFile:
     return TorchFile(content, read)
 
 
+def check_stored(archive: zipfile.ZipFile) -> None:
+    """Raises ValueError for a compressed member, which torch.save never writes and which may be huge unpacked."""
+    for member in archive.infolist():
+        if member.compress_type != zipfile.ZIP_STORED:
+            raise ValueError(f"the archive's {member.filename} is compressed; those of torch.save are not")
+
+
 def _archived(archive: zipfile.ZipFile) -> tuple[Any, ReadStorage]:
+    check_stored(archive)
     members = archive.namelist()
     pickles = [member for member in members if member.rpartition("/")[2] == PICKLE]
     if len(pickles) != 1:
@@ -94,7 +102,7 @@ def _legacy(file: io.BufferedIOBase) -> tuple[Any, ReadStorage]:
         raise ValueError("this is a pickle, but none that torch.save wrote")
     version = unpickle(file)[0]
     if version != VERSION:
-        raise ValueError(f"the file has PyTorch's version {version!r:.50}: only {VERSION} is known")
+        raise ValueError(f"the file has PyTorch's version {described(version)}: only {VERSION} is known")
     unpickle(file)  # facts of the machine; the bytes are little-endian whatever it was
     content, storages = unpickle(file)
     places = _places(file, unpickle(file)[0], storages)

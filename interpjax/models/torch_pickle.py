@@ -8,8 +8,9 @@ References:
 import io
 import math
 import pickle
+import pickletools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple, cast
 
 import ml_dtypes
 import numpy as np
@@ -62,11 +63,32 @@ def unpickle(file: io.BufferedIOBase) -> tuple[Any, dict[str, Storage]]:
     """
     unpickler = _Unpickler(file)
     try:
+        _check_memo(file)
         return unpickler.load(), unpickler.storages
     except _NotAllowedError:
         raise
     except Exception as error:  # damaged bytes may be any instruction, and so end in any error
         raise ValueError(f"the pickle is cut off or damaged ({type(error).__name__}: {error})") from error
+
+
+def _check_memo(file: io.BufferedIOBase) -> None:
+    """Refuses indices of the memo that a pickle of this length cannot need: memory is taken for all below them."""
+    start = file.tell()
+    for opcode, argument, place in pickletools.genops(cast(IO[bytes], file)):
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and place is not None and int(argument or 0) > place - start:
+            raise _NotAllowedError(f"the pickle numbers its object at byte {place - start} as {argument}")
+    file.seek(start)
+
+
+def described(value: Any) -> str:
+    """A value of a pickle in an error message, in few words: nested ones may be huge written out."""
+    if isinstance(value, str):
+        return repr(value[:80])
+    if value is None or (isinstance(value, int | float) and abs(value) < 1e100):
+        return repr(value)
+    if type(value) is tuple and len(value) <= 8 and all(isinstance(item, int | str) for item in value):
+        return f"({', '.join(map(described, value))}{',' * (len(value) == 1)})"
+    return f"a {type(value).__name__}"
 
 
 def to_array(tensor: Tensor, stored: Shaped[np.ndarray, " numel"]) -> Shaped[np.ndarray, "..."]:
@@ -82,9 +104,11 @@ def to_array(tensor: Tensor, stored: Shaped[np.ndarray, " numel"]) -> Shaped[np.
     storage, offset, size, stride = tensor
     elements = stored[storage.start : storage.start + storage.length]
     if not (isinstance(size, tuple) and isinstance(stride, tuple) and len(size) == len(stride)):
-        raise ValueError(f"a tensor has the size {size!r} and the strides {stride!r}: tuples of one length are needed")
+        found = f"the size {described(size)} and the strides {described(stride)}"
+        raise ValueError(f"a tensor has {found}: tuples of one length are needed")
     if not all(isinstance(number, int) and number >= 0 for number in (offset, *size, *stride)):
-        raise ValueError(f"a tensor has the size {size}, strides {stride}, offset {offset!r}: none may be negative")
+        found = f"the size {described(size)}, strides {described(stride)}, offset {described(offset)}"
+        raise ValueError(f"a tensor has {found}: none may be negative")
     count = math.prod(size)
     if count == 0:
         return np.zeros(size, elements.dtype)
@@ -185,7 +209,7 @@ class _Unpickler(pickle.Unpickler):
             case ("storage", _StorageType(dtype), str(key), _, int(numel), *view) if numel >= 0:
                 whole = Storage(dtype, key, numel, 0, numel)
             case _:
-                raise _NotAllowedError(f"the pickle speaks of a thing that is no storage: {identity!r:.200}")
+                raise _NotAllowedError(f"the pickle speaks of a thing that is no storage: {described(identity)}")
         if self.storages.setdefault(key, whole) != whole:
             raise _NotAllowedError(f"storage {key} is described twice, as {self.storages[key]} and {whole}")
         match view:
@@ -193,4 +217,4 @@ class _Unpickler(pickle.Unpickler):
                 return whole
             case [(_, int(start), int(length))] if start >= 0 and length >= 0 and start + length <= numel:
                 return whole._replace(start=start, length=length)
-        raise _NotAllowedError(f"storage {key} of {numel} elements has no such part: {view!r:.200}")
+        raise _NotAllowedError(f"storage {key} of {numel} elements has no such part: {described(tuple(view))}")

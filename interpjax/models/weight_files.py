@@ -1,8 +1,10 @@
 """Files of weights, whatever wrote them, as arrays by name. No code in a file is run."""
 
+import functools
+import math
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,11 @@ import numpy as np
 from jaxtyping import Shaped
 from safetensors import SafetensorError, deserialize
 
-from interpjax.models.torch_files import PICKLE, open_torch
-from interpjax.models.torch_pickle import Tensor
+from interpjax.models.torch_files import PICKLE, check_stored, open_torch
+from interpjax.models.torch_pickle import Tensor, described
 
 KINDS = ".npz, .safetensors, or what torch.save wrote (.pth, .pt, .pth.tar, .pkl)"
+SHARED = 4  # times the bytes of a file that its tensors may have: some share a storage
 WRAPPERS = ("state_dict", "model")  # entries of checkpoints whose entries are the weights
 # What zip archives and safetensors raise for damage, encryption and methods of compression that are not known.
 DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, SafetensorError)
@@ -79,12 +82,28 @@ def _read(path: Path) -> Arrays:
 def _read_archive(path: Path) -> Arrays:
     with zipfile.ZipFile(path) as archive:
         members = archive.namelist()
+        if any(member.rpartition("/")[2] == PICKLE for member in members):
+            check_stored(archive)
+        for member in archive.infolist():
+            if member.filename.endswith(".npy"):
+                _check_header(archive, member)
     if any(member.rpartition("/")[2] == PICKLE for member in members):
         return _read_torch(path)
     if not members or not all(member.endswith(".npy") for member in members):
         raise ValueError(f"a zip archive of {_listed(members)}: {KINDS} can be read")
     with np.load(path, allow_pickle=False) as stored:
         return {name: stored[name] for name in stored.files}
+
+
+def _check_header(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
+    """Raises ValueError if an array claims another size than it has: memory is taken for what it claims."""
+    with archive.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(file)
+        claimed, there = math.prod(shape) * dtype.itemsize, member.file_size - file.tell()
+    if not dtype.hasobject and claimed != there:
+        raise ValueError(f"{member.filename} of the shape {shape} would have {claimed} bytes, and has {there}")
 
 
 def _read_safetensors(path: Path) -> Arrays:
@@ -105,9 +124,20 @@ def _read_torch(path: Path) -> Arrays:
             content = None
         if content is not None:
             tensors = named_arrays(content, torch.Tensor)
-            return {name: _from_torch(torch, name, tensor) for name, tensor in tensors.items()}
+            return _bounded(path, tensors, functools.partial(_from_torch, torch))
     with open_torch(path) as file:
-        return {name: file.read(name, tensor) for name, tensor in named_arrays(file.content, Tensor).items()}
+        return _bounded(path, named_arrays(file.content, Tensor), file.read)
+
+
+def _bounded(path: Path, tensors: Mapping[str, Any], read: Callable[[str, Any], np.ndarray]) -> Arrays:
+    """The arrays of all tensors; raises ValueError if they are much more than the file has."""
+    arrays, total, limit = {}, 0, SHARED * path.stat().st_size
+    for name, tensor in tensors.items():
+        arrays[name] = read(name, tensor)
+        total += arrays[name].nbytes
+        if total > limit:
+            raise ValueError(f"its tensors up to {name} have {total} bytes, more than {SHARED} times those of the file")
+    return arrays
 
 
 def named_arrays(content: Any, array: type) -> dict[str, Any]:
@@ -155,5 +185,5 @@ def _from_torch(torch: Any, name: str, tensor: Any) -> Shaped[np.ndarray, "..."]
 
 
 def _listed(names: Any) -> str:
-    shown = [f"{name!r:.80}" for name in list(names)[:20]]
+    shown = [described(name) for name in list(names)[:20]]
     return ", ".join(shown + ["…"] * (len(names) > 20)) or "none"

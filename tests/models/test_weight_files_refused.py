@@ -1,5 +1,7 @@
 """What files of weights may not do or be."""
 
+import io
+import struct
 import zipfile
 from collections import OrderedDict
 
@@ -209,3 +211,50 @@ def test_pytorch_reads_no_more_than_it_may(tmp_path):
         ValueError, match=r"net\.pth: the pickle asks for torch\.nn\.modules\.linear\.Linear; .*state_dict"
     ):
         models.read_weights(tmp_path / "net.pth")
+
+
+def test_an_index_of_the_memo_beyond_the_pickle_takes_no_memory(alone, tmp_path):
+    claim = b"\x80\x02}r" + struct.pack("<I", 2**32 - 1) + b"."
+    with zipfile.ZipFile(tmp_path / "evil.pth", "w") as archive:
+        archive.writestr("net/data.pkl", claim)
+    (tmp_path / "old.pth").write_bytes(claim)
+    for name in ("evil", "old"):
+        with pytest.raises(ValueError, match=rf"{name}\.pth: the pickle numbers its object at byte 3 as 4294967295"):
+            models.read_weights(tmp_path / f"{name}.pth")
+
+
+def test_compressed_archives_of_torch_are_refused(reader, tmp_path):
+    with zipfile.ZipFile(tmp_path / "evil.pth", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("net/data.pkl", pickled({}) + b" " * 10_000_000)
+    with pytest.raises(ValueError, match=r"evil\.pth: the archive's net/data\.pkl is compressed"):
+        models.read_weights(tmp_path / "evil.pth")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_many_tensors_of_one_storage_are_refused(form, reader, tmp_path):
+    writer = Writer()
+    tensor = writer.tensor(np.ones(100_000, np.float32))
+    write(form, tmp_path / "evil.pth", {f"weight{i}": tensor for i in range(1000)}, writer)
+    with pytest.raises(ValueError, match=r"evil\.pth: its tensors up to weight\d+ have \d+ bytes, more than 4 times"):
+        models.read_weights(tmp_path / "evil.pth")
+
+
+def test_nested_values_are_not_written_out():
+    nested = ()
+    for _ in range(100):
+        nested = (nested, nested)
+    assert torch_pickle.described(nested) == "a tuple"
+    assert torch_pickle.described((3,)) == "(3,)"
+    assert torch_pickle.described("a" * 1000) == repr("a" * 80)
+    assert torch_pickle.described(10**5000) == "a int"
+
+
+def test_an_npz_that_claims_more_than_it_has_takes_no_memory(tmp_path):
+    whole = io.BytesIO()
+    np.lib.format.write_array_header_1_0(whole, {"descr": "<f4", "fortran_order": False, "shape": (10**13,)})
+    with zipfile.ZipFile(tmp_path / "evil.npz", "w") as archive:
+        archive.writestr("weight.npy", whole.getvalue() + bytes(16))
+    with pytest.raises(ValueError, match=r"evil\.npz: weight\.npy of the shape \(10000000000000,\) would have"):
+        models.read_weights(tmp_path / "evil.npz")
+    np.savez_compressed(tmp_path / "honest.npz", weight=np.zeros((100, 100)), scalar=np.float32(3))
+    assert models.read_weights(tmp_path / "honest.npz")["weight"].shape == (100, 100)
