@@ -1,13 +1,12 @@
 """Networks that were trained elsewhere: their weights, read from a file, and what a configuration may ask of them."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
 from interpjax import models
@@ -84,28 +83,14 @@ def read_variables(config: ConfigDict) -> Variables:
     return jax.tree.map(lambda array: np.asarray(array, np.float32), variables)
 
 
-def check_fit(config: ConfigDict, model: models.Classifier, variables: Mapping[str, Any]) -> None:
-    """Checks weights against the network, and that against the size of the images; nothing is computed.
-
-    Raises:
-      ValueError: naming the field and the first array that does not fit.
-    """
+def check_size(config: ConfigDict, model: models.Classifier) -> None:
+    """Raises ValueError, naming the field, if the images are too small for the network; nothing is computed."""
     size = config.data.image_size
     images = jax.ShapeDtypeStruct((1, size, size, 3), "float32")
     try:
-        shapes = jax.eval_shape(lambda x: model.clone(axis_name=None).init(jax.random.key(0), x), images)
+        jax.eval_shape(lambda x: model.clone(axis_name=None).init(jax.random.key(0), x), images)
     except ValueError as error:
         raise ValueError(f"config.data.image_size = {size}: {error}") from error
-    needed, found = (
-        {"/".join(path): array.shape for path, array in flatten_dict(tree).items()} for tree in (shapes, variables)
-    )
-    for name in sorted({*needed, *found}):
-        if needed.get(name) != found.get(name):
-            raise ValueError(
-                f"config.model.weights = {config.model.weights!r}: {name} has the shape {found.get(name)}, that of "
-                f"config.model.name = {config.model.name!r}, config.model.width = {config.model.width} is "
-                f"{needed.get(name)}"
-            )
 
 
 def check_classes(config: ConfigDict, model: models.Classifier, source: Source) -> None:

@@ -76,7 +76,6 @@ def check_stored(archive: zipfile.ZipFile) -> None:
 
 
 def _archived(archive: zipfile.ZipFile) -> tuple[Any, ReadStorage]:
-    check_stored(archive)
     members = archive.namelist()
     pickles = [member for member in members if member.rpartition("/")[2] == PICKLE]
     if len(pickles) != 1:

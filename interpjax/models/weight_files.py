@@ -82,12 +82,13 @@ def _read(path: Path) -> Arrays:
 def _read_archive(path: Path) -> Arrays:
     with zipfile.ZipFile(path) as archive:
         members = archive.namelist()
-        if any(member.rpartition("/")[2] == PICKLE for member in members):
+        by_torch = any(member.rpartition("/")[2] == PICKLE for member in members)
+        if by_torch:
             check_stored(archive)
         for member in archive.infolist():
             if member.filename.endswith(".npy"):
                 _check_header(archive, member)
-    if any(member.rpartition("/")[2] == PICKLE for member in members):
+    if by_torch:
         return _read_torch(path)
     if not members or not all(member.endswith(".npy") for member in members):
         raise ValueError(f"a zip archive of {_listed(members)}: {KINDS} can be read")
