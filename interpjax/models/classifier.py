@@ -62,6 +62,11 @@ class Classifier(nn.Module):
         return tuple(layer.name for layer in outline.of(self) if layer.kernel and not layer.same_as)
 
     @property
+    def summed_layers(self) -> frozenset[str]:
+        """The convolutions between whose batch norm and non-linearity something is added, as at a block's end."""
+        return frozenset(layer.name for layer in outline.of(self) if layer.summed)
+
+    @property
     def tap_layers(self) -> tuple[str, ...]:
         """What can be tapped: the convolutions and the blocks of them."""
         return tuple(layer.name for layer in outline.of(self))

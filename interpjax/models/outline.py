@@ -26,6 +26,7 @@ class Layer:
       norm: the batch norm behind it.
       same_as: the convolution before it that has the same maps before and after the non-linearity, as the last one of
         a residual block and the one on its shortcut.
+      summed: whether something is added between its batch norm and the non-linearity, as at a residual block's end.
       parameters: how many, those of its batch norm included; of a block, of all layers in it.
     """
 
@@ -35,6 +36,7 @@ class Layer:
     kernel: tuple[int, ...] = ()
     norm: str | None = None
     same_as: str | None = None
+    summed: bool = False
     parameters: int = 0
 
 
@@ -70,7 +72,9 @@ def _outlined(model: nn.Module, image_shape: tuple[int, int]) -> tuple[Layer, ..
         kernel = () if own is None else own.shape
         first = of_maps.setdefault(id(stages["post"]), name) if kernel else name
         same_as = None if first == name else first
-        layers.append(Layer(name, shape, tuple(stages), kernel, norm, same_as, sum(sizes[part] for part in parts)))
+        summed = norm is not None and stages["norm"] is not stages["pre"]
+        parameters = sum(sizes[part] for part in parts)
+        layers.append(Layer(name, shape, tuple(stages), kernel, norm, same_as, summed, parameters))
     return tuple(layers)
 
 

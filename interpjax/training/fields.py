@@ -1,17 +1,13 @@
 """The soft receptive fields of a network's convolutions, as a configuration says."""
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from interpjax import regularizers as reg
-from interpjax.models.outline import IMAGE
-from interpjax.models.taps import TAPS
 
 PyTree = Any
 FIELD_PARAMS = "soft_receptive_field"  # P₁ and P₂ among the parameters, where they are learned
@@ -52,27 +48,12 @@ def _norm_behind(config: ConfigDict, model: nn.Module, layer: str) -> str:
     wrong = f"config.regularizer.soft_receptive_field.statistics = 'batch_norm': {config.model.name}'s {layer}"
     if layer not in model.batch_norms:
         raise ValueError(f"{wrong} has none behind it; leave it out of the losses' layers, or use 'minibatch'")
-    if layer in summed_layers(model.clone(axis_name=None, parent=None)):
+    if layer in model.summed_layers:
         raise ValueError(
             f"{wrong} goes into a sum behind it, whose scale is not its batch norm's; leave it out of the losses' "
             "layers, or use 'minibatch'"
         )
     return model.batch_norms[layer]
-
-
-@functools.cache
-def summed_layers(model: nn.Module) -> frozenset[str]:
-    """The convolutions between whose batch norm and non-linearity something is added, as at a residual block's end."""
-    images = jax.ShapeDtypeStruct((1, IMAGE, IMAGE, 3), jnp.float32)
-    variables = jax.eval_shape(model.init, jax.random.key(0), images)
-    summed: list[str] = []
-
-    def apply(variables, images):
-        taps = model.apply(variables, images, mutable=[TAPS])[1][TAPS]
-        summed.extend(layer for layer in model.batch_norms if taps[f"{layer}/norm"] is not taps[f"{layer}/pre"])
-
-    jax.eval_shape(apply, variables, images)
-    return frozenset(summed)
 
 
 def _scale(params: PyTree, norm: str) -> Any:

@@ -13,7 +13,6 @@ from interpjax import config as config_lib
 from interpjax import models, parallel, training
 from interpjax import regularizers as reg
 from interpjax.training import diagnostics
-from interpjax.training.fields import summed_layers
 from interpjax.training.optimizer import make_optimizer
 from interpjax.training.setup import create_state
 from interpjax.training.step import make_train_step
@@ -93,9 +92,9 @@ def test_losses_on_activations_are_of_every_convolution_of_a_resnet():
 def test_sums_at_the_ends_of_residual_blocks_are_known():
     ends = {layer for layer in network("resnet18").conv_layers if fnmatch.fnmatch(layer, "layer*.conv2")}
     shortcuts = {f"layer{stage}.0.downsample.0" for stage in (2, 3, 4)}
-    assert summed_layers(network("resnet18")) == ends | shortcuts
+    assert network("resnet18").summed_layers == ends | shortcuts
     assert (
-        summed_layers(network("densenet121")) == summed_layers(models.create_model("alexnet_b", num_classes=2)) == set()
+        network("densenet121").summed_layers == models.create_model("alexnet_b", num_classes=2).summed_layers == set()
     )
 
 
