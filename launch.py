@@ -14,7 +14,7 @@ from ml_collections import config_flags
 
 import interpjax
 from interpjax.config import get_field
-from interpjax.config_files import config_path
+from interpjax.config.files import config_path
 from interpjax.stages import STAGES
 from interpjax.training import CheckpointError, TrainingDivergedError
 

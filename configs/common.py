@@ -3,7 +3,7 @@
 from ml_collections import ConfigDict
 
 from interpjax.config import default_config
-from interpjax.config_files import parse_argument
+from interpjax.config.files import parse_argument
 
 # Learning rate and weight decay of the baseline, by network.
 RECIPES = {

@@ -11,8 +11,9 @@ from ml_collections import ConfigDict
 
 from interpjax import config as config_lib
 from interpjax import data, imported, models, parallel, training
-from interpjax.config_checks import validate
-from interpjax.data import sources, two_figures_concepts
+from interpjax.config.checks import validate
+from interpjax.data import sources
+from interpjax.data.two_figures import concepts as two_figures_concepts
 from interpjax.dissection.upsampling import resampling
 from interpjax.report import tables
 from interpjax.stages import STAGES, Experiment, check_stages, run_stages

@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 
 from interpjax import config as config_lib
 from interpjax import data, dissection, models, parallel, training
+from interpjax.atomic import write_atomic
 from interpjax.data.images import SkippedImages
 from interpjax.data.normalization import normalization
 from interpjax.dissection.upsampling import FieldMap
@@ -21,7 +22,7 @@ from interpjax.report import figures, page, scores
 from interpjax.training.metrics import progress_bar, read_metrics
 from interpjax.training.step import make_eval_step
 from interpjax.visualization import top_images
-from interpjax.workdir import forget_stage, run_stage, stage_is_done, write_atomic
+from interpjax.workdir import forget_stage, run_stage, stage_is_done
 
 STAGES = ("train", "evaluate", "dissect", "visualize", "report")
 NEEDS_DISSECTION = ("visualize", "report")

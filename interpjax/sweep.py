@@ -10,7 +10,7 @@ import pandas as pd
 from ml_collections import ConfigDict
 
 from interpjax import config as config_lib
-from interpjax.config_checks import validate
+from interpjax.config.checks import validate
 from interpjax.experiment import run
 from interpjax.stages import STAGES
 

@@ -3,7 +3,6 @@
 import contextlib
 import fcntl
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,24 +12,10 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from interpjax import config as config_lib
+from interpjax.atomic import TEMPORARY, write_atomic
 
 # What a run that was killed before it claimed its folder may have left there.
 BEFORE_CLAIM = ("data", "data.json", ".lock")
-TEMPORARY = ".interpjax-tmp"  # ends the names of files that are not yet whole
-
-
-def write_atomic(path: Path, content: str | bytes) -> None:
-    """Writes a file so that it is either there in full or not at all, also after a kill."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)  # of a write that failed, as on a full disk
 
 
 def check_workdir(config: ConfigDict, workdir: Path) -> None:

@@ -11,6 +11,7 @@ from jaxtyping import install_import_hook
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 with install_import_hook("interpjax", "typechecker.check"):
     import interpjax  # noqa: F401

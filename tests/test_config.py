@@ -6,8 +6,8 @@ import pytest
 
 import interpjax
 from interpjax import config as config_lib
-from interpjax.config_checks import validate
-from interpjax.config_files import config_names
+from interpjax.config.checks import validate
+from interpjax.config.files import config_names
 
 FOLDER = Path(__file__).parents[1] / "configs"
 CONFIGS = config_names()

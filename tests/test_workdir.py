@@ -3,6 +3,7 @@
 import pytest
 import tiny
 
+from interpjax import atomic
 from interpjax import workdir as workdir_lib
 
 DATA = {"class_names": ["a", "b"], "train_images": 10}
@@ -11,7 +12,7 @@ DATA = {"class_names": ["a", "b"], "train_images": 10}
 def test_killed_while_claiming_can_be_run_again(tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data.json").write_text("[]")
-    left = tmp_path / f"config.json.123{workdir_lib.TEMPORARY}"
+    left = tmp_path / f"config.json.123{atomic.TEMPORARY}"
     left.write_text("{")
     config = tiny.tiny_config()
     workdir_lib.check_workdir(config, tmp_path)
@@ -42,14 +43,14 @@ def test_second_process_is_kept_out(tmp_path):
 
 def test_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
     path = tmp_path / "summary.json"
-    workdir_lib.write_atomic(path, "old")
+    atomic.write_atomic(path, "old")
 
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        workdir_lib.write_atomic(path, "new")
+        atomic.write_atomic(path, "new")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -9,7 +9,7 @@ import pytest
 import interpjax
 from interpjax import config as config_lib
 from interpjax import models
-from interpjax.config_checks import validate
+from interpjax.config.checks import validate
 from interpjax.data.places50 import PLACES50_1, PLACES50_2
 
 DATA = {

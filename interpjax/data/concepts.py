@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -211,41 +210,3 @@ def primary_categories(coverage: pd.DataFrame) -> pd.Series:
       coverage: as that of :class:`ConceptData`; every label is in some category.
     """
     return coverage[coverage.columns[::-1]].idxmax(axis=1)
-
-
-def load_broden(path: str | Path) -> ConceptData:
-    """Opens Broden, or other data in its layout.
-
-    Args:
-      path: a directory that holds ``index.csv``, ``label.csv``, ``category.csv``, ``c_<category>.csv`` and
-        ``images/``; or what :func:`build_broden` made of one, which gives the same.
-
-    Raises:
-      ValueError: naming the file and row, if a file or a column is missing, or a row names a label map or image
-        that is not there. Whether maps have the right size and known labels shows when they are read.
-    """
-    from interpjax.data import broden  # it builds on this module
-
-    return broden.load(Path(path))
-
-
-def build_broden(source: str | Path, destination: str | Path) -> Path:
-    """Copies a directory in Broden's layout into a few large files, a TFDS data set in array_record.
-
-    The bytes of images and label maps stay as they are. All label maps are checked. The data set stands alone: the
-    source may be deleted afterwards. What an interrupted build leaves is not taken for a data set.
-
-    Args:
-      source: as the directory of :func:`load_broden`.
-      destination: :func:`load_broden` opens it then; a data set that is there already is kept.
-
-    Returns:
-      The folder of the data set, below ``destination``.
-
-    Raises:
-      ValueError: naming file and row, if the source is not as it should be, or the destination has other data.
-      BadImageError: if an image cannot be read. Those that cannot be decoded are copied, with a warning.
-    """
-    from interpjax.data.builders import broden  # it builds on this module
-
-    return broden.build(Path(source), Path(destination))

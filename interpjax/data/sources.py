@@ -8,9 +8,10 @@ import numpy as np
 import tensorflow_datasets as tfds
 from ml_collections import ConfigDict
 
-from interpjax.data.builders import figures, two_figures
 from interpjax.data.splits import FileSplit, Split, TfdsSplit
 from interpjax.data.subsets import class_numbers, read_labels, take_classes
+from interpjax.data.two_figures import builder as two_figures
+from interpjax.data.two_figures import drawing as figures
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff")
 

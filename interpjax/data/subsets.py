@@ -1,6 +1,5 @@
 """Some of a data set's classes: which these are, and which examples are theirs."""
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ import numpy as np
 from jaxtyping import Int
 from tqdm import tqdm
 
+from interpjax.atomic import replacing
 from interpjax.data.splits import ClassSplit, Split, TfdsSplit
 
 BLOCK = 1024  # records that are read at once
@@ -81,7 +81,8 @@ def read_labels(split: TfdsSplit, num_classes: int, cache: Path) -> Int[np.ndarr
             block = range(start, min(start + BLOCK, len(split)))
             labels[start : block.stop] = [record[split.label] for record in split.records.__getitems__(block)]
             bar.update(len(block))
-    _write(cache, labels)
+    with replacing(cache) as file:
+        np.save(file, labels)
     return labels
 
 
@@ -96,14 +97,3 @@ def _are_labels(array: np.ndarray, count: int, num_classes: int) -> bool:
     if array.shape != (count,) or array.dtype != np.int32:
         return False
     return bool(array.min(initial=0) >= -1 and array.max(initial=0) < num_classes)
-
-
-def _write(path: Path, array: np.ndarray) -> None:
-    """In full or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.stem}.{os.getpid()}.tmp.npy")
-    try:
-        np.save(temporary, array)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from interpjax.dissection.checks import check_layers, listed, shown
-from interpjax.dissection.preprocessing import Preprocessing
+from interpjax.preprocessing import Preprocessing
 
 Maps = dict[str, Float[Array | np.ndarray, "batch _ _ _"]]
 

@@ -2,13 +2,14 @@
 
 import hashlib
 import json
-import os
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from interpjax.atomic import replacing, write_atomic
 
 PROGRESS_VERSION = 2  # of the files and of what is counted: raise it when either changes
 
@@ -72,12 +73,10 @@ class Progress:
         path = self._path(name)
         if path is None or self._kept.get(name) == done:
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        (path.parent / "content.json").write_text(self._content + "\n")
-        temporary = path.with_suffix(f".{os.getpid()}.tmp.npz")
+        write_atomic(path.parent / "content.json", self._content + "\n")
         skipped = np.array(self._skipped([]), np.str_)
-        np.savez(temporary, done=np.array(done), skipped=skipped, **statistic.state())
-        temporary.replace(path)
+        with replacing(path) as file:
+            np.savez(file, done=np.array(done), skipped=skipped, **statistic.state())
         self._kept[name] = done
 
     def _path(self, name: str) -> Path | None:

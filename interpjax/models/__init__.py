@@ -2,10 +2,10 @@
 
 from interpjax.models.classifier import Classifier
 from interpjax.models.inspection import LayerInfo, layers
-from interpjax.models.loading import load_weights
 from interpjax.models.taps import apply_in_training, apply_with_taps
-from interpjax.models.torch_weights import export_torch, import_torch
-from interpjax.models.weight_files import read_weights
+from interpjax.models.weights.files import read_weights
+from interpjax.models.weights.loading import load_weights
+from interpjax.models.weights.torch import export_torch, import_torch
 from interpjax.models.zoo import MODELS, create_model
 
 __all__ = [

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import pandas as pd
 
 from interpjax import models
-from interpjax.models.outline import IMAGE
+from interpjax.models.layers import IMAGE
 
 CLASSES = 1000
 

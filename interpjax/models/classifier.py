@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from interpjax.models import outline, taps
+from interpjax.models import layers as outline
+from interpjax.models import taps
 from interpjax.models.batch_norm import BatchNorm
 
 # PyTorch's default: uniform in ±1/√fan_in, for kernels as for biases.

@@ -6,7 +6,8 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from interpjax.models import outline, receptive_fields, taps
+from interpjax.models import layers as outline
+from interpjax.models import receptive_fields, taps
 from interpjax.models.classifier import Classifier
 
 FieldMap = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]  # (y, x) of offset, size and stride

@@ -9,7 +9,7 @@ import flax.linen as nn
 import jax
 from jaxtyping import Array, Float
 
-from interpjax.models import outline
+from interpjax.models import layers as outline
 
 TAPS = "taps"  # the collection that activations are offered in
 STAGES = ("conv", "norm", "pre", "post")

@@ -1,6 +1,5 @@
 """Penalties and losses on groups of filters: pure functions of arrays and pytrees."""
 
-from interpjax.regularizers.activation import soft_receptive_field, spatial_loss
 from interpjax.regularizers.block_norm import block_norm, block_norm_penalty, group_norms
 from interpjax.regularizers.diagnostics import (
     dead_filters,
@@ -20,6 +19,7 @@ from interpjax.regularizers.kernels import convolution_kernels, grouped_kernels,
 from interpjax.regularizers.orthogonality import exclusive_lasso, soft_orthogonality
 from interpjax.regularizers.proximal import prox_block_norm
 from interpjax.regularizers.proximal_step import proximal_block_norm
+from interpjax.regularizers.soft_fields import soft_receptive_field, spatial_loss
 from interpjax.regularizers.weight_decay import weight_decay_penalty
 
 __all__ = [

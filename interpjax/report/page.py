@@ -8,10 +8,10 @@ from typing import Any
 import jinja2
 import markupsafe
 
+from interpjax.atomic import write_atomic
 from interpjax.dissection import Dissection
 from interpjax.report.tables import GROUP_COLUMNS, groups_rows
 from interpjax.visualization.top_images import strip_path
-from interpjax.workdir import write_atomic
 
 
 def write_report(workdir: Path, summary: Mapping[str, Any], results: Mapping[str, Dissection], config: str) -> Path:

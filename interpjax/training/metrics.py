@@ -9,7 +9,7 @@ from types import TracebackType
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
-from interpjax.workdir import write_atomic
+from interpjax.atomic import write_atomic
 
 
 class MetricsWriter:

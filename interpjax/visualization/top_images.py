@@ -7,11 +7,11 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from interpjax.atomic import write_atomic
 from interpjax.data import ConceptData
 from interpjax.data.images import resize
 from interpjax.dissection import ActivationsFn, Dissection
 from interpjax.dissection.upsampling import resampling, upsample
-from interpjax.workdir import write_atomic
 
 SIDE = 88  # pixels of an image in a strip
 GAP = 4

@@ -12,7 +12,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from interpjax.data import build_broden, load_broden
-from interpjax.data.builders import broden as builder
+from interpjax.data.broden import builder
 from interpjax.data.images import BadImageError
 
 

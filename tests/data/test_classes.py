@@ -7,7 +7,7 @@ import tensorflow_datasets as tfds
 
 import interpjax
 from interpjax import config as config_lib
-from interpjax.config_checks import validate
+from interpjax.config.checks import validate
 from interpjax.data import places50, sources, subsets
 from interpjax.data.images import SkippedImages
 from interpjax.data.pipeline import train_iterator

@@ -5,9 +5,10 @@ import pytest
 
 import interpjax
 from interpjax.config import override
-from interpjax.data import sources, two_figures_concepts
-from interpjax.data.builders import figures
+from interpjax.data import sources
 from interpjax.data.images import decode_image
+from interpjax.data.two_figures import concepts as two_figures_concepts
+from interpjax.data.two_figures import drawing as figures
 
 
 def small(**fields):

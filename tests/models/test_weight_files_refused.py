@@ -10,7 +10,7 @@ import pytest
 from torch_writer import FORMS, Call, Change, Global, Stored, Writer, pickled, safetensors, without_views, write
 
 from interpjax import models
-from interpjax.models import torch_pickle
+from interpjax.models.weights import torch_pickle
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -25,7 +25,7 @@ from interpjax.models import torch_pickle
         ("torch.serialization", "load", "{}"),
         ("torch", "load", "{}"),
         ("torch._utils", "_rebuild_tensor_v2.__globals__", "{}"),
-        ("interpjax.models.torch_pickle", "pickle.loads", "{}"),
+        ("interpjax.models.weights.torch_pickle", "pickle.loads", "{}"),
     ],
 )
 def test_no_code_is_run(form, module, name, argument, reader, tmp_path):

@@ -8,7 +8,7 @@ import tiny
 
 import interpjax
 from interpjax import models, training
-from interpjax.config_checks import validate
+from interpjax.config.checks import validate
 from interpjax.training.optimizer import make_optimizer, make_schedule, num_steps
 from interpjax.training.step import normalize
 from interpjax.training.terms import make_objective

@@ -9,9 +9,9 @@ import pandas as pd
 from jaxtyping import UInt8
 from ml_collections import ConfigDict
 
-from interpjax.data.builders import figures
 from interpjax.data.concepts import Channels, ConceptData, primary_categories
 from interpjax.data.images import decode_image
+from interpjax.data.two_figures import drawing as figures
 
 
 @dataclasses.dataclass(frozen=True)

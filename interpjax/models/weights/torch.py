@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from interpjax.models.classifier import Classifier
-from interpjax.models.torch_names import COUNTER, plain_names, torch_name
+from interpjax.models.weights.torch_names import COUNTER, plain_names, torch_name
 from interpjax.models.zoo import create_model
 
 LEAVES = {

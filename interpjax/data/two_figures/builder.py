@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import tensorflow_datasets as tfds
 
-from interpjax.data.builders import figures
+from interpjax.data.two_figures import drawing as figures
 
 SPLIT_STREAMS = {"train": 0, "test": 1}  # of the random numbers
 

@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Shaped
 from safetensors import SafetensorError, deserialize
 
-from interpjax.models.torch_files import PICKLE, check_stored, open_torch
-from interpjax.models.torch_pickle import Tensor, described
+from interpjax.models.weights.torch_archive import PICKLE, check_stored, open_torch
+from interpjax.models.weights.torch_pickle import Tensor, described
 
 KINDS = ".npz, .safetensors, or what torch.save wrote (.pth, .pt, .pth.tar, .pkl)"
 SHARED = 4  # times the bytes of a file that its tensors may have: some share a storage

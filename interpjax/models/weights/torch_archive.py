@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Shaped
 
-from interpjax.models.torch_pickle import Storage, Tensor, described, to_array, unpickle
+from interpjax.models.weights.torch_pickle import Storage, Tensor, described, to_array, unpickle
 
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 VERSION = 1001

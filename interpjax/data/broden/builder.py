@@ -1,6 +1,6 @@
 """TFDS builder of Broden: a directory of many small files becomes a data set of a few large ones.
 
-Run:  ``python -m interpjax.data.builders.broden SOURCE DESTINATION``
+Run:  ``python -m interpjax.data.broden.builder SOURCE DESTINATION``
 
 References:
   Bau et al., *Network Dissection*, CVPR 2017.
@@ -19,7 +19,8 @@ from typing import Any, cast
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
-from interpjax.data import broden, broden_tables
+from interpjax.data.broden import records as broden
+from interpjax.data.broden import tables as broden_tables
 from interpjax.data.images import BadImageError
 
 SHARD_IMAGES = 512
@@ -47,7 +48,7 @@ class Broden(tfds.core.ShardBasedBuilder):
         """
         if broden.prepared_folder(source):
             raise ValueError(f"{source}: is built already; give a directory with index.csv and images/")
-        data = broden.load(source)
+        data = broden.load_broden(source)
         self._categories, self._records = data.categories, cast(list[broden.BrodenRecord], data.records)
         self.tables = {name: (source / name).read_bytes() for name in broden_tables.file_names(data.categories)}
         super().__init__(data_dir=str(data_dir), file_format="array_record")
@@ -101,8 +102,24 @@ class _Tables(tfds.core.Metadata):
         """Reading is the work of :mod:`interpjax.data.broden_tables`."""
 
 
-def build(source: Path, destination: Path) -> Path:
-    """The work of :func:`interpjax.data.build_broden`; TFDS moves a data set in place only when it is whole."""
+def build_broden(source: str | Path, destination: str | Path) -> Path:
+    """Copies a directory in Broden's layout into a few large files, a TFDS data set in array_record.
+
+    The bytes of images and label maps stay as they are. All label maps are checked. The data set stands alone: the
+    source may be deleted afterwards. What an interrupted build leaves is not taken for a data set.
+
+    Args:
+      source: as the directory of :func:`load_broden`.
+      destination: :func:`load_broden` opens it then; a data set that is there already is kept.
+
+    Returns:
+      The folder of the data set, below ``destination``.
+
+    Raises:
+      ValueError: naming file and row, if the source is not as it should be, or the destination has other data.
+      BadImageError: if an image cannot be read. Those that cannot be decoded are copied, with a warning.
+    """
+    source, destination = Path(source), Path(destination)
     builder = Broden(source=source, data_dir=destination)
     settings = tfds.download.DownloadConfig(try_download_gcs=False)
     with contextlib.redirect_stdout(io.StringIO()):  # TFDS announces downloads; there are none
@@ -119,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Makes a TFDS data set of a directory in Broden's layout.")
     parser.add_argument("source", type=Path, help="holds index.csv, label.csv, category.csv, c_*.csv and images/")
     parser.add_argument("destination", type=Path, help="what to give as --config.dissection.broden afterwards")
-    print(build(**vars(parser.parse_args(arguments))))
+    print(build_broden(**vars(parser.parse_args(arguments))))
 
 
 if __name__ == "__main__":

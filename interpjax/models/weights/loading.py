@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from interpjax.models.squeezenet_weights import has_published_names, import_squeezenet_places365
-from interpjax.models.torch_weights import import_torch
-from interpjax.models.weight_files import read_weights
+from interpjax.models.weights.files import read_weights
+from interpjax.models.weights.squeezenet_places365 import has_published_names, import_squeezenet_places365
+from interpjax.models.weights.torch import import_torch
 from interpjax.models.zoo import create_model
 
 
@@ -14,9 +14,9 @@ def load_weights(name: str, path: str | Path, *, num_classes: int | None = None,
 
     Args:
       name: of the model, one of ``MODELS``.
-      path: a file that :func:`~interpjax.models.weight_files.read_weights` reads, with the names of the model's PyTorch
-        definition (see :func:`~interpjax.models.torch_weights.import_torch`); for ``squeezenet_places365`` also with
-        those that its weights were published with.
+      path: a file that :func:`~interpjax.models.read_weights` reads, with the names of the model's PyTorch definition
+        (see :func:`~interpjax.models.import_torch`); for ``squeezenet_places365`` also with those that its weights
+        were published with.
       num_classes: of the model; by default as many as the last layer has.
       **fields: of the model, as of :func:`~interpjax.models.zoo.create_model`.
 

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from jaxtyping import Int, UInt8
 
-from interpjax.data import broden_tables
+from interpjax.data.broden import tables as broden_tables
 from interpjax.data.concepts import Channels, ConceptData
 from interpjax.data.images import BadImageError, decode_image
 
@@ -192,8 +192,18 @@ class BrodenRecord:
         return labels
 
 
-def load(path: Path) -> ConceptData:
-    """The work of :func:`interpjax.data.load_broden`."""
+def load_broden(path: str | Path) -> ConceptData:
+    """Opens Broden, or other data in its layout.
+
+    Args:
+      path: a directory that holds ``index.csv``, ``label.csv``, ``category.csv``, ``c_<category>.csv`` and
+        ``images/``; or what :func:`build_broden` made of one, which gives the same.
+
+    Raises:
+      ValueError: naming the file and row, if a file or a column is missing, or a row names a label map or image
+        that is not there. Whether maps have the right size and known labels shows when they are read.
+    """
+    path = Path(path)
     prepared = prepared_folder(path)
     if prepared is None and not (path / "index.csv").is_file():
         raise ValueError(

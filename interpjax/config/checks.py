@@ -2,7 +2,7 @@
 
 from ml_collections import ConfigDict
 
-from interpjax.config import TERMS, get_field
+from interpjax.config.schema import TERMS, get_field
 
 CHOICES = {
     "data.source": ("two_figures", "image_folder", "tfds"),

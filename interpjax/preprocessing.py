@@ -1,4 +1,4 @@
-"""What a network wants of an image before it sees it."""
+"""From uint8 RGB images to what a network sees: the one arithmetic for training, evaluation, dissection and pictures."""
 
 import dataclasses
 import hashlib
@@ -8,13 +8,15 @@ import numpy as np
 from jaxtyping import Array, Float, Num
 
 CHANNELS = ("RGB", "BGR")
+WHITE = 255  # the largest value of an image
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Preprocessing:
     """What a network wants of an image: (x − mean) / std, x in 0..255 and in the order of its channels.
 
-    Works on NumPy and JAX arrays, and inside jit. Two are the same if their descriptions are.
+    In float32 it is (x/255 − mean/255) / (std/255), the order of operations that training codes use. Works on NumPy and
+    JAX arrays, and inside jit. Two are the same if their descriptions are.
 
     Attributes:
       mean: a number, one for each channel, or an image of means [height, width, 3]; in the order of ``channels``.
@@ -50,7 +52,8 @@ class Preprocessing:
         if images.dtype != np.uint8:
             raise ValueError(f"images of type {images.dtype}: must be uint8, RGB")
         x = images[..., ::-1] if self.channels == "BGR" else images
-        return (x.astype(np.float32) - self._fitting("mean", images)) / self._fitting("std", images)
+        unit = x.astype(np.float32) / np.float32(WHITE)
+        return (unit - self._fitting("mean", images)) / self._fitting("std", images)
 
     @classmethod
     def imagenet(cls) -> "Preprocessing":
@@ -62,7 +65,7 @@ class Preprocessing:
         return {"mean": _described(self.mean), "std": _described(self.std), "channels": self.channels}
 
     def _fitting(self, name: str, images: Any) -> np.ndarray:
-        constant = getattr(self, name)
+        constant = (getattr(self, name) / WHITE).astype(np.float32)
         constant = constant.reshape((1,) * (4 - constant.ndim) + constant.shape)
         try:
             np.broadcast_shapes(constant.shape, (1, *images.shape[1:]))
@@ -74,7 +77,7 @@ class Preprocessing:
 def _constant(name: str, value: Any) -> Float[np.ndarray, "..."]:
     allowed = "must be a number, [3] or [height, width, 3]"
     try:
-        constant = np.array(value, np.float32)
+        constant = np.array(value, np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} = {value!r}: {allowed}") from error
     if constant.ndim not in (0, 1, 3) or (constant.ndim and constant.shape[-1] not in (1, 3)):
@@ -87,8 +90,8 @@ def _constant(name: str, value: Any) -> Float[np.ndarray, "..."]:
 
 def _described(constant: np.ndarray) -> Any:
     if constant.size <= 3:
-        return constant.tolist()
-    return {"shape": list(constant.shape), "sha256": hashlib.sha256(constant.tobytes()).hexdigest()}
+        return constant.astype(np.float32).tolist()
+    return {"shape": list(constant.shape), "sha256": hashlib.sha256(constant.astype(np.float32).tobytes()).hexdigest()}
 
 
 def _shortened(constant: np.ndarray) -> str:

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 def config_directory() -> Path:
     """Where the named configurations are: ``configs/`` of a checkout, or their copy in an installed wheel."""
-    return Path(__file__).parent / "configs"
+    return Path(__file__).parents[1] / "configs"
 
 
 def config_names() -> list[str]:

@@ -1,0 +1,30 @@
+"""Writing files so that they are either there in full or not at all, also after a kill."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+TEMPORARY = ".interpjax-tmp"  # ends the names of files that are not yet whole
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write to, which takes the place of ``path`` where the block ends without an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY}")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)  # of a write that failed, as on a full disk
+
+
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """Writes a file; its folders are made."""
+    with replacing(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)

@@ -1,0 +1,17 @@
+"""What an experiment is: every field with its default, the files that set them, and the checks that they must pass."""
+
+from interpjax.config.checks import validate
+from interpjax.config.files import get_config
+from interpjax.config.schema import TERMS, default_config, differing_fields, from_json, get_field, override, to_json
+
+__all__ = [
+    "TERMS",
+    "default_config",
+    "differing_fields",
+    "from_json",
+    "get_config",
+    "get_field",
+    "override",
+    "to_json",
+    "validate",
+]

@@ -1,0 +1,1 @@
+"""Published weights: files of any kind, as variables of a model."""
