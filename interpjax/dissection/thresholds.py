@@ -28,10 +28,9 @@ class TopQuantile:
           dtype: of the values.
         """
         self.top_quantile, self.most_rows, self.rows = top_quantile, most_rows, 0
-        self._keep = most_rows - math.floor((1 - top_quantile) * (most_rows - 1))
-        self._spare = max(math.ceil(SPARE * self._keep), LEAST_SPARE)
+        self._keep, self._spare = _rows_that_matter(top_quantile, most_rows)
         # Negated, so that a partition puts the largest values first; what is not filled is infinite.
-        self._negated = np.full((units, min(self._keep + self._spare, most_rows)), np.inf, dtype)
+        self._negated = np.full((units, kept_rows(top_quantile, most_rows)), np.inf, dtype)
         self._filled = np.zeros(units, np.int64)
         self._cutoff = np.full(units, -np.inf, dtype)  # values up to it cannot matter any more
 
@@ -112,6 +111,17 @@ class TopQuantile:
         self._negated[:, self._keep :] = np.inf
         self._cutoff = -self._negated[:, self._keep - 1]
         self._filled = np.minimum(self._filled, self._keep)
+
+
+def kept_rows(top_quantile: float, most_rows: int) -> int:
+    """How many values of a column a :class:`TopQuantile` of these arguments keeps."""
+    return min(sum(_rows_that_matter(top_quantile, most_rows)), most_rows)
+
+
+def _rows_that_matter(top_quantile: float, most_rows: int) -> tuple[int, int]:
+    """How many of the largest values can matter, and for how many more there is room."""
+    keep = most_rows - math.floor((1 - top_quantile) * (most_rows - 1))
+    return keep, max(math.ceil(SPARE * keep), LEAST_SPARE)
 
 
 def _interpolate(low: np.ndarray, high: np.ndarray, weight: float) -> np.ndarray:
