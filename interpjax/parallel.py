@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 AXIS = "devices"
 PyTree = Any
@@ -62,8 +63,9 @@ def replicate(tree: PyTree) -> PyTree:
 
 
 def first(tree: PyTree) -> PyTree:
-    """What the first local device holds of a replicated tree, as numpy arrays."""
-    return jax.tree.map(lambda x: np.asarray(x.addressable_shards[0].data).squeeze(0), tree)
+    """What the first local device holds of a replicated tree, as numpy arrays; copied to the host all at once."""
+    shards = jax.device_get(jax.tree.map(lambda x: x.addressable_shards[0].data, tree))
+    return jax.tree.map(lambda x: x.squeeze(0), shards)
 
 
 def on_first_device(function: Callable) -> Callable:
@@ -79,10 +81,12 @@ def on_first_device(function: Callable) -> Callable:
     return run
 
 
-def split_batch(batch: PyTree) -> PyTree:
-    """This process's part of a batch, with a leading axis of local devices."""
-    count = jax.local_device_count()
-    return jax.tree.map(lambda x: x.reshape(count, len(x) // count, *x.shape[1:]), batch)
+def put_batch(batch: PyTree) -> PyTree:
+    """This process's part of a batch, on its devices: each has its share, under a leading axis of local devices."""
+    devices = jax.local_devices()
+    sharding = NamedSharding(Mesh(np.array(devices), (AXIS,)), PartitionSpec(AXIS))
+    parts = jax.tree.map(lambda x: x.reshape(len(devices), len(x) // len(devices), *x.shape[1:]), batch)
+    return jax.device_put(parts, sharding)
 
 
 def local_devices() -> list[jax.Device]:

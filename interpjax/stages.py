@@ -1,148 +1,97 @@
 """The stages of the main job, in their order, and what they leave in the workdir."""
 
-import dataclasses
 import functools
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from jaxtyping import Array
-from ml_collections import ConfigDict
-
-from interpjax import config as config_lib
-from interpjax import data, dissection, models, parallel, training
+from interpjax import dissection, parallel, training
 from interpjax.atomic import write_atomic
 from interpjax.data.images import SkippedImages
-from interpjax.data.normalization import normalization
-from interpjax.dissection.upsampling import FieldMap
+from interpjax.errors import UserError
+from interpjax.prepare import STAGES, Experiment
 from interpjax.report import figures, page, scores
-from interpjax.training.metrics import progress_bar, read_metrics
+from interpjax.training.metrics import read_metrics
 from interpjax.training.step import make_eval_step
 from interpjax.visualization import top_images
-from interpjax.workdir import forget_stage, run_stage, stage_is_done
+from interpjax.workdir import forget_stage, read_stage, run_stage, stage_is_done
 
-STAGES = ("train", "evaluate", "dissect", "visualize", "report")
+# What is forgotten when a stage is run, for it was made from what came before.
+MADE_FROM = {
+    "train": ("evaluate", "dissect", "visualize", "report"),
+    "evaluate": ("report",),
+    "dissect": ("visualize", "report"),
+    "visualize": ("report",),
+    "report": (),
+}
 NEEDS_DISSECTION = ("visualize", "report")
 
 
-@dataclasses.dataclass(frozen=True)
-class Experiment:
-    """What the stages of one run share.
-
-    Attributes:
-      config: of the run.
-      workdir: its folder.
-      source: to train and evaluate on; None if no stage does.
-      concepts: to dissect with; None if no stage does.
-      model: the network.
-      imported: its variables, if they were not trained here.
-    """
-
-    config: ConfigDict
-    workdir: Path
-    source: data.Source | None
-    concepts: data.ConceptData | None
-    model: models.Classifier
-    imported: dict[str, Any] | None = None
-
-    @property
-    def layers(self) -> tuple[str, ...]:
-        """The layers to dissect: the configured ones, or every convolution with maps of its own."""
-        return tuple(self.config.dissection.layers) or self.model.own_maps
-
-    @property
-    def protocol(self) -> dissection.Protocol:
-        """By which the network is dissected."""
-        settings = self.config.dissection
-        try:
-            return dissection.get_protocol(settings.protocol, **dict(settings.protocol_fields))
-        except ValueError as error:
-            raise ValueError(f"config.dissection.{error}") from error
-        except TypeError as error:
-            raise ValueError(
-                f"config.dissection.protocol_fields = {settings.protocol_fields}: needed are pairs of a field's name "
-                'and its value, (("top_quantile", 0.01),)'
-            ) from error
-
-    @property
-    def fieldmaps(self) -> dict[str, FieldMap]:
-        """The receptive fields of the layers, for a protocol that upsamples by them; without those that see it all."""
-        if self.protocol.upsampling != "fieldmap":
-            return {}
-        known = models.layers(self.model, self.config.data.image_size)
-        return {own.name: own.receptive_field for own in known if own.name in self.layers and own.receptive_field}
-
-    @functools.cached_property
-    def variables(self) -> dict[str, Any]:
-        """Those of the network, imported or trained; read once for all the stages that follow the training."""
-        if self.imported is not None:
-            return self.imported
-        return training.restore_state(self.config, self.model, self.workdir).variables
-
-    @property
-    def preprocessing(self) -> dissection.Preprocessing:
-        """From uint8 RGB images to what the network sees."""
-        constants = normalization(self.config)
-        mean, std = (255 * np.asarray(constants[name]) for name in ("mean", "std"))
-        return dissection.Preprocessing(mean, std, constants["channels"])
-
-    @functools.cached_property
-    def network(self) -> dissection.Network:
-        """Images to activation maps, compiled once for all the stages that look at units."""
-        layers, stage = self.layers, self.protocol.tap
-        return dissection.from_jax(
-            lambda variables, images: models.apply_with_taps(self.model, variables, images, layers=layers, stage=stage)[
-                1
-            ],
-            self.variables,
-            layers=layers,
-            preprocessing=self.preprocessing,
-            name=f"{self.model!r}, {stage}",
-        )
-
-
-def check_stages(stages: Sequence[str], workdir: Path) -> tuple[str, ...]:
+def ordered_stages(stages: Sequence[str]) -> tuple[str, ...]:
     """The stages that are asked for, in their order.
 
     Raises:
-      ValueError: naming one that is unknown, or that needs another that is not there.
+      UserError: naming one that is unknown, or if there is none.
     """
     names = [stages] if isinstance(stages, str) else list(stages)
     for name in names:
         if name not in STAGES:
-            raise ValueError(f"stages: {name!r} is none; choose from {', '.join(STAGES)}")
+            raise UserError(f"stages: {name!r} is none; choose from {', '.join(STAGES)}")
     if not names:
-        raise ValueError(f"stages: name at least one of {', '.join(STAGES)}")
-    for name in NEEDS_DISSECTION:
-        if name in names and "dissect" not in names and not stage_is_done(workdir, "dissect"):
-            raise ValueError(f"stages: {name} needs dissect, which has not been run in {workdir}; add it")
+        raise UserError(f"stages: name at least one of {', '.join(STAGES)}")
     return tuple(name for name in STAGES if name in names)
 
 
-def run_stages(experiment: Experiment, stages: Sequence[str] = STAGES) -> None:
-    """Runs those of the stages that were not run yet, and writes ``summary.json``, of all that ever were."""
-    functions = {"train": _train, "evaluate": _evaluate, "dissect": _dissect, "visualize": _visualize}
+def pending_stages(stages: Sequence[str], workdir: Path) -> tuple[str, ...]:
+    """Those of the stages that are still to be run, as are all that are made from one of them.
+
+    Raises:
+      UserError: naming one that needs the dissection, which is neither there nor asked for.
+    """
+    undone = {name for name in stages if not stage_is_done(workdir, name)}
+    outdated = {later for name in undone for later in MADE_FROM[name]}
+    pending = tuple(name for name in stages if name in undone | outdated)
+    for name in NEEDS_DISSECTION:
+        if name in pending and "dissect" not in pending and not stage_is_done(workdir, "dissect"):
+            raise UserError(f"stages: {name} needs dissect, which has not been run in {workdir}; add it")
+    return pending
+
+
+def run_stages(experiment: Experiment, pending: Sequence[str]) -> None:
+    """Runs stages in their order, and writes ``summary.json``, of all that ever were run.
+
+    Args:
+      experiment: what they need.
+      pending: of :func:`pending_stages`.
+    """
     workdir = experiment.workdir
-    if any(name in stages and not stage_is_done(workdir, name) for name in functions):
-        (workdir / "summary.json").unlink(missing_ok=True)
-        forget_stage(workdir, "report")  # there will be more to tell
-        (workdir / "report.html").unlink(missing_ok=True)
-    done, seconds = {}, {}
-    for name, stage in functions.items():
-        if name in stages or stage_is_done(workdir, name):
-            done[name], seconds[name] = run_stage(workdir, name, functools.partial(stage, experiment))
-    summary = _summary(done, seconds)
-    if "report" in stages or stage_is_done(workdir, "report"):
-        _, seconds["report"] = run_stage(workdir, "report", lambda: _report(experiment, summary))
-    write_atomic(workdir / "summary.json", json.dumps(summary, indent=2) + "\n")
+    (workdir / "summary.json").unlink(missing_ok=True)
+    for name in pending:
+        for later in (name, *MADE_FROM[name]):
+            forget_stage(workdir, later)
+    if not stage_is_done(workdir, "report"):
+        (workdir / "report.html").unlink(missing_ok=True)  # there is more to tell
+    functions: dict[str, Callable[[Experiment], dict[str, Any]]] = {
+        "train": _train,
+        "evaluate": _evaluate,
+        "dissect": _dissect,
+        "visualize": _visualize,
+        "report": _report,
+    }
+    for name in pending:
+        run_stage(workdir, name, functools.partial(functions[name], experiment))
+        if stage_is_done(workdir, "dissect"):  # what it had counted is needed no more, now that its record is written
+            shutil.rmtree(_counted(workdir), ignore_errors=True)
+    write_atomic(workdir / "summary.json", json.dumps(summary(workdir), indent=2) + "\n")
 
 
-def _summary(done: dict[str, dict[str, Any]], seconds: dict[str, float]) -> dict[str, Any]:
-    """What the stages that were run have found; ``seconds`` goes in as it is."""
-    trained, evaluated, dissected = (done.get(name, {}) for name in ("train", "evaluate", "dissect"))
+def summary(workdir: Path) -> dict[str, Any]:
+    """What the stages that were run in a workdir have found."""
+    done = {name: read_stage(workdir, name) for name in STAGES if stage_is_done(workdir, name)}
+    results = {name: stored["result"] for name, stored in done.items()}
+    trained, evaluated, dissected = (results.get(name, {}) for name in ("train", "evaluate", "dissect"))
     splits = {"train": trained, "test": evaluated, "dissection": dissected}
     return {
         **{name: evaluated[name] for name in ("accuracy", "top5", "cross_entropy") if evaluated},
@@ -150,89 +99,109 @@ def _summary(done: dict[str, dict[str, Any]], seconds: dict[str, float]) -> dict
         **{name: evaluated[name] for name in ("groups",) if evaluated},
         **{name: trained[name] for name in ("num_steps",) if trained},
         "skipped_images": {split: result["skipped"] for split, result in splits.items() if result},
-        "seconds": seconds,
+        "seconds": {name: stored["seconds"] for name, stored in done.items()},
     }
 
 
 def _train(experiment: Experiment) -> dict[str, Any]:
-    assert experiment.source is not None
-    trained = training.train(experiment.config, experiment.model, experiment.source, experiment.workdir)
+    source, recipe = experiment.source, experiment.recipe
+    assert source is not None
+    assert source.train is not None
+    assert source.test is not None
+    assert recipe is not None
+    trained = training.train(
+        experiment.model,
+        recipe,
+        (source.train, source.test),
+        pipeline=experiment.pipeline,
+        preprocessing=experiment.preprocessing,
+        groups=experiment.groups,
+        workdir=experiment.workdir,
+    )
     return {
         "num_steps": trained.num_steps,
         "skipped": trained.skipped,
         "earlier_seconds": trained.earlier_seconds,
+        "test": trained.scores and {"scores": trained.scores, "skipped": trained.skipped_in_test},
     }
 
 
 def _evaluate(experiment: Experiment) -> dict[str, Any]:
-    assert experiment.source is not None
-    config, skipped = experiment.config, SkippedImages()
-    eval_step = make_eval_step(experiment.model, **normalization(config))
-    variables = parallel.replicate(experiment.variables)
-    scores = training.evaluate(config, eval_step, variables, experiment.source, skipped)
-    model = experiment.model.clone(axis_name=None)
-    groups = training.diagnose(config, model, experiment.variables, experiment.source)
-    return {**scores, "groups": groups, "skipped": sorted(skipped.names)}
+    source, workdir = experiment.source, experiment.workdir
+    assert source is not None
+    assert source.test is not None
+    # A network that was trained here was evaluated at its last step.
+    found = read_stage(workdir, "train")["result"]["test"] if stage_is_done(workdir, "train") else None
+    if found is None:
+        skipped, variables = SkippedImages(), parallel.replicate(experiment.variables)
+        eval_step = make_eval_step(experiment.model, experiment.preprocessing)
+        values = training.evaluate(eval_step, variables, source.test, experiment.pipeline, skipped)
+        found = {"scores": values, "skipped": sorted(skipped.names)}
+    images = training.sample_images(source.test, experiment.pipeline)
+    groups = experiment.groups.summary(experiment.variables, images)
+    return {**found["scores"], "groups": groups, "skipped": found["skipped"]}
 
 
 def _dissect(experiment: Experiment) -> dict[str, Any]:
-    assert experiment.concepts is not None
-    config = experiment.config
-    skipped = SkippedImages() if config.data.on_bad_image == "skip" else None
-    kept = experiment.workdir / "stages" / "dissect"  # what is counted so far, should this be cut off
-    rows = -(-len(experiment.concepts.records) // config.dissection.batch_size) * config.dissection.batch_size
-    with progress_bar("dissect", 2 * rows) as bar:  # two passes, of whole batches
-
-        def counted(images: Array | np.ndarray) -> dict[str, Any]:
-            bar.update(len(images))
-            return experiment.network(images)
-
-        results = dissection.dissect(
-            dataclasses.replace(experiment.network, activations=counted),
-            experiment.concepts,
-            layers=experiment.layers,
-            protocol=experiment.protocol,
-            fieldmaps=experiment.fieldmaps,
-            batch_size=config.dissection.batch_size,
-            image_size=config.data.image_size,
-            top_images=config.dissection.top_images,
-            skipped=skipped,
-            cache=kept,
-        )
+    labelled = experiment.labelled
+    assert labelled is not None
+    skipped = SkippedImages() if labelled.skip_bad_images else None
+    results = dissection.dissect(
+        experiment.network,
+        labelled.concepts,
+        layers=labelled.layers,
+        protocol=labelled.protocol,
+        fieldmaps=labelled.fieldmaps,
+        batch_size=labelled.batch_size,
+        image_size=labelled.image_size,
+        top_images=labelled.top_images,
+        num_threads=labelled.num_threads,
+        skipped=skipped,
+        cache=_counted(experiment.workdir),
+    )
     folder = experiment.workdir / "dissection"
     shutil.rmtree(folder, ignore_errors=True)  # of a session that was cut off here
     for layer, result in results.items():
         (folder / layer).mkdir(parents=True)
         result.to_csv(folder / layer / "tally.csv")
         result.save(folder / layer / "iou.npz")
-    shutil.rmtree(kept)
     return {"scores": scores.score(results), "skipped": sorted(skipped.names) if skipped else []}
 
 
-def _load_results(experiment: Experiment) -> dict[str, dissection.Dissection]:
-    folder = experiment.workdir / "dissection"
-    return {layer: dissection.Dissection.load(folder / layer / "iou.npz") for layer in experiment.layers}
+def _counted(workdir: Path) -> Path:
+    """Where a dissection keeps what it has counted so far, should it be cut off."""
+    return workdir / "stages" / "dissect"
+
+
+def _load_results(workdir: Path) -> dict[str, dissection.Dissection]:
+    layers = read_stage(workdir, "dissect")["result"]["scores"]["layers"]
+    try:
+        return {layer: dissection.Dissection.load(workdir / "dissection" / layer / "iou.npz") for layer in layers}
+    except (OSError, ValueError) as error:
+        again = "remove stages/dissect.json in the workdir, and run the stage dissect again"
+        raise UserError(f"the results of the dissection cannot be read: {error}; {again}") from error
 
 
 def _visualize(experiment: Experiment) -> dict[str, Any]:
-    assert experiment.concepts is not None
-    config = experiment.config
+    labelled, workdir = experiment.labelled, experiment.workdir
+    assert labelled is not None
     strips = top_images.draw_strips(
         experiment.network,
-        experiment.concepts,
-        _load_results(experiment),
-        experiment.workdir / "figures" / "top_images",
-        batch_size=config.dissection.batch_size,
-        image_size=config.data.image_size,
+        labelled.concepts,
+        _load_results(workdir),
+        workdir / "figures" / "top_images",
+        batch_size=labelled.batch_size,
+        image_size=labelled.image_size,
     )
     return {"strips": strips}
 
 
-def _report(experiment: Experiment, summary: dict[str, Any]) -> dict[str, Any]:
-    chart = figures.detectors_by_category(summary["layers"])
-    write_atomic(experiment.workdir / "figures" / "detectors_by_category.svg", chart)
-    metrics = read_metrics(experiment.workdir / "metrics.jsonl")
+def _report(experiment: Experiment) -> dict[str, Any]:
+    workdir, found = experiment.workdir, summary(experiment.workdir)
+    chart = figures.detectors_by_category(found["layers"])
+    write_atomic(workdir / "figures" / "detectors_by_category.svg", chart)
+    metrics = read_metrics(workdir / "metrics.jsonl")
     if figures.has_groups(metrics):
-        write_atomic(experiment.workdir / "figures" / "groups_over_training.svg", figures.groups_over_training(metrics))
-    page.write_report(experiment.workdir, summary, _load_results(experiment), config_lib.to_json(experiment.config))
+        write_atomic(workdir / "figures" / "groups_over_training.svg", figures.groups_over_training(metrics))
+    page.write_report(workdir, found, _load_results(workdir), experiment.config_text)
     return {}

@@ -1,58 +1,85 @@
 """Many runs of an experiment, and the table over them."""
 
+from __future__ import annotations
+
+import hashlib
 import itertools
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-from ml_collections import ConfigDict
-
-from interpjax import config as config_lib
-from interpjax.config.checks import validate
-from interpjax.experiment import run
-from interpjax.stages import STAGES
+if TYPE_CHECKING:
+    import pandas as pd
+    from ml_collections import ConfigDict
 
 SCORES = ("accuracy", "top5", "interpretability_score", "rud")
 
 
 def sweep(
-    config: ConfigDict, choices: Mapping[str, Sequence[Any]], workdir: str | Path, stages: Sequence[str] = STAGES
+    config: ConfigDict,
+    choices: Mapping[str, Sequence[Any]],
+    workdir: str | Path,
+    stages: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Runs an experiment once for every combination of some fields' values.
 
-    Each run has a folder of its own in ``workdir``, named by its values; what is finished there is not run again.
+    Each run has a folder of its own in ``workdir``, named by its values; what is finished there is not run again. All
+    runs are checked before the first of them begins.
 
     Args:
       config: the experiment.
       choices: values of dotted fields, as ``{"regularizer.block_norm.q": [1.0, 4 / 3], "seed": [0, 1, 2]}``.
       workdir: holds the runs.
-      stages: of each run, as of :func:`interpjax.run`; what was not measured has no column.
+      stages: of each run, as of :func:`interpjax.run`; by default all. What was not measured has no column.
 
     Returns:
       A row for each run: its values, ``accuracy``, ``top5``, ``interpretability_score``, ``rud``, the unique
       detectors of each layer (a column named as the layer), and its ``workdir``.
 
     Raises:
-      ValueError: if a field does not exist or a value does not fit it, before anything is run.
+      UserError: naming the run and the field, if a field does not exist, or a run cannot be as it is configured.
     """
-    names = list(choices)
-    combinations = [dict(zip(names, values, strict=True)) for values in itertools.product(*choices.values())]
-    configs = [config_lib.override(config, combination) for combination in combinations]
-    for each in configs:
-        validate(each)
+    # Loaded here, since interpjax itself brings this function, and with it nothing heavy.
+    import pandas as pd
+
+    from interpjax.config import override
+    from interpjax.experiment import prepared, run
+    from interpjax.prepare import STAGES
+    from interpjax.stages import ordered_stages
+
+    asked = ordered_stages(STAGES if stages is None else stages)
+    combinations = [dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values())]
+    runs = [
+        (combination, Path(workdir).expanduser().absolute() / _folder_name(combination), override(config, combination))
+        for combination in combinations
+    ]
+    for combination, folder, each in runs:
+        _checked(combination, lambda folder=folder, each=each: prepared(each, folder, asked))
     rows = []
-    for combination, each in zip(combinations, configs, strict=True):
-        folder = Path(workdir) / _folder_name(combination)
-        summary = run(each, folder, stages)
+    for combination, folder, each in runs:
+        summary = run(each, folder, asked)
         scores = {name: summary[name] for name in SCORES if name in summary}
         layers = {name: layer["unique_detectors"] for name, layer in summary.get("layers", {}).items()}
         rows.append({**combination, **scores, **layers, "workdir": str(folder)})
     return pd.DataFrame(rows)
 
 
+def _checked(combination: Mapping[str, Any], check: Any) -> None:
+    from interpjax.errors import UserError
+
+    try:
+        check()
+    except UserError as error:
+        raise UserError(f"the run with {_words(combination) or 'no field changed'}: {error}") from error
+
+
 def _folder_name(combination: Mapping[str, Any]) -> str:
-    """``seed=0,model.width=0.5``; what could be read as a path is replaced."""
-    name = ",".join(f"{name}={value}" for name, value in combination.items()) or "run"
-    return re.sub(r"[^\w.,=+()'-]+", "_", name)
+    """``seed=0,model.width=0.5``; what could be read as a path is replaced, and a digest keeps such names apart."""
+    name = _words(combination) or "run"
+    safe = re.sub(r"[^\w.,=+()'-]+", "_", name)
+    return safe if safe == name else f"{safe}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def _words(combination: Mapping[str, Any]) -> str:
+    return ",".join(f"{name}={value}" for name, value in combination.items())

@@ -5,56 +5,60 @@ import fcntl
 import json
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ml_collections import ConfigDict
-
-from interpjax import config as config_lib
 from interpjax.atomic import TEMPORARY, write_atomic
+from interpjax.config import differing_fields
+from interpjax.errors import UserError
 
 # What a run that was killed before it claimed its folder may have left there.
 BEFORE_CLAIM = ("data", "data.json", ".lock")
 
 
-def check_workdir(config: ConfigDict, workdir: Path) -> None:
+def check_workdir(config_text: str, workdir: Path) -> None:
     """Refuses a folder that this run cannot have.
 
+    Args:
+      config_text: the run's configuration, as it is stored.
+      workdir: the folder.
+
     Raises:
-      ValueError: if it holds a run of another configuration (the differing fields are named), or other things
+      UserError: if it holds a run of another configuration (the differing fields are named), or other things
         than a run.
     """
     stored = workdir / "config.json"
     if stored.is_file():
-        differing = config_lib.differing_fields(config, stored.read_text())
+        differing = differing_fields(config_text, stored.read_text())
         if differing:
             fields = "\n".join(f"  config.{k} = {ours!r}, there {theirs!r}" for k, (ours, theirs) in differing.items())
-            raise ValueError(
+            raise UserError(
                 f"workdir {workdir} holds a run of another configuration:\n{fields}\n"
                 "Give another --workdir, or remove that one."
             )
     elif workdir.exists() and not workdir.is_dir():
-        raise ValueError(f"workdir {workdir} is a file; give a folder")
+        raise UserError(f"workdir {workdir} is a file; give a folder")
     elif workdir.is_dir() and any(not _is_ours_before_claim(path) for path in workdir.iterdir()):
-        raise ValueError(f"workdir {workdir} is not empty and holds no config.json: it is not a run of interpjax")
+        raise UserError(f"workdir {workdir} is not empty and holds no config.json: it is not a run of interpjax")
 
 
 def _is_ours_before_claim(path: Path) -> bool:
     return path.name in BEFORE_CLAIM or path.name.endswith(TEMPORARY)
 
 
-def claim_workdir(config: ConfigDict, workdir: Path, data: dict[str, Any]) -> None:
+def claim_workdir(config_text: str, workdir: Path, data: dict[str, Any]) -> None:
     """Stores in a folder which run it holds, on which data; from now on it is refused to any other.
 
     Args:
-      config: of the run.
+      config_text: the run's configuration, as it is stored.
       workdir: its folder, which :func:`check_workdir` has passed.
       data: what must stay the same for the run to go on: names of classes, numbers of images, files by their content.
         What stages of an earlier call did not need is noted now.
 
     Raises:
-      ValueError: if the run was begun on other data.
+      UserError: if the run was begun on other data.
     """
     stored = workdir / "data.json"
     if (workdir / "config.json").is_file() and stored.is_file():
@@ -63,21 +67,21 @@ def claim_workdir(config: ConfigDict, workdir: Path, data: dict[str, Any]) -> No
             write_atomic(stored, json.dumps(begun | data) + "\n")
         return
     write_atomic(stored, json.dumps(data) + "\n")
-    write_atomic(workdir / "config.json", config_lib.to_json(config) + "\n")
+    write_atomic(workdir / "config.json", config_text + "\n")
 
 
 def check_data(workdir: Path, data: dict[str, Any]) -> dict[str, Any]:
     """What a folder's run was begun on, nothing if there is none.
 
     Raises:
-      ValueError: naming what differs from ``data``.
+      UserError: naming what differs from ``data``.
     """
     stored = workdir / "data.json"
     begun = json.loads(stored.read_text()) if (workdir / "config.json").is_file() and stored.is_file() else {}
     differing = [name for name in data if name in begun and data[name] != begun[name]]
     if differing:
         name = differing[0]
-        raise ValueError(
+        raise UserError(
             f"workdir {workdir} was begun on other data: {name} is now {data[name]!r}, it was {begun[name]!r}. "
             "Put the data back, or give another --workdir."
         )
@@ -89,17 +93,29 @@ def lock_workdir(workdir: Path) -> Iterator[None]:
     """Keeps a second process from running in the same folder; a killed one's lock is gone with it.
 
     Raises:
-      ValueError: if another process is running in it.
+      UserError: if another process is running in it.
     """
     workdir.mkdir(parents=True, exist_ok=True)
     with (workdir / ".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise ValueError(f"workdir {workdir}: another process is running in it") from error
+            raise UserError(f"workdir {workdir}: another process is running in it") from error
         for left in workdir.rglob(f"*{TEMPORARY}"):
             left.unlink()
         yield
+
+
+@contextlib.contextmanager
+def keeping_tracebacks(workdir: Path) -> Iterator[None]:
+    """Keeps the traceback of an error that is no user's in ``error.log``; the error goes on."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception:
+        write_atomic(workdir / "error.log", traceback.format_exc())
+        raise
 
 
 def run_stage(workdir: Path, name: str, function: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], float]:
@@ -113,16 +129,20 @@ def run_stage(workdir: Path, name: str, function: Callable[[], dict[str, Any]]) 
     Returns:
       The result, and the seconds that the stage took when it ran.
     """
-    record = _record(workdir, name)
-    if not record.is_file():
+    if not stage_is_done(workdir, name):
         print(f"{name} …", file=sys.stderr, flush=True)
         start = time.monotonic()
         result = function()
         # A stage that goes on after a kill knows of the seconds spent before it.
         seconds = time.monotonic() - start + result.pop("earlier_seconds", 0.0)
-        write_atomic(record, json.dumps({"seconds": seconds, "result": result}, indent=2) + "\n")
-    stored = json.loads(record.read_text())
+        write_atomic(_record(workdir, name), json.dumps({"seconds": seconds, "result": result}, indent=2) + "\n")
+    stored = read_stage(workdir, name)
     return stored["result"], stored["seconds"]
+
+
+def read_stage(workdir: Path, name: str) -> dict[str, Any]:
+    """The ``result`` and the ``seconds`` of a stage that is done."""
+    return json.loads(_record(workdir, name).read_text())
 
 
 def stage_is_done(workdir: Path, name: str) -> bool:

@@ -1,8 +1,13 @@
 """The checks that a configuration must pass."""
 
+from collections.abc import Callable
+from typing import Any
+
 from ml_collections import ConfigDict
 
 from interpjax.config.schema import TERMS, get_field
+from interpjax.errors import Problems, UserError
+from interpjax.imports import is_import_path
 
 CHOICES = {
     "data.source": ("two_figures", "image_folder", "tfds"),
@@ -21,6 +26,7 @@ CHOICES = {
     "optimizer.name": ("sgd", "adam"),
     "optimizer.schedule": ("constant", "step", "cosine"),
 }
+IMPORTABLE = ("data.source", "optimizer.name")  # choices that may also be the import path of something of the user's
 POSITIVE = (
     "data.image_size",
     "data.resize_size",
@@ -56,31 +62,42 @@ def validate(config: ConfigDict) -> None:
     """Checks every field that can be checked without data or model.
 
     Raises:
-      ValueError: naming the first wrong field, its value, and what is allowed.
+      UserError: naming the wrong fields, their values, and what is allowed.
     """
+    problems = Problems()
     for name, choices in CHOICES.items():
-        _require(config, name, lambda v, choices=choices: v in choices, f"choose one of {', '.join(choices)}")
+        with problems.collected():
+            _require_choice(config, name, choices)
     for name in POSITIVE:
-        _require(config, name, lambda v: v > 0, "must be above 0")
+        _require(problems, config, name, lambda v: v > 0, "must be above 0")
     for name in NON_NEGATIVE:
-        _require(config, name, lambda v: v >= 0, "must be 0 or more")
+        _require(problems, config, name, lambda v: v >= 0, "must be 0 or more")
     for name in ("regularizer.block_norm.p", "regularizer.block_norm.q"):
         exponent = name[-1]
-        _require(config, name, lambda v: v >= 1, f"a norm needs 1 <= {exponent} <= inf")
-    if config.training.num_steps == 0 and config.training.num_epochs == 0:
-        raise ValueError("config.training.num_steps = 0 and config.training.num_epochs = 0: one must be above 0")
+        _require(problems, config, name, lambda v: v >= 1, f"a norm needs 1 <= {exponent} <= inf")
     for name in ("mean", "std"):
-        _require(config, f"data.{name}", lambda v: len(v) == 3, "needs three numbers, one for each channel")
-    _require(config, "data.std", lambda v: min(v) > 0, "must be above 0")
-    _check_classes(config)
+        _require(problems, config, f"data.{name}", lambda v: len(v) == 3, "expected three numbers, one a channel")
+    _require(problems, config, "data.std", lambda v: min(v) > 0, "must be above 0")
+    for check in (_check_duration, _check_classes, _check_sizes):
+        with problems.collected():
+            check(config)
+    problems.raise_all()
+
+
+def _check_duration(config: ConfigDict) -> None:
+    if config.training.num_steps == 0 and config.training.num_epochs == 0:
+        raise UserError("config.training.num_steps = 0 and config.training.num_epochs = 0: one must be above 0")
+
+
+def _check_sizes(config: ConfigDict) -> None:
     made = config.data.two_figures.image_size
     if config.data.source == "two_figures" and not config.model.weights and config.data.image_size != made:
-        raise ValueError(
+        raise UserError(
             f"config.data.image_size = {config.data.image_size}: images are rendered at "
             f"config.data.two_figures.image_size = {made}; set both (and config.data.resize_size)"
         )
     if config.data.resize_size < config.data.image_size:
-        raise ValueError(
+        raise UserError(
             f"config.data.resize_size = {config.data.resize_size}: must be at least config.data.image_size "
             f"= {config.data.image_size}, for the centre crop is taken from it"
         )
@@ -89,12 +106,24 @@ def validate(config: ConfigDict) -> None:
 def _check_classes(config: ConfigDict) -> None:
     classes = config.data.classes
     if any(isinstance(each, bool) or not isinstance(each, (str, int)) for each in classes) or len(classes) == 1:
-        raise ValueError(f"config.data.classes = {classes!r}: needs names or numbers of two classes or more, or ()")
-    if classes and config.data.source == "two_figures":
-        raise ValueError(f"config.data.classes = {classes!r}: with data.source two_figures it must be ()")
+        raise UserError(f"config.data.classes = {classes!r}: expected names or numbers of two classes or more, or ()")
+    if classes and config.data.source not in ("image_folder", "tfds"):
+        raise UserError(
+            f"config.data.classes = {classes!r}: with data.source {config.data.source} it must be (); only "
+            "image_folder and tfds take some of their classes"
+        )
 
 
-def _require(config: ConfigDict, name: str, allowed, message: str) -> None:
+def _require_choice(config: ConfigDict, name: str, choices: tuple[str, ...]) -> None:
     value = get_field(config, name)
-    if not allowed(value):
-        raise ValueError(f"config.{name} = {value!r}: {message}")
+    own = name in IMPORTABLE and is_import_path(value)
+    if value not in choices and not own:
+        path = ", or give the import path of your own, 'module:name'" if name in IMPORTABLE else ""
+        raise UserError(f"config.{name} = {value!r}: choose one of {', '.join(choices)}{path}")
+
+
+def _require(problems: Problems, config: ConfigDict, name: str, allowed: Callable[[Any], bool], message: str) -> None:
+    value = get_field(config, name)
+    with problems.collected():
+        if not allowed(value):
+            raise UserError(f"config.{name} = {value!r}: {message}")

@@ -6,9 +6,14 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
+from interpjax.errors import UserError
+
 
 def config_directory() -> Path:
-    """Where the named configurations are: ``configs/`` of a checkout, or their copy in an installed wheel."""
+    """Where the named configurations are.
+
+    ``interpjax/configs`` is a link to ``configs/`` in a checkout; in an installed wheel it is a copy.
+    """
     return Path(__file__).parents[1] / "configs"
 
 
@@ -23,7 +28,7 @@ def config_path(name: str) -> str:
     path = Path(stem) if stem.endswith(".py") else config_directory() / f"{stem}.py"
     if not path.is_file():
         known = ", ".join(config_names())
-        raise ValueError(f"config {name!r}: no file {path}; give a path that ends in .py, or one of {known}")
+        raise UserError(f"config {name!r}: no file {path}; give a path that ends in .py, or one of {known}")
     return f"{path}{colon}{argument}"
 
 
@@ -35,7 +40,7 @@ def get_config(name: str) -> ConfigDict:
         to the file's ``get_config``, and so does ``"places365:model=vgg16,regularizer=wd"``.
 
     Raises:
-      ValueError: if there is no such configuration; the ones there are are named.
+      UserError: if there is no such configuration; the ones there are are named.
     """
     stem, _, argument = config_path(name).partition(":")
     spec = importlib.util.spec_from_file_location(f"interpjax_config_{Path(stem).stem}", stem)
@@ -54,7 +59,7 @@ def parse_argument(argument: str, choices: Mapping[str, Sequence[str]]) -> dict[
       choices: the values that each key may have; the first is its value if the key is not given.
 
     Raises:
-      ValueError: naming what is wrong and what is allowed, on an unknown key or value, or a key given twice.
+      UserError: naming what is wrong and what is allowed, on an unknown key or value, or a key given twice.
     """
     given: dict[str, str] = {}
     for part in argument.split(",") if argument else ():
@@ -62,9 +67,9 @@ def parse_argument(argument: str, choices: Mapping[str, Sequence[str]]) -> dict[
         if not equals or key not in choices or key in given:
             problem = "is given twice" if key in given else "is none of its key=value pairs"
             allowed = "; ".join(f"{name}: {', '.join(values)}" for name, values in choices.items())
-            raise ValueError(f"argument {argument!r} of the config: {part!r} {problem}; keys and values are {allowed}")
+            raise UserError(f"argument {argument!r} of the config: {part!r} {problem}; keys and values are {allowed}")
         if value not in choices[key]:
-            raise ValueError(
+            raise UserError(
                 f"argument {argument!r} of the config: {key} = {value!r}: choose one of {', '.join(choices[key])}"
             )
         given[key] = value

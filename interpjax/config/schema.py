@@ -10,6 +10,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from interpjax.errors import UserError
+
 TERMS = (
     "block_norm",
     "weight_decay",
@@ -28,7 +30,7 @@ def default_config() -> ConfigDict:
     config.data = _data()
     config.model = ConfigDict(
         {
-            "name": "alexnet",  # one of interpjax.models.MODELS
+            "name": "alexnet",  # one of interpjax.models.MODELS, or the import path of a class, "mynets:SmallNet"
             "width": 1.0,  # multiplies the number of filters and of hidden units
             "dropout": True,
             "weights": "",  # a file of published weights, in place of training; see README
@@ -37,7 +39,7 @@ def default_config() -> ConfigDict:
     config.regularizer = _regularizer()
     config.optimizer = ConfigDict(
         {
-            "name": "sgd",
+            "name": "sgd",  # or adam, or the import path of a function of the learning rate, "mine:lion"
             "learning_rate": 0.01,
             "momentum": 0.9,  # of sgd
             "schedule": "constant",
@@ -61,7 +63,7 @@ def default_config() -> ConfigDict:
             "protocol": "paper",
             "protocol_fields": (),  # (("top_quantile", 0.01), …): other than the protocol's
             "layers": (),  # () = every convolution
-            "broden": "",  # a directory in Broden's layout, or as built from it; not used by data.source two_figures
+            "broden": "",  # in Broden's layout, or as built from it; "": the labels that the data bring, as two_figures
             "batch_size": 64,
             "top_images": 5,  # shown for each unit in the report
         }
@@ -72,7 +74,7 @@ def default_config() -> ConfigDict:
 def _data() -> ConfigDict:
     return ConfigDict(
         {
-            "source": "two_figures",
+            "source": "two_figures",  # or image_folder, tfds, or the import path of a function, "mydata:my_source"
             "train": "",  # image_folder: a folder of class folders; tfds: a split
             "test": "",
             "tfds_name": "",
@@ -137,6 +139,7 @@ def _regularizer() -> ConfigDict:
             "group_repulsion": {**term, "form": "code"},
             "soft_orthogonality": dict(term),
             "exclusive_lasso": dict(term),
+            "own": (),  # terms of one's own with their strengths, (("mylosses:total_variation", 1e-3),)
         }
     )
 
@@ -145,14 +148,14 @@ def get_field(config: ConfigDict, name: str) -> Any:
     """The value of a dotted field.
 
     Raises:
-      ValueError: naming the field and the fields beside it, if there is none of this name.
+      UserError: naming the field and the fields beside it, if there is none of this name.
     """
     value = config
     walked = "config"
     for part in name.split("."):
         if not isinstance(value, ConfigDict) or part not in value:
             allowed = f"its fields are {', '.join(sorted(value))}" if isinstance(value, ConfigDict) else "it is a value"
-            raise ValueError(f"config.{name}: no such field; {walked} has no {part!r}: {allowed}")
+            raise UserError(f"config.{name}: no such field; {walked} has no {part!r}: {allowed}")
         value = value[part]
         walked = f"{walked}.{part}"
     return value
@@ -162,7 +165,7 @@ def override(config: ConfigDict, values: Mapping[str, Any]) -> ConfigDict:
     """A copy of ``config`` with dotted fields set, as ``{"regularizer.block_norm.p": 4.0}``.
 
     Raises:
-      ValueError: if a field does not exist, or the value is of another type than the field.
+      UserError: if a field does not exist, or the value is of another type than the field.
     """
     changed = config.copy_and_resolve_references()
     for name, value in values.items():
@@ -170,7 +173,7 @@ def override(config: ConfigDict, values: Mapping[str, Any]) -> ConfigDict:
         try:
             changed.update_from_flattened_dict({name: value})
         except TypeError as error:
-            raise ValueError(f"config.{name} = {value!r}: {error}") from error
+            raise UserError(f"config.{name} = {value!r}: {error}") from error
     return changed.lock()
 
 
@@ -183,16 +186,20 @@ def from_json(text: str) -> ConfigDict:
     """The inverse of :func:`to_json`, on the schema of this version.
 
     Raises:
-      ValueError: if the text has a field that this version does not know.
+      UserError: if the text has a field that this version does not know.
     """
     flat = _flatten(json.loads(text))
-    return override(default_config(), {k: tuple(v) if isinstance(v, list) else v for k, v in flat.items()})
+    return override(default_config(), {name: _tuples(value) for name, value in flat.items()})
 
 
-def differing_fields(ours: ConfigDict, theirs_json: str) -> dict[str, tuple[Any, Any]]:
-    """``{field: (ours, theirs)}`` for every field in which a configuration differs from a stored one."""
-    left, right = _flatten(json.loads(to_json(ours))), _flatten(json.loads(theirs_json))
+def differing_fields(ours: ConfigDict | str, theirs: ConfigDict | str) -> dict[str, tuple[Any, Any]]:
+    """``{field: (ours, theirs)}`` for every field in which two configurations differ, as they are or as JSON text."""
+    left, right = (_flatten(json.loads(each if isinstance(each, str) else to_json(each))) for each in (ours, theirs))
     return {k: (left.get(k), right.get(k)) for k in sorted({*left, *right}) if left.get(k) != right.get(k)}
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
 
 
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -3,6 +3,17 @@
 from interpjax.data.broden.builder import build_broden
 from interpjax.data.broden.records import load_broden
 from interpjax.data.concepts import ConceptData
-from interpjax.data.sources import Source, Split, load_source
+from interpjax.data.sources import Source, image_folder, tfds_set
+from interpjax.data.splits import ArraySplit, FileSplit, Split
 
-__all__ = ["ConceptData", "Source", "Split", "build_broden", "load_broden", "load_source"]
+__all__ = [
+    "ArraySplit",
+    "ConceptData",
+    "FileSplit",
+    "Source",
+    "Split",
+    "build_broden",
+    "image_folder",
+    "load_broden",
+    "tfds_set",
+]

@@ -10,8 +10,10 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from interpjax.errors import UserError
 
-class BadImageError(ValueError):
+
+class BadImageError(UserError):
     """An image that cannot be read; ``name`` says which."""
 
     def __init__(self, name: str, reason: str):

@@ -1,5 +1,6 @@
 """How examples flow: grain reads, decodes and augments them in threads, in an order that can be resumed."""
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,35 +8,57 @@ from typing import Any
 import grain
 import numpy as np
 from jaxtyping import Float, Int, UInt8
-from ml_collections import ConfigDict
 
 from interpjax.data import augment
 from interpjax.data.images import BadImageError, SkippedImages, decode_image, read_image
-from interpjax.data.sources import Split
+from interpjax.data.splits import Split
+from interpjax.errors import UserError
 
 Batch = dict[str, UInt8[np.ndarray, "batch size size 3"] | Int[np.ndarray, " batch"] | Float[np.ndarray, " batch"]]
 PREFETCH = 64  # examples
 
 
+@dataclasses.dataclass(frozen=True)
+class PipelineSettings:
+    """How examples become batches.
+
+    Attributes:
+      batch_size: images of a batch, of all processes together.
+      image_size: pixels a side that the network sees.
+      resize_size: pixels of the shorter side before the centre crop.
+      augment: of training images, a choice of :func:`interpjax.data.augment.train_image`.
+      seed: of order and augmentation.
+      num_threads: that read and decode.
+      skip_bad_images: whether unreadable images are left out; otherwise they are errors.
+    """
+
+    batch_size: int
+    image_size: int
+    resize_size: int
+    augment: str
+    seed: int
+    num_threads: int
+    skip_bad_images: bool
+
+
 class _Prepare:
     """Decodes and shapes one example; None for an unreadable image that is to be skipped."""
 
-    def __init__(self, config: ConfigDict, skipped: SkippedImages, *, examples: int, training: bool):
-        self._augment = config.data.augment
-        self._sizes = {"size": config.data.image_size, "resize_size": config.data.resize_size}
-        self._skip = config.data.on_bad_image == "skip"
+    def __init__(self, settings: PipelineSettings, skipped: SkippedImages, *, examples: int, training: bool):
+        self._augment = settings.augment
+        self._sizes = {"size": settings.image_size, "resize_size": settings.resize_size}
+        self._skip = settings.skip_bad_images
         self._skipped, self._examples, self._training = skipped, examples, training
 
     def __call__(self, example: dict[str, Any], rng: np.random.Generator) -> dict[str, Any] | None:
-        source = example["image"]
         try:
-            image = read_image(source) if isinstance(source, Path) else decode_image(source, example["name"])
+            image = _decoded(example)
         except BadImageError as error:
             if not self._skip:
                 raise
             self._skipped.add(error)
             if len(self._skipped.names) == self._examples:
-                raise ValueError(f"none of the {self._examples} images can be read; the last: {error}") from error
+                raise UserError(f"none of the {self._examples} images can be read; the last: {error}") from error
             return None
         if self._training:
             image = augment.train_image(image, rng, augment=self._augment, **self._sizes)
@@ -44,53 +67,60 @@ class _Prepare:
         return {"image": image, "label": np.int32(example["label"])}
 
 
+def _decoded(example: dict[str, Any]) -> UInt8[np.ndarray, "h w 3"]:
+    image = example["image"]
+    if isinstance(image, np.ndarray):
+        return image
+    return read_image(image) if isinstance(image, Path) else decode_image(image, example["name"])
+
+
 def train_iterator(
-    split: Split, config: ConfigDict, skipped: SkippedImages, *, shard: tuple[int, int]
+    split: Split, settings: PipelineSettings, skipped: SkippedImages, *, shard: tuple[int, int]
 ) -> grain.DatasetIterator:
     """Endless shuffled training batches, new in order and augmentation every epoch.
 
-    Which example is where depends on ``config.seed`` and the split alone; the iterator's ``get_state`` and
+    Which example is where depends on the seed and the split alone; the iterator's ``get_state`` and
     ``set_state`` are the position in the data.
 
     Args:
       split: the examples.
-      config: the experiment; ``training.batch_size`` is that of all processes together.
-      skipped: collects unreadable images where ``data.on_bad_image`` is ``"skip"``.
+      settings: how they become batches.
+      skipped: collects unreadable images where those are left out.
       shard: (this process, number of processes).
 
     Raises:
-      BadImageError: on an unreadable image where ``data.on_bad_image`` is ``"error"``.
+      BadImageError: on an unreadable image where those are errors.
     """
     process, processes = shard
     examples = (
         grain.MapDataset.source(split)
-        .seed(config.seed)
+        .seed(settings.seed)
         .shuffle()
         .repeat()[process::processes]
-        .random_map(_Prepare(config, skipped, examples=len(split), training=True))
+        .random_map(_Prepare(settings, skipped, examples=len(split), training=True))
         .filter(lambda example: example is not None)
     )
-    threads = grain.ReadOptions(num_threads=config.data.num_threads, prefetch_buffer_size=PREFETCH)
-    return iter(examples.to_iter_dataset(threads).batch(config.training.batch_size // processes, drop_remainder=True))
+    threads = grain.ReadOptions(num_threads=settings.num_threads, prefetch_buffer_size=PREFETCH)
+    return iter(examples.to_iter_dataset(threads).batch(settings.batch_size // processes, drop_remainder=True))
 
 
 def test_batches(
-    split: Split, config: ConfigDict, skipped: SkippedImages, *, shard: tuple[int, int]
+    split: Split, settings: PipelineSettings, skipped: SkippedImages, *, shard: tuple[int, int]
 ) -> Iterator[Batch]:
     """Every example of a split once; the last batch is filled up, ``mask`` is 1 where an example is real.
 
     Arguments and errors as :func:`train_iterator`.
     """
     process, processes = shard
-    prepare = _Prepare(config, skipped, examples=len(split), training=False)
+    prepare = _Prepare(settings, skipped, examples=len(split), training=False)
     unused = np.random.default_rng(0)  # the centre crop draws nothing
     examples = (
         grain.MapDataset.source(split)[process::processes]
         .map(lambda example: prepare(example, unused))
         .filter(lambda example: example is not None)
     )
-    threads = grain.ReadOptions(num_threads=config.data.num_threads, prefetch_buffer_size=PREFETCH)
-    size = config.training.batch_size // processes
+    threads = grain.ReadOptions(num_threads=settings.num_threads, prefetch_buffer_size=PREFETCH)
+    size = settings.batch_size // processes
     for batch in examples.to_iter_dataset(threads).batch(size, drop_remainder=False):
         yield pad_batch(batch, size)
 

@@ -1,17 +1,23 @@
 """Splits of data sets: examples by number, whatever they are read from."""
 
 import dataclasses
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from jaxtyping import Int
-from numpy import ndarray
+import numpy as np
+from jaxtyping import Int, UInt8
+
+from interpjax.errors import UserError
 
 
 @runtime_checkable
 class Split(Protocol):
-    """Examples by number; each is ``{"image": encoded bytes or a file's path, "label": int, "name": str}``."""
+    """Examples by number, each ``{"image": …, "label": int, "name": str}``; the name is for error messages.
+
+    The image is an encoded file as bytes, the path of one, or a decoded uint8 RGB array [height, width, 3].
+    """
 
     def __len__(self) -> int: ...
     def __getitem__(self, index: int) -> dict[str, Any]: ...
@@ -30,6 +36,35 @@ class FileSplit:
     def __getitem__(self, index: int) -> dict[str, Any]:
         path = self.files[index]
         return {"image": path, "label": self.labels[index], "name": str(path)}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ArraySplit:
+    """Images that are held in memory, with their labels.
+
+    Attributes:
+      images: RGB.
+      labels: classes of the images, from 0.
+
+    Raises:
+      UserError: if the images are not uint8 or not channels-last, or there is not a label for each.
+    """
+
+    images: UInt8[np.ndarray, "examples height width 3"]
+    labels: Int[np.ndarray, " examples"]
+
+    def __post_init__(self) -> None:
+        shape, dtype = np.shape(self.images), getattr(self.images, "dtype", None)
+        if len(shape) != 4 or shape[3] != 3 or dtype != np.uint8:
+            raise UserError(f"images: of shape {shape} and type {dtype}; expected uint8 [examples, height, width, 3]")
+        if np.shape(self.labels) != shape[:1]:
+            raise UserError(f"labels: of shape {np.shape(self.labels)}; expected {shape[:1]}, one for each image")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return {"image": self.images[index], "label": int(self.labels[index]), "name": f"images[{index}]"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +94,7 @@ class ClassSplit:
     """
 
     whole: Split
-    kept: Int[ndarray, " examples"]
+    kept: Int[np.ndarray, " examples"]
     numbers: tuple[int, ...]
 
     def __len__(self) -> int:
@@ -68,8 +103,35 @@ class ClassSplit:
     def __getitem__(self, index: int) -> dict[str, Any]:
         example = self.whole[int(self.kept[index])]
         if example["label"] not in self.numbers:
-            raise ValueError(
+            raise UserError(
                 f"{example['name']}: its label is {example['label']}, which is none of config.data.classes; the data "
                 "are not those whose labels were read before: remove the labels_*.npy in WORKDIR/data"
             )
         return example | {"label": self.numbers.index(example["label"])}
+
+
+class Deferred:
+    """Examples or records that are made or read when they are first needed.
+
+    So a configuration can be checked, and its data described, before anything is written.
+    """
+
+    def __init__(self, open_now: Callable[[], Any], length: int | None = None):
+        """Opens nothing yet.
+
+        Args:
+          open_now: gives what this stands for.
+          length: how many there will be, where that is known before.
+        """
+        self._open_now, self._length = open_now, length
+
+    @functools.cached_property
+    def opened(self) -> Any:
+        """What this stands for."""
+        return self._open_now()
+
+    def __len__(self) -> int:
+        return len(self.opened) if self._length is None else self._length
+
+    def __getitem__(self, index: int) -> Any:
+        return self.opened[index]

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from interpjax.atomic import replacing
 from interpjax.data.splits import ClassSplit, Split, TfdsSplit
+from interpjax.errors import UserError
 
 BLOCK = 1024  # records that are read at once
 SHOWN = 20  # class names in an error
@@ -23,7 +24,7 @@ def class_numbers(classes: Sequence[str | int], names: Sequence[str]) -> tuple[i
       names: of all classes of the data set, by number.
 
     Raises:
-      ValueError: if there is no such class, or one is given twice.
+      UserError: if there is no such class, or one is given twice.
     """
     by_name = {name: number for number, name in enumerate(names)}
     numbers: list[int] = []
@@ -31,11 +32,11 @@ def class_numbers(classes: Sequence[str | int], names: Sequence[str]) -> tuple[i
         number = by_name.get(each, -1) if isinstance(each, str) else each
         if not 0 <= number < len(names):
             known = ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
-            raise ValueError(
+            raise UserError(
                 f"config.data.classes: no class {each!r}; the data have the numbers 0 to {len(names) - 1}: {known}"
             )
         if number in numbers:
-            raise ValueError(f"config.data.classes: the class {each!r} ({names[number]}) is there twice")
+            raise UserError(f"config.data.classes: the class {each!r} ({names[number]}) is there twice")
         numbers.append(number)
     return tuple(numbers)
 
@@ -53,12 +54,12 @@ def take_classes(
       every: whether each class must have one, rather than any.
 
     Raises:
-      ValueError: if a class has no example, or none has.
+      UserError: if a class has no example, or none has.
     """
     kept = np.flatnonzero(np.isin(labels, numbers))
     missing = sorted(set(numbers) - set(labels[kept].tolist()))
     if len(missing) == len(numbers) or (every and missing):
-        raise ValueError(f"{field}: no example of the class {missing[0]} of config.data.classes")
+        raise UserError(f"{field}: no example of the class {missing[0]} of config.data.classes")
     return ClassSplit(split, kept, numbers)
 
 

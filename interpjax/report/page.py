@@ -7,6 +7,7 @@ from typing import Any
 
 import jinja2
 import markupsafe
+import numpy as np
 
 from interpjax.atomic import write_atomic
 from interpjax.dissection import Dissection
@@ -66,7 +67,7 @@ def _units(workdir: Path, layer: str, result: Dissection, with_strips: bool) -> 
         unit = int(row["unit"])
         strip = _jpeg(strip_path(folder, layer, unit)) if with_strips else ""
         detects = row["iou"] >= result.protocol.detector_iou
-        dead = not result.top_values[unit].any()
+        dead = bool(result.top_values[unit].max(initial=-np.inf) <= 0) and result.top_values.shape[1] > 0
         units.append(
             row
             | {

@@ -1,20 +1,26 @@
 """Training: what is minimized, how, and what is kept of it."""
 
 from interpjax.training.checkpoint import CheckpointError, Checkpoints
-from interpjax.training.evaluation import diagnose, evaluate
-from interpjax.training.loop import TrainingDivergedError, train
-from interpjax.training.setup import check, restore_state
+from interpjax.training.evaluation import evaluate, sample_images
+from interpjax.training.loop import Recipe, Training, read_variables, train
+from interpjax.training.metrics import TrainingDivergedError
+from interpjax.training.objective import Objective, SoftFields, Term, TermInputs
 from interpjax.training.state import TrainState, create_train_state
 
 __all__ = [
     "CheckpointError",
     "Checkpoints",
+    "Objective",
+    "Recipe",
+    "SoftFields",
+    "Term",
+    "TermInputs",
     "TrainState",
+    "Training",
     "TrainingDivergedError",
-    "check",
     "create_train_state",
-    "diagnose",
     "evaluate",
-    "restore_state",
+    "read_variables",
+    "sample_images",
     "train",
 ]

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -13,16 +13,19 @@ import numpy as np
 from jax.sharding import SingleDeviceSharding
 from orbax.checkpoint import v1 as ocp
 
+from interpjax.errors import UserError
 from interpjax.training.state import TrainState
 
+PyTree = Any
 
-class CheckpointError(RuntimeError):
+
+class CheckpointError(UserError):
     """A checkpoint could not be written or read; the message names the folder."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Progress:
-    """What a checkpoint holds beside the state.
+class Position:
+    """Where training stands, which a checkpoint holds beside the state.
 
     Attributes:
       data: where the training iterator stands.
@@ -30,9 +33,9 @@ class Progress:
       skipped: names of the images that were left out so far.
     """
 
-    data: dict[str, Any]
-    seconds: float
-    skipped: tuple[str, ...]
+    data: dict[str, Any] = dataclasses.field(default_factory=dict)
+    seconds: float = 0.0
+    skipped: tuple[str, ...] = ()
 
 
 class Checkpoints:
@@ -64,12 +67,12 @@ class Checkpoints:
         """The step of the latest checkpoint, None if there is none."""
         return self._orbax.latest.step if self._orbax.latest else None
 
-    def save(self, state: TrainState, progress: Progress) -> None:
+    def save(self, state: TrainState, position: Position) -> None:
         """Writes a checkpoint and waits until it is whole.
 
         Args:
           state: of one device, as numpy arrays.
-          progress: what else is needed to go on.
+          position: what else is needed to go on.
 
         Raises:
           CheckpointError: if it cannot be written, as on a full disk; earlier checkpoints stay.
@@ -77,7 +80,7 @@ class Checkpoints:
         step = int(state.step)
         try:
             with _without_tracebacks():
-                self._orbax.save(step, _as_tree(state), custom_metadata=dataclasses.asdict(progress))
+                self._orbax.save(step, _as_tree(state), custom_metadata=dataclasses.asdict(position))
         except Exception as error:  # orbax passes on whatever its storage libraries raise
             kept = f"the last good one is of step {self.latest}" if self.latest is not None else "there is none yet"
             raise CheckpointError(
@@ -85,26 +88,44 @@ class Checkpoints:
                 "If the disk is full, make room; the same command goes on from there."
             ) from error
 
-    def restore(self, like: TrainState) -> tuple[TrainState, Progress]:
+    def restore(self, like: TrainState) -> tuple[TrainState, Position]:
         """Reads the latest checkpoint.
 
         Args:
           like: a state (or its shapes) of the same network and optimizer.
 
         Raises:
-          CheckpointError: if there is none, or it is of another network.
+          CheckpointError: if there is none, or it is of another network or optimizer.
         """
+        tree = self._load(_as_tree(like), whole=True)
+        stored = self._orbax.metadata().custom_metadata
+        position = Position(stored["data"], stored["seconds"], tuple(stored["skipped"]))
+        return _from_tree(tree, like), position
+
+    def restore_variables(self, like: Mapping[str, PyTree]) -> dict[str, PyTree]:
+        """Reads the network alone, whatever it was trained by.
+
+        Args:
+          like: its variables, or their shapes.
+
+        Raises:
+          CheckpointError: if there is no checkpoint, or it is of another network.
+        """
+        return self._load(dict(like), whole=False)
+
+    def _load(self, like: PyTree, *, whole: bool) -> PyTree:
         if self.latest is None:
             raise CheckpointError(f"{self._folder} holds no checkpoint")
         one_device = SingleDeviceSharding(jax.local_devices()[0])
         shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=one_device), like)
+        context = ocp.Context()
+        context.pytree.loading.partial_load = not whole
         try:
-            tree = self._orbax.load(None, _as_tree(shapes))
+            with context:
+                tree = self._orbax.load(None, shapes)
         except (ValueError, KeyError, OSError) as error:
             raise CheckpointError(f"checkpoint {self._folder}/{self.latest} cannot be read: {error}") from error
-        stored = self._orbax.metadata().custom_metadata
-        progress = Progress(stored["data"], stored["seconds"], tuple(stored["skipped"]))
-        return _from_tree(tree, like), progress
+        return jax.tree.map(np.asarray, tree)
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -130,14 +151,15 @@ def _without_tracebacks() -> Iterator[None]:
 
 
 def _as_tree(state: TrainState) -> dict[str, Any]:
-    """As plain dictionaries that any orbax can read; the optimizer's own classes become numbered leaves."""
-    memory = {f"{i:05d}": leaf for i, leaf in enumerate(jax.tree.leaves(state.opt_state))}
+    """As plain dictionaries that any orbax can read; the optimizer's memory by the paths in its own classes."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(state.opt_state)
+    memory = {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
     return {"step": state.step, "params": state.params, "batch_stats": state.batch_stats, "opt_state": memory}
 
 
 def _from_tree(tree: dict[str, Any], like: TrainState) -> TrainState:
-    tree = jax.tree.map(np.asarray, tree)
-    memory = [tree["opt_state"][name] for name in sorted(tree["opt_state"])]
+    names = _as_tree(like)["opt_state"]
+    memory = [tree["opt_state"][name] for name in names]
     opt_state = jax.tree.unflatten(jax.tree.structure(like.opt_state), memory)
     return TrainState(tree["step"], tree["params"], tree["batch_stats"], opt_state)
 

@@ -1,20 +1,19 @@
 """What became of the groups of filters: numbers for the metrics while training goes on, and for the summary."""
 
-from collections.abc import Callable, Mapping
+import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
 import jax
 import numpy as np
 from jaxtyping import Array, Float, UInt8
-from ml_collections import ConfigDict
 
 from interpjax import models
 from interpjax import regularizers as reg
-from interpjax.data.normalization import normalization
+from interpjax.preprocessing import Preprocessing
 from interpjax.regularizers.kernels import grouping_of, select_kernels
-from interpjax.training.grouping import make_grouping
-from interpjax.training.step import normalize
+from interpjax.training.terms import BlockNorm, Groupings
 
 Variables = Mapping[str, Any]
 Images = UInt8[Array, "n h w 3"]
@@ -22,60 +21,83 @@ ByLayer = dict[str, dict[str, Any]]
 MOST_GROUPS = 16  # of a layer, whose norms are written as metrics one by one
 
 
-def make_weight_diagnostics(config: ConfigDict, model: nn.Module) -> Callable[[Variables], ByLayer]:
-    """Of each kernel that the configured grouping fits: group norms, zero groups, sparsity.
+@dataclasses.dataclass(frozen=True)
+class GroupDiagnostics:
+    """What is measured of a network's groups of filters.
 
-    The norms are the block norm's, with its p, over filters or inputs; of dense layers if it covers those.
-
-    Returns:
-      A function of variables: ``{layer: {"relevance", "zero_groups", "hoyer"}}``, and
-      ``folded_relevance`` where batch norm is behind the layer.
+    Attributes:
+      model: the network, for use outside of parallel steps.
+      image_size: side of the images that it sees.
+      preprocessing: of these images.
+      block: whose p, axis and layers the norms are of.
+      grouping: of filters, by name pattern.
     """
-    block = config.regularizer.block_norm
-    groupings = make_grouping(config, axis=block.axis)
 
-    def diagnose(variables: Variables) -> ByLayer:
+    model: nn.Module
+    image_size: int
+    preprocessing: Preprocessing
+    block: BlockNorm
+    grouping: Groupings
+
+    def of_weights(self, variables: Variables) -> ByLayer:
+        """Of each kernel that the grouping fits: group norms, zero groups, sparsity.
+
+        The norms are the block norm's, with its p, over filters or inputs; of dense layers if it covers those.
+
+        Returns:
+          ``{layer: {"relevance", "zero_groups", "hoyer"}}``, and ``folded_relevance`` where batch norm is behind the
+          layer; nothing of a network without convolutions.
+        """
         found: ByLayer = {}
-        for layer, kernel in select_kernels(variables["params"], dense=block.dense).items():
-            channels = kernel.shape[-1] if block.axis == "filters" else kernel.shape[-2]
-            group = _fitting(grouping_of(layer, groupings), channels)
+        outline = models.outline(self.model, self.image_size)
+        for layer, kernel in self._kernels(variables["params"]).items():
+            channels = kernel.shape[-1] if self.block.axis == "filters" else kernel.shape[-2]
+            group = _fitting(grouping_of(layer, self.block.grouping), channels)
             if group is None:
                 continue
-            norms = reg.group_norms(kernel, group, block.p)
+            norms = reg.group_norms(kernel, group, self.block.p)
             found[layer] = {
                 "relevance": norms,
                 "zero_groups": reg.zero_group_share(norms),
                 "hoyer": reg.hoyer_sparsity(norms),
             }
-            if layer in model.batch_norms:
+            if layer in outline.batch_norms:
                 chosen: Any = {layer: group}
-                folded = reg.group_relevance(
-                    variables, chosen, p=block.p, batch_norms=model.batch_norms, eps=model.epsilon
-                )
+                own = {layer: outline.batch_norms[layer]}
+                eps = getattr(self.model, "epsilon", reg.BATCH_NORM_EPS)
+                folded = reg.group_relevance(variables, chosen, p=self.block.p, batch_norms=own, eps=eps)
                 found[layer]["folded_relevance"] = folded[layer]
         return found
 
-    return diagnose
+    def of_maps(self, variables: Variables, images: Images) -> ByLayer:
+        """Of each convolution, on some images: dead filters, and similarity within and between groups.
 
+        The soft receptive fields are those of P₁ = 1, P₂ = 0 and the images' statistics, whatever is trained with, so
+        that runs can be compared.
 
-def make_activation_diagnostics(config: ConfigDict, model: nn.Module) -> Callable[[Variables, Images], ByLayer]:
-    """Of each convolution, on some images: dead filters, and similarity within and between groups.
+        Returns:
+          ``{layer: {"dead_filters"}}``, and, where the grouping makes two groups or more of two filters or more,
+          ``within_similarity`` and ``between_similarity``.
+        """
+        layers = models.outline(self.model, self.image_size).convolutions
+        inputs = self.preprocessing(images)
+        _, maps = models.apply_with_taps(self.model, variables, inputs, layers=layers, stage="pre")
+        return {layer: _of_maps(maps[layer], grouping_of(layer, self.grouping)) for layer in layers}
 
-    The soft receptive fields are those of P₁ = 1, P₂ = 0 and the images' statistics, whatever is trained with, so
-    that runs can be compared.
+    def summary(self, variables: Variables, images: Images) -> ByLayer:
+        """All numbers of a trained network by layer, as JSON holds them."""
+        parts = jax.device_get((jax.jit(self.of_weights)(variables), jax.jit(self.of_maps)(variables, images)))
+        layers = dict.fromkeys(layer for part in parts for layer in part)
+        return {
+            layer: {name: np.asarray(value).tolist() for part in parts for name, value in part.get(layer, {}).items()}
+            for layer in layers
+        }
 
-    Returns:
-      A function of variables and uint8 images: ``{layer: {"dead_filters"}}``, and, where the configured
-      grouping makes two groups or more of two filters or more, ``within_similarity`` and ``between_similarity``.
-    """
-    groupings, constants = make_grouping(config), normalization(config)
-
-    def diagnose(variables: Variables, images: Images) -> ByLayer:
-        images = normalize(images, **constants)
-        _, maps = models.apply_with_taps(model, variables, images, layers=model.conv_layers, stage="pre")
-        return {layer: _of_maps(maps[layer], grouping_of(layer, groupings)) for layer in model.conv_layers}
-
-    return diagnose
+    def _kernels(self, params: Any) -> dict[str, Any]:
+        try:
+            return select_kernels(params, dense=self.block.dense)
+        except ValueError:  # a network of one's own may have no convolution
+            return {}
 
 
 def as_metrics(by_layer: ByLayer) -> dict[str, float]:
@@ -89,15 +111,6 @@ def as_metrics(by_layer: ByLayer) -> dict[str, float]:
             elif np.ndim(value) == 0:
                 metrics[f"groups/{name}/{layer}"] = float(value)
     return metrics
-
-
-def as_summary(*parts: ByLayer) -> ByLayer:
-    """The numbers of a trained network by layer, as JSON holds them."""
-    layers = dict.fromkeys(layer for part in parts for layer in part)
-    return {
-        layer: {name: np.asarray(value).tolist() for part in parts for name, value in part.get(layer, {}).items()}
-        for layer in layers
-    }
 
 
 def _of_maps(maps: Float[Array, "n h w c"], grouping: reg.Grouping | None) -> dict[str, Any]:

@@ -2,14 +2,27 @@
 
 import contextlib
 import json
+import math
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
+import jax
+import numpy as np
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
+from interpjax import parallel
 from interpjax.atomic import write_atomic
+from interpjax.errors import UserError
+from interpjax.training.diagnostics import as_metrics
+
+
+class TrainingDivergedError(UserError):
+    """The loss is not a finite number."""
 
 
 class MetricsWriter:
@@ -49,6 +62,69 @@ class MetricsWriter:
             self._file.close()
         with contextlib.suppress(OSError) if error is not None else contextlib.nullcontext():
             self._events.close()
+
+
+class StepLog:
+    """The metrics of steps, which are left on the devices until a line of them is due and another step is under way."""
+
+    def __init__(self, writer: MetricsWriter, bar: tqdm, batch_size: int):
+        """Starts the clock of the first line.
+
+        Args:
+          writer: gets the lines.
+          bar: is moved by each step, and shows the latest line.
+          batch_size: images of a step.
+        """
+        self._writer, self._bar, self._batch_size = writer, bar, batch_size
+        self._steps: list[tuple[int, Any]] = []  # since the latest line
+        self._due: tuple[list[tuple[int, Any]], Any] | None = None
+        self._since = time.monotonic()
+
+    def add(self, step: int, metrics: Any) -> None:
+        """Takes a step that was sent to the devices; a line that is due is written meanwhile."""
+        self._write_due()
+        self._steps.append((step, metrics))
+        self._bar.update(self._batch_size)
+
+    def close(self, of_weights: Any) -> None:
+        """Ends a line: means over its steps, the speed, and diagnostics of the weights after the last of them."""
+        self._due, self._steps = (self._steps, of_weights), []
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Time in here is no training; what went to the devices before is waited for."""
+        self._write_due()
+        jax.block_until_ready([metrics for _, metrics in self._steps])
+        start = time.monotonic()
+        yield
+        self._since += time.monotonic() - start
+
+    def _write_due(self) -> None:
+        if self._due is None:
+            return
+        (steps, of_weights), self._due = self._due, None
+        rows = [
+            {name: float(value) for name, value in row.items()} for row in parallel.first([row for _, row in steps])
+        ]
+        numbers = [number for number, _ in steps]
+        for number, row in zip(numbers, rows, strict=True):
+            _require_finite(number, row)
+        now = time.monotonic()
+        speed, self._since = len(rows) * self._batch_size / (now - self._since), now
+        means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+        latest = {"learning_rate": rows[-1]["learning_rate"], "images_per_second": speed}
+        self._writer.write(numbers[-1], means | latest | as_metrics(of_weights))
+        shown = f"loss {means['loss']:.4f}, accuracy {means['accuracy']:.3f}"
+        self._bar.set_postfix_str(shown, refresh=False)
+
+
+def _require_finite(step: int, row: dict[str, float]) -> None:
+    if not math.isfinite(row["loss"]):
+        terms = ", ".join(f"{name} = {value:g}" for name, value in row.items())
+        raise TrainingDivergedError(
+            f"step {step}: the loss is not finite ({terms}); lower config.optimizer.learning_rate "
+            "or the strength of the term that grew"
+        )
 
 
 def read_metrics(path: Path) -> list[dict[str, float]]:

@@ -1,52 +1,97 @@
-"""Learning rates and optimizers by configuration."""
+"""Learning rates and optimizers."""
+
+import dataclasses
+from collections.abc import Callable
 
 import optax
-from ml_collections import ConfigDict
 
 from interpjax import regularizers
-from interpjax.training.terms import block_norm_settings, strength_schedule
+from interpjax.training.terms import BlockNorm
 
 
-def num_steps(config: ConfigDict, train_examples: int) -> int:
-    """Steps of the whole training: ``training.num_steps``, or that many epochs' worth of full batches."""
-    if config.training.num_steps:
-        return config.training.num_steps
-    return max(1, round(config.training.num_epochs * steps_per_epoch(config, train_examples)))
+@dataclasses.dataclass(frozen=True)
+class Duration:
+    """How long training lasts.
 
-
-def steps_per_epoch(config: ConfigDict, train_examples: int) -> float:
-    """Batches that hold as many examples as there are; not a whole number, as batches run on across epochs."""
-    return train_examples / config.training.batch_size
-
-
-def make_schedule(config: ConfigDict, train_examples: int) -> optax.Schedule:
-    """The learning rate at each step: constant, divided in steps of epochs, or cosine to 0 at the end."""
-    settings = config.optimizer
-    total = num_steps(config, train_examples)
-    if settings.schedule == "constant":
-        return optax.constant_schedule(settings.learning_rate)
-    if settings.schedule == "cosine":
-        return optax.cosine_decay_schedule(settings.learning_rate, total)
-    every = settings.decay_every_epochs * steps_per_epoch(config, train_examples)
-    drops = [round(every * i) for i in range(1, int(total / every) + 1)]
-    return optax.piecewise_constant_schedule(settings.learning_rate, dict.fromkeys(drops, settings.decay_factor))
-
-
-def make_optimizer(config: ConfigDict, schedule: optax.Schedule) -> optax.GradientTransformation:
-    """SGD with momentum as in the published recipes, or Adam; with a proximal step of the block norm if so configured.
-
-    Raises:
-      ValueError: if the block norm has no proximal operator; on ``init``, if Adam is to make a proximal step.
+    Attributes:
+      batch_size: images of a step, of all processes together.
+      num_epochs: times that every image is seen, on average; not a whole number, as batches run on across epochs.
+      num_steps: if above 0, in place of ``num_epochs``.
     """
-    if config.optimizer.name == "adam":
-        optimizer = optax.adam(schedule)
-    else:
-        optimizer = optax.sgd(schedule, momentum=config.optimizer.momentum)
-    block = config.regularizer.block_norm
-    if not (block.proximal and block.strength > 0):
-        return optimizer
-    strength = strength_schedule(config, "block_norm")
-    try:
-        return regularizers.proximal_block_norm(schedule, strength, optimizer=optimizer, **block_norm_settings(config))
-    except ValueError as error:
-        raise ValueError(f"config.regularizer.block_norm: {error}") from error
+
+    batch_size: int
+    num_epochs: float
+    num_steps: int = 0
+
+    def steps_per_epoch(self, examples: int) -> float:
+        """Batches that hold as many examples as there are."""
+        return examples / self.batch_size
+
+    def steps(self, examples: int) -> int:
+        """Steps of the whole training."""
+        return self.num_steps or max(1, round(self.num_epochs * self.steps_per_epoch(examples)))
+
+
+@dataclasses.dataclass(frozen=True)
+class LearningRate:
+    """The learning rate over training.
+
+    Attributes:
+      start: that of the first step.
+      schedule: ``"constant"``, ``"step"``, or ``"cosine"``, to 0 at the end.
+      decay_every_epochs: of ``"step"``: after so many epochs each time
+      decay_factor: it is multiplied by this.
+    """
+
+    start: float
+    schedule: str
+    decay_every_epochs: float
+    decay_factor: float
+
+    def over(self, duration: Duration, examples: int) -> optax.Schedule:
+        """The learning rate at each step of a training on so many examples."""
+        total = duration.steps(examples)
+        if self.schedule == "constant":
+            return optax.constant_schedule(self.start)
+        if self.schedule == "cosine":
+            return optax.cosine_decay_schedule(self.start, total)
+        every = self.decay_every_epochs * duration.steps_per_epoch(examples)
+        drops = [round(every * i) for i in range(1, int(total / every) + 1)]
+        return optax.piecewise_constant_schedule(self.start, dict.fromkeys(drops, self.decay_factor))
+
+
+@dataclasses.dataclass(frozen=True)
+class ProximalStep:
+    """The block norm's proximal step, which comes after the optimizer's own."""
+
+    strength: optax.Schedule
+    block: BlockNorm
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerSettings:
+    """What makes the steps.
+
+    Attributes:
+      make: from the schedule of the learning rate to an optimizer, as :func:`optax.adam`.
+      learning_rate: over training.
+      proximal: the step that follows the optimizer's, if there is one.
+    """
+
+    make: Callable[[optax.Schedule], optax.GradientTransformation]
+    learning_rate: LearningRate
+    proximal: ProximalStep | None = None
+
+    def optimizer(self, schedule: optax.Schedule) -> optax.GradientTransformation:
+        """The whole optimizer at this learning rate.
+
+        Raises:
+          ValueError: if the block norm has no proximal operator; on ``init``, if an adaptive optimizer is to make a
+            proximal step.
+        """
+        optimizer = self.make(schedule)
+        if self.proximal is None:
+            return optimizer
+        return regularizers.proximal_block_norm(
+            schedule, self.proximal.strength, optimizer=optimizer, **self.proximal.block.arguments()
+        )

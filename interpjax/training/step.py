@@ -1,35 +1,21 @@
 """One step of training and of evaluation, for the part of a batch that one device holds."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float
 
 from interpjax import models, parallel
+from interpjax.preprocessing import Preprocessing
 from interpjax.training.objective import Objective, cross_entropy
 from interpjax.training.state import TrainState
 
 Metrics = dict[str, Float[Array, ""]]
-Constant = Sequence[float] | np.ndarray  # one for each channel, or an image [height, width, 3]; for images in 0..1
 TOP_K = 5
-
-
-def normalize(
-    images: UInt8[Array, "*batch h w 3"], mean: Constant, std: Constant, channels: str = "RGB"
-) -> Float[Array, "*batch h w 3"]:
-    """From uint8 RGB to what a network sees: (image/255 − mean) / std, its channels in the order that it wants."""
-
-    def fitting(constant: Constant) -> Any:
-        array = jnp.asarray(constant, jnp.float32)
-        return jnp.reshape(array, (1,) * (images.ndim - array.ndim) + array.shape)
-
-    ordered = images[..., ::-1] if channels == "BGR" else images
-    return (ordered.astype(jnp.float32) / 255 - fitting(mean)) / fitting(std)
 
 
 def make_train_step(
@@ -37,19 +23,19 @@ def make_train_step(
     optimizer: optax.GradientTransformation,
     objective: Objective,
     *,
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
+    preprocessing: Preprocessing,
+    learning_rate: optax.Schedule,
     seed: int,
 ) -> Callable[[TrainState, Any], tuple[TrainState, Metrics]]:
     """The step over all devices: gradients and metrics are those of the whole batch, whatever their number.
 
-    The state is donated. Every device computes the penalties on parameters for itself, from its copy of
-    them; losses on activations see the whole batch.
+    The state is donated. ``learning_rate`` is only reported, at the step's own number. Every device computes the
+    penalties on parameters for itself, from its copy of them; losses on activations see the whole batch.
     """
 
     def train_step(state: TrainState, batch: Any) -> tuple[TrainState, Metrics]:
         dropout_key, term_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), state.step))
-        images = normalize(batch["image"], mean, std)
+        images = preprocessing(batch["image"])
 
         def loss_fn(params):
             logits, maps, batch_stats = models.apply_in_training(
@@ -60,12 +46,13 @@ def make_train_step(
                 dropout_key=parallel.fold_in_device(dropout_key),
             )
             data_loss = jnp.mean(cross_entropy(logits, batch["label"]))
-            loss, terms = objective(data_loss, params, maps, step=state.step, key=term_key)
-            accuracy = jnp.mean(jnp.argmax(logits, -1) == batch["label"])
+            loss, terms = objective(data_loss, params, maps, step=state.step, key=term_key, axis_name=parallel.AXIS)
+            accuracy = jnp.mean(jnp.argmax(logits, -1) == batch["label"], dtype=jnp.float32)
             return loss, (terms | {"accuracy": accuracy}, batch_stats)
 
         gradients, (metrics, batch_stats) = jax.grad(loss_fn, has_aux=True)(state.params)
         gradients, metrics, batch_stats = parallel.mean((gradients, metrics, batch_stats))
+        metrics["learning_rate"] = jnp.asarray(learning_rate(state.step), jnp.float32)
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         return TrainState(state.step + 1, params, batch_stats, opt_state), metrics
@@ -73,20 +60,18 @@ def make_train_step(
     return parallel.parallelize(train_step, donate=(0,))
 
 
-def make_eval_step(
-    model: nn.Module, *, mean: Constant, std: Constant, channels: str = "RGB"
-) -> Callable[[Any, Any], Metrics]:
+def make_eval_step(model: nn.Module, preprocessing: Preprocessing) -> Callable[[Any, Any], Metrics]:
     """Sums over the real examples of a batch, on all devices: ``count``, ``correct``, ``correct_top5``, ``loss``."""
 
     def eval_step(variables: Any, batch: Any) -> Metrics:
-        logits: Any = model.apply(variables, normalize(batch["image"], mean, std, channels), train=False)
+        logits: Any = model.apply(variables, preprocessing(batch["image"]), train=False)
         labels, mask = batch["label"], batch["mask"]
         _, best = jax.lax.top_k(logits, min(TOP_K, logits.shape[-1]))
         hits = best == labels[:, None]
         sums = {
             "count": mask,
-            "correct": hits[:, 0] * mask,
-            "correct_top5": hits.any(axis=1) * mask,
+            "correct": hits[:, 0].astype(mask.dtype) * mask,
+            "correct_top5": hits.any(axis=1).astype(mask.dtype) * mask,
             "loss": cross_entropy(logits, labels) * mask,
         }
         return parallel.total({name: jnp.sum(values) for name, values in sums.items()})

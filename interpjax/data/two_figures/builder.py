@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from interpjax.data.two_figures import drawing as figures
+from interpjax.errors import UserError
 
 SPLIT_STREAMS = {"train": 0, "test": 1}  # of the random numbers
 
@@ -49,10 +50,10 @@ class TwoFigures(tfds.core.GeneratorBasedBuilder):
           counts: number of examples of ``"train"`` and ``"test"``.
 
         Raises:
-          ValueError: if two figures do not fit beside each other.
+          UserError: if two figures do not fit beside each other.
         """
         if not 3 <= figure_size <= image_size // 2:
-            raise ValueError(
+            raise UserError(
                 f"config.data.two_figures.figure_size = {figure_size}: two figures must fit beside each other in "
                 f"{image_size} pixels; allowed are 3 to {image_size // 2}"
             )

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jaxtyping import UInt8
-from ml_collections import ConfigDict
 
 from interpjax.data.concepts import Channels, ConceptData, primary_categories
 from interpjax.data.images import decode_image
@@ -48,18 +47,18 @@ class TwoFiguresRecord:
         return {name: [decode_image(record[name], name)[..., 0].astype(np.int32)] for name in figures.CATEGORIES}
 
 
-def load(config: ConfigDict, records: Any) -> ConceptData:
+def load(records: Any, *, image_size: int, figure_size: int) -> ConceptData:
     """The concepts of a two-figures split.
 
     Args:
-      config: the experiment that the data were made for.
-      records: a TFDS data source with its images left encoded.
+      records: a TFDS data source with its images left encoded; none of them is read here.
+      image_size: side of the images in pixels.
+      figure_size: side of a figure's square in pixels.
     """
     names = {number: name for labels in figures.CATEGORIES.values() for name, number in labels.items()}
-    settings = config.data.two_figures
-    coverage = _expected_coverage(settings.image_size, settings.figure_size, len(records))
+    coverage = _expected_coverage(image_size, figure_size, len(records))
     concepts = pd.DataFrame({"number": names.keys(), "name": names.values()})
-    shape = (settings.image_size,) * 2
+    shape = (image_size, image_size)
     return ConceptData(
         name="two_figures",
         categories=tuple(figures.CATEGORIES),

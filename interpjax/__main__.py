@@ -1,0 +1,132 @@
+"""The command line: ``interpjax …``, ``python -m interpjax …`` and ``python launch.py …`` are the same.
+
+A second time, the same command goes on where the first stopped.
+"""
+
+import argparse
+import logging
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import app, flags
+from ml_collections import config_flags
+
+import interpjax
+from interpjax.config import get_field
+from interpjax.config.files import config_names, config_path
+from interpjax.errors import UserError
+
+DEFAULT_CONFIG = "two_figures_gbn"
+STOPPED = 130  # exit code after Ctrl-C
+HELP = """interpjax {version}: train a CNN whose filters form interpretable groups, and measure
+how interpretable they are.
+
+Usage:
+  interpjax [--config=NAME] [--workdir=DIR] [--stages=A,B] [--config.FIELD=VALUE ...]
+
+Without any argument it runs the small example {default} in a minute or two: it trains a network, measures its accuracy,
+dissects it, and writes workdirs/{default}/report.html. The same command, given again, goes on where it stopped.
+
+Options:
+  --config=NAME           the experiment: a name of the list below, or the path of a file that ends in .py;
+                          an argument follows a colon, as in places365:model=resnet18,regularizer=wd
+  --workdir=DIR           the folder of the run; by default workdirs/NAME,ARGUMENT
+  --stages=A,B            what to do, of train, evaluate, dissect, visualize and report; by default all of it
+  --config.FIELD=VALUE    sets a field of the experiment, as --config.optimizer.learning_rate=0.01
+  --help, --version       this text, the version
+
+Experiments:
+  {names}
+
+Examples:
+  interpjax
+  interpjax --config=image_folder_gbn --workdir=runs/mine --config.data.train=DIR --config.data.test=DIR \\
+    --config.dissection.broden=DIR
+  interpjax --config=imported:resnet18 --workdir=runs/resnet18 --stages=dissect,report \\
+    --config.model.weights=resnet18.pth --config.dissection.broden=DIR
+
+All fields and their defaults stand in interpjax/config/schema.py: {schema}
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the experiment that the arguments describe; those of the process by default."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if {"--help", "-h", "-help", "help"} & set(given):
+        print(_help())
+        return
+    if "--version" in given:
+        print(interpjax.__version__)
+        return
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))  # where networks, data and losses of one's own are looked for
+    try:
+        resolved = _resolve_config(given)
+    except UserError as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+    _define_flags()
+    app.run(_run, argv=[sys.argv[0], *resolved])
+
+
+def default_workdir(config: str) -> Path:
+    """``workdirs/places365,model=vgg16`` for ``configs/places365.py:model=vgg16``."""
+    path, _, argument = config.partition(":")
+    return Path("workdirs") / re.sub(r"[^\w.,=+-]+", "_", f"{Path(path).stem},{argument}".rstrip(","))
+
+
+def _help() -> str:
+    schema = Path(interpjax.__file__).parent / "config" / "schema.py"
+    names = "\n  ".join(config_names())
+    return HELP.format(version=interpjax.__version__, default=DEFAULT_CONFIG, names=names, schema=schema)
+
+
+def _define_flags() -> None:
+    flags.DEFINE_string("workdir", None, "Folder of the run; by default workdirs/CONFIG,ARGUMENT.")
+    flags.DEFINE_list("stages", None, "What to do; without train, with config.model.weights.")
+    config_flags.DEFINE_config_file("config", config_path(DEFAULT_CONFIG), "File of the experiment, and its fields.")
+
+
+def _resolve_config(arguments: list[str]) -> list[str]:
+    """The command line with the name of a configuration replaced by its file's path.
+
+    Raises:
+      UserError: if there is no such configuration, or a ``--config.FIELD`` is none of its fields, which
+        ml_collections would say with a traceback.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config", default=DEFAULT_CONFIG)
+    known, others = parser.parse_known_args(arguments)
+    config = interpjax.get_config(known.config)
+    for argument in others:
+        name = argument.lstrip("-").partition("=")[0]
+        if argument.startswith("-") and name.startswith("config."):
+            get_field(config, name.removeprefix("config."))
+    return [f"--config={config_path(known.config)}", *others]
+
+
+def _run(argv: list[str]) -> None:
+    """Runs the experiment; a user's mistake ends it with one line, a bug with its traceback."""
+    if len(argv) > 1:
+        raise app.UsageError(f"not a flag: {argv[1]!r}; fields are set as --config.FIELD=VALUE")
+    for logger in (logging.getLogger(), logging.getLogger("absl")):
+        logger.setLevel(logging.WARNING)  # jax tells of every backend that it did not find
+    from interpjax.prepare import STAGES  # with all that a run needs, which --help does not
+
+    values = flags.FLAGS
+    workdir = values.workdir or default_workdir(config_flags.get_config_filename(values["config"]))
+    try:
+        interpjax.run(values.config, workdir, STAGES if values.stages is None else values.stages)
+    except KeyboardInterrupt:
+        print(
+            "interrupted; the same command goes on from the last checkpoint (config.training.checkpoint_every_steps)",
+            file=sys.stderr,
+        )
+        sys.exit(STOPPED)
+    except (UserError, OSError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""From a configuration to an experiment: the one room where a configuration is read, and all that can be checked is."""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import numpy as np
+from ml_collections import ConfigDict
+
+from interpjax import dissection, models, parallel, training
+from interpjax.config import to_json, validate
+from interpjax.data.pipeline import PipelineSettings
+from interpjax.data.sources import Source
+from interpjax.errors import Problems, UserError
+from interpjax.prepare import labelled, networks, recipes, sources
+from interpjax.prepare.labelled import Labelled
+from interpjax.preprocessing import WHITE, Preprocessing, read_mean_image
+from interpjax.training.diagnostics import GroupDiagnostics
+
+STAGES = ("train", "evaluate", "dissect", "visualize", "report")
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """What the stages of a run need, as small frozen objects; what none of them needs is None.
+
+    Attributes:
+      workdir: the run's folder.
+      config_text: the configuration, as it is stored.
+      model: the network, for parallel steps.
+      preprocessing: from uint8 RGB images to what it sees.
+      pipeline: how examples become batches.
+      source: to train and evaluate on.
+      imported: the network's variables, if they were not trained here.
+      recipe: how the network is trained.
+      groups: what is measured of its groups of filters.
+      labelled: the images to dissect with, and how.
+    """
+
+    workdir: Path
+    config_text: str
+    model: nn.Module
+    preprocessing: Preprocessing
+    pipeline: PipelineSettings
+    source: Source | None
+    imported: dict[str, Any] | None
+    recipe: training.Recipe | None
+    groups: GroupDiagnostics
+    labelled: Labelled | None
+
+    @functools.cached_property
+    def variables(self) -> dict[str, Any]:
+        """Those of the network, imported or trained; read once for all the stages that follow the training."""
+        if self.imported is not None:
+            return self.imported
+        return training.read_variables(self.model, self.pipeline.image_size, self.workdir)
+
+    @functools.cached_property
+    def network(self) -> dissection.Network:
+        """Images to activation maps, compiled once for all the stages that look at units."""
+        assert self.labelled is not None
+        layers, tap = self.labelled.layers, self.labelled.protocol.tap
+        model = models.outside_of_devices(self.model)
+        return dissection.from_jax(
+            lambda variables, images: models.apply_with_taps(model, variables, images, layers=layers, stage=tap)[1],
+            self.variables,
+            layers=layers,
+            preprocessing=self.preprocessing,
+            name=f"{self.model!r}, {tap}",
+        )
+
+
+def prepare(config: ConfigDict, workdir: Path, stages: Sequence[str] = STAGES) -> Experiment:
+    """Reads a configuration, opens what some stages need, and checks that all fits; nothing is written.
+
+    What only shows when it is read – an image, a label map – is not checked here.
+
+    Args:
+      config: the experiment.
+      workdir: its folder.
+      stages: that are to be run; what none of them needs is not opened.
+
+    Raises:
+      UserError: naming the field or file; several are told at once.
+    """
+    problems = Problems()
+    validate(config)
+    with problems.collected():
+        preprocessing = read_preprocessing(config)
+    with problems.collected():
+        source = sources.open_source(config, workdir, stages)
+    with problems.collected():
+        protocol = labelled.read_protocol(config)
+    with problems.collected():
+        concepts = labelled.open_concepts(config, stages, sources.brings_concepts(config))
+    with problems.collected():
+        networks.check_name(config)
+        imported = networks.read_weights(config)
+    with problems.collected():
+        parallel.check_batch_size("config.training.batch_size", config.training.batch_size)
+    problems.raise_all()
+    model = networks.create(config, workdir, source, imported)
+    block, grouping = recipes.read_block_norm(config), recipes.read_grouping(config)
+    groups = GroupDiagnostics(models.outside_of_devices(model), config.data.image_size, preprocessing, block, grouping)
+    recipe, images = None, None
+    with problems.collected():
+        recipe = recipes.read_recipe(config, model) if "train" in stages else None
+    with problems.collected():
+        concepts = concepts or (source.concepts if source else None)
+        if {"dissect", "visualize"} & set(stages):
+            images = labelled.read_labelled(config, model, concepts, protocol, stages)
+    problems.raise_all()
+    return Experiment(
+        workdir=workdir,
+        config_text=to_json(config),
+        model=model,
+        preprocessing=preprocessing,
+        pipeline=sources.read_pipeline(config),
+        source=source,
+        imported=imported,
+        recipe=recipe,
+        groups=groups,
+        labelled=images,
+    )
+
+
+def read_preprocessing(config: ConfigDict) -> Preprocessing:
+    """From uint8 RGB images to what the network sees."""
+    settings = config.data
+    mean = read_mean_image(settings.mean_image, settings.image_size) if settings.mean_image else None
+    try:
+        return Preprocessing(
+            WHITE * np.asarray(settings.mean) if mean is None else mean,
+            WHITE * np.asarray(settings.std),
+            settings.channels,
+        )
+    except ValueError as error:
+        raise UserError(f"config.data.{error}") from error

@@ -1,0 +1,153 @@
+"""The network of a configuration: by name, of a class of the user's own, or imported with its weights."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from interpjax import models, parallel
+from interpjax.data.sources import Source
+from interpjax.errors import UserError
+from interpjax.imports import is_import_path
+
+Variables = dict[str, Any]
+
+
+def check_origin(config: ConfigDict, stages: Sequence[str], *, trained: bool) -> None:
+    """Checks that the stages of a run have a network, and that training is as the network is used.
+
+    Args:
+      config: the experiment.
+      stages: that are asked for.
+      trained: whether the run's network has been trained before.
+
+    Raises:
+      UserError: naming the field.
+    """
+    weights, settings = config.model.weights, config.data
+    if "train" not in stages:
+        if not weights and not trained:
+            raise UserError(
+                f"config.model.weights = '': the stages {', '.join(stages)} need a network, and nothing is trained "
+                "without the stage train; give a file of weights"
+            )
+        return
+    if weights:
+        raise UserError(
+            f"config.model.weights = {weights!r}: training from imported weights is not supported; leave train out "
+            "of the stages, as in --stages=dissect,report"
+        )
+    if settings.channels != "RGB":
+        raise UserError(f"config.data.channels = {settings.channels!r}: networks are trained here on RGB only")
+    if settings.mean_image:
+        raise UserError(
+            f"config.data.mean_image = {settings.mean_image!r}: networks are trained here with config.data.mean "
+            "only; leave it empty"
+        )
+
+
+def check_name(config: ConfigDict) -> None:
+    """Raises UserError, naming the field, unless there is such a network, or the name is the import path of a class."""
+    name, weights = config.model.name, config.model.weights
+    if is_import_path(name):
+        if weights:
+            raise UserError(
+                f"config.model.weights = {weights!r}: weights are imported for the networks of interpjax alone, and "
+                f"config.model.name = {name!r} is a class of your own; dissect it by dissection.from_jax"
+            )
+    elif name not in models.MODELS:
+        known = ", ".join(models.MODELS)
+        raise UserError(
+            f"config.model.name = {name!r}: choose one of {known}, or give the import path of your own class, "
+            "'module:Class'"
+        )
+
+
+def create(config: ConfigDict, workdir: Path, source: Source | None, imported: Variables | None) -> nn.Module:
+    """The network, for parallel steps, on images of the configured size.
+
+    Its number of classes is that of its weights, of the data, or of the training that the workdir holds.
+
+    Raises:
+      UserError: naming the field, if there is no such network, it does not take these images, or the data have
+        another number of classes than the weights.
+    """
+    if imported is not None:
+        classes = np.size(imported["params"][_create(config, 1).head]["bias"])
+        _check_classes(config, classes, source)
+    elif source is not None:
+        classes = len(source.class_names)
+    else:
+        classes = len(json.loads((workdir / "data.json").read_text())["class_names"])
+    model, size = _create(config, classes), config.data.image_size
+    try:
+        models.check_logits(model, classes, size)
+    except UserError as error:
+        raise UserError(f"config.model.name = {config.model.name!r}: {error}") from error
+    except (ValueError, TypeError) as error:  # the network's own
+        raise UserError(f"config.data.image_size = {size}: {error}") from error
+    return model
+
+
+def read_weights(config: ConfigDict) -> Variables | None:
+    """The variables in ``config.model.weights``, as float32 arrays; None if no file is named.
+
+    Raises:
+      UserError: naming the field, if the file cannot be read or its weights are of another network.
+    """
+    settings = config.model
+    if not settings.weights:
+        return None
+    try:
+        variables = models.load_weights(settings.name, settings.weights, width=settings.width)
+    except (ValueError, OSError) as error:
+        raise UserError(f"config.model.weights: {error}") from error  # which names the file
+    return jax.tree.map(lambda array: np.asarray(array, np.float32), variables)
+
+
+def digests(config: ConfigDict, *, missing_ok: bool = False) -> dict[str, str]:
+    """The content of the files that decide what an imported network computes: ``{field: "sha256:…"}``.
+
+    Args:
+      config: the experiment.
+      missing_ok: leave out files that are not there.
+
+    Raises:
+      UserError: naming the field, if a file cannot be read.
+    """
+    files = {"config.model.weights": config.model.weights, "config.data.mean_image": config.data.mean_image}
+    found = {}
+    for field, path in files.items():
+        if path and not (missing_ok and not Path(path).is_file()):
+            try:
+                with Path(path).open("rb") as file:
+                    found[field] = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+            except OSError as error:
+                raise UserError(f"{field} = {path!r}: cannot be read ({error.strerror})") from error
+    return found
+
+
+def _create(config: ConfigDict, classes: int) -> Any:
+    settings = config.model
+    return models.create_model(
+        settings.name,
+        num_classes=classes,
+        width=settings.width,
+        dropout=settings.dropout,
+        axis_name=parallel.AXIS,
+    )
+
+
+def _check_classes(config: ConfigDict, classes: int, source: Source | None) -> None:
+    if source is not None and len(source.class_names) != classes:
+        raise UserError(
+            f"config.data.source = {config.data.source!r}: it has {len(source.class_names)} classes, the network of "
+            f"config.model.weights = {config.model.weights!r} has {classes}; leave the stage evaluate out, or give "
+            "test images of all its classes"
+        )

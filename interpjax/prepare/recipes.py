@@ -1,0 +1,221 @@
+"""How a network is trained, as a configuration says: the terms of the objective, the optimizer, and how long."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import flax.linen as nn
+import optax
+from ml_collections import ConfigDict
+
+from interpjax import models
+from interpjax import regularizers as reg
+from interpjax.errors import Problems, UserError
+from interpjax.imports import import_object, is_import_path
+from interpjax.models import Outline
+from interpjax.prepare.checks import check_grouping, check_objective, check_optimizer
+from interpjax.regularizers.kernels import check_patterns, grouping_of, matches
+from interpjax.training import Objective, Recipe, SoftFields, Term, terms
+from interpjax.training.optimizer import Duration, LearningRate, OptimizerSettings, ProximalStep
+from interpjax.training.terms import BlockNorm, Groupings
+
+
+def read_recipe(config: ConfigDict, model: nn.Module) -> Recipe:
+    """How the network is trained.
+
+    Raises:
+      UserError: naming the field, if a term of the objective or the optimizer does not fit the network.
+    """
+    alone, size, settings = models.outside_of_devices(model), config.data.image_size, config.training
+    outline = models.outline(alone, size)
+    found = _terms(config, outline)
+    objective = Objective(found, _soft_fields(config, outline, Objective(found).layers))
+    recipe = Recipe(
+        objective=objective,
+        optimizer=_optimizer(config),
+        duration=Duration(settings.batch_size, settings.num_epochs, settings.num_steps),
+        seed=config.seed,
+        log_every_steps=settings.log_every_steps,
+        eval_every_steps=settings.eval_every_steps,
+        checkpoint_every_steps=settings.checkpoint_every_steps,
+        keep_checkpoints=settings.keep_checkpoints,
+    )
+    params, problems = outline.variables["params"], Problems()
+    with problems.collected():
+        _check_split(config, model)
+    with problems.collected():
+        check_objective(objective, alone, size, settings.batch_size)
+    with problems.collected():
+        patterns = [pattern for pattern, _ in config.regularizer.grouping.by_layer]
+        check_grouping(patterns, params, dense=config.regularizer.block_norm.dense)
+    with problems.collected():
+        check_optimizer(recipe.optimizer, params)
+    problems.raise_all()
+    return recipe
+
+
+def read_grouping(config: ConfigDict) -> Groupings:
+    """The configured grouping of filters by name pattern, as the regularizers take it.
+
+    Raises:
+      UserError: naming the field.
+    """
+    settings = config.regularizer.grouping
+    shared = {"remainder": settings.remainder, "order": settings.order}
+    instead = {name: settings[name] for name in ("group_size", "indices") if settings[name]}
+    chosen = instead or {"num_groups": settings.num_groups}
+    for entry in settings.by_layer:
+        if isinstance(entry, str) or not isinstance(entry, Sequence) or [type(x) for x in entry] != [str, int]:
+            raise UserError(
+                f"config.regularizer.grouping.by_layer = {settings.by_layer!r}: expected pairs of a name pattern and a "
+                "number of groups, as (('conv1', 8), ('conv5', 0)); of a single pair (('conv1', 8),), with the comma"
+            )
+    try:
+        groupings: dict[str, reg.Grouping | None] = {}
+        for pattern, count in settings.by_layer:  # the first that matches counts
+            groupings.setdefault(pattern, reg.Grouping(num_groups=count, **shared) if count else None)
+        groupings.setdefault("*", reg.Grouping(**chosen, **shared))
+    except (TypeError, ValueError) as error:
+        raise UserError(f"config.regularizer.grouping: {error}") from error
+    return groupings
+
+
+def read_block_norm(config: ConfigDict) -> BlockNorm:
+    """Which kernels the block norm is of, and by which exponents, whether it is on or not."""
+    block = config.regularizer.block_norm
+    grouping = {
+        pattern: group and dataclasses.replace(group, axis=block.axis, weights=block.weights)
+        for pattern, group in read_grouping(config).items()
+    }
+    return BlockNorm(grouping, block.axis, block.p, block.q, block.form, tuple(block.layers), block.dense)
+
+
+def _terms(config: ConfigDict, outline: Outline) -> tuple[Term, ...]:
+    """The terms that are on, by a strength above 0, and the user's own."""
+    block, grouping, settings = read_block_norm(config), read_grouping(config), config.regularizer
+    beside = block if settings.block_norm.strength > 0 else None
+
+    def mapped(name: str) -> tuple[str, ...]:
+        return _mapped_layers(config, outline, name, grouping)
+
+    makers: dict[str, Callable[[optax.Schedule, Any], Term]] = {
+        "block_norm": lambda strength, own: terms.block_norm(strength, block, proximal=own.proximal),
+        "weight_decay": lambda strength, own: terms.weight_decay(strength, tuple(own.layers), beside=beside),
+        "soft_orthogonality": lambda strength, own: terms.soft_orthogonality(strength, tuple(own.layers)),
+        "exclusive_lasso": lambda strength, own: terms.exclusive_lasso(strength, tuple(own.layers), grouping),
+        "group_activation": lambda strength, own: terms.group_activation(
+            strength, mapped("group_activation"), grouping, own.form
+        ),
+        "group_repulsion": lambda strength, own: terms.group_repulsion(
+            strength, mapped("group_repulsion"), grouping, own.form
+        ),
+        "spatial": lambda strength, own: terms.spatial(strength, mapped("spatial")),
+    }
+    on = [name for name in makers if settings[name].strength > 0]
+    built_in = [makers[name](_strength(settings[name]), settings[name]) for name in on]
+    return (*built_in, *_own_terms(config, outline, tuple(makers)))
+
+
+def _strength(settings: ConfigDict) -> optax.Schedule:
+    """A term's strength at each step: as configured, from 0 over its warm-up."""
+    if settings.warmup_steps:
+        return optax.linear_schedule(0.0, settings.strength, settings.warmup_steps)
+    return optax.constant_schedule(settings.strength)
+
+
+def _mapped_layers(config: ConfigDict, outline: Outline, name: str, grouping: Groupings) -> tuple[str, ...]:
+    """The layers whose activation maps a loss is of."""
+    patterns, known = tuple(config.regularizer[name].layers), outline.convolutions or outline.names
+    if not known:
+        raise UserError(
+            f"config.regularizer.{name}: {config.model.name} offers no layer, whose maps this is a loss on; call "
+            'interpjax.models.offer(self, "conv1", pre=x, post=y) in its __call__'
+        )
+    try:
+        check_patterns(f"config.regularizer.{name}.layers", patterns, known)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    grouped = grouping if name != "spatial" else {"*": reg.Grouping()}
+    layers = tuple(layer for layer in known if matches(layer, patterns) and grouping_of(layer, grouped) is not None)
+    if not layers:
+        raise UserError(f"config.regularizer.{name}.layers and grouping.by_layer leave out all of {', '.join(known)}")
+    return layers
+
+
+def _own_terms(config: ConfigDict, outline: Outline, names: tuple[str, ...]) -> list[Term]:
+    field, found = "config.regularizer.own", dict[str, Term]()
+    for entry in config.regularizer.own:
+        if isinstance(entry, str) or not isinstance(entry, Sequence) or len(entry) != 2:
+            raise UserError(
+                f"{field} = {config.regularizer.own!r}: expected pairs, as (('mylosses:smoothness', 1e-3),)"
+            )
+        path, strength = entry
+        function = import_object(field, path)
+        if isinstance(strength, bool) or not isinstance(strength, int | float) or not strength >= 0:
+            raise UserError(f"{field}: the strength of {path!r} is {strength!r}; expected a number of 0 or more")
+        if not callable(function):
+            raise UserError(f"{field}: {path!r} is a {type(function).__name__}; expected a function of TermInputs")
+        name = path.rpartition(":")[2].rpartition(".")[2]
+        if name in (*names, *found):
+            raise UserError(f"{field}: {path!r} is the second term of the name {name!r}; expected another name")
+        layers = outline.convolutions or outline.names  # maps that it does not look at are not computed
+        found[name] = Term(name, optax.constant_schedule(float(strength)), function, layers)
+    return list(found.values())
+
+
+def _soft_fields(config: ConfigDict, outline: Outline, layers: tuple[str, ...]) -> SoftFields:
+    settings = config.regularizer.soft_receptive_field
+    if settings.statistics == "minibatch":
+        return SoftFields(settings.scale, settings.shift, settings.learned)
+    field = f"config.regularizer.soft_receptive_field.statistics = 'batch_norm': {config.model.name}'s"
+    for layer in layers:
+        if layer not in outline.batch_norms:
+            raise UserError(
+                f"{field} {layer} has none behind it; leave it out of the losses' layers, or use 'minibatch'"
+            )
+        if layer in outline.summed:
+            raise UserError(
+                f"{field} {layer} goes into a sum behind it, whose scale is not its batch norm's; leave it out of the "
+                "losses' layers, or use 'minibatch'"
+            )
+    norms = {layer: outline.batch_norms[layer] for layer in layers}
+    return SoftFields(settings.scale, settings.shift, settings.learned, norms)
+
+
+def _check_split(config: ConfigDict, model: nn.Module) -> None:
+    block, split = config.regularizer.block_norm, getattr(model, "split", ())
+    if block.axis == "inputs" and block.strength > 0 and split:
+        raise UserError(
+            f"config.regularizer.block_norm.axis = 'inputs': the kernels of {', '.join(split)} are split over "
+            f"halves of the input channels in {config.model.name}; choose 'filters'"
+        )
+
+
+def _optimizer(config: ConfigDict) -> OptimizerSettings:
+    settings, block = config.optimizer, config.regularizer.block_norm
+    rate = LearningRate(settings.learning_rate, settings.schedule, settings.decay_every_epochs, settings.decay_factor)
+    proximal = None
+    if block.proximal and block.strength > 0:
+        proximal = ProximalStep(_strength(block), read_block_norm(config))
+    return OptimizerSettings(_make_optimizer(config), rate, proximal)
+
+
+def _make_optimizer(config: ConfigDict) -> Callable[[optax.Schedule], optax.GradientTransformation]:
+    """SGD with momentum as in the published recipes, Adam, or one of the user's own."""
+    name, momentum = config.optimizer.name, config.optimizer.momentum
+    if name == "adam":
+        return optax.adam
+    if not is_import_path(name):
+        return lambda schedule: optax.sgd(schedule, momentum=momentum)
+    make = import_object("config.optimizer.name", name)
+
+    def own(schedule: optax.Schedule) -> optax.GradientTransformation:
+        made: Any = make(schedule) if callable(make) else make
+        if not (hasattr(made, "init") and hasattr(made, "update")):
+            raise UserError(
+                f"config.optimizer.name = {name!r}: it gave a {type(made).__name__}; expected a function of the "
+                "learning rate (a schedule) that gives an optax.GradientTransformation"
+            )
+        return made
+
+    return own

@@ -1,0 +1,78 @@
+"""The data to train and test on, as a configuration names them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from interpjax.data.pipeline import PipelineSettings
+from interpjax.data.sources import Source, image_folder, tfds_set
+from interpjax.data.two_figures.source import TwoFiguresSettings, two_figures
+from interpjax.errors import UserError
+from interpjax.imports import import_object, is_import_path
+
+
+def open_source(config: ConfigDict, workdir: Path, stages: Sequence[str]) -> Source | None:
+    """The data that some stages need; None if they need none.
+
+    Args:
+      config: the experiment.
+      workdir: gets what is made or read beforehand, when the examples are first used.
+      stages: that are to be run: training needs both splits, evaluation the test split alone.
+
+    Raises:
+      UserError: naming the field and what to put where, if the data are missing or not of the right form.
+    """
+    fields = [field for field in ("train", "test") if "train" in stages or (field == "test" and "evaluate" in stages)]
+    if not fields and not ("dissect" in stages or "visualize" in stages) & brings_concepts(config):
+        return None
+    settings, directory = config.data, workdir / "data"
+    if is_import_path(settings.source):
+        return _own_source(config)
+    if settings.source == "two_figures":
+        return two_figures(TwoFiguresSettings(**settings.two_figures), Path(settings.directory or directory))
+    wanted = {field: settings[field] for field in fields}
+    if settings.source == "image_folder":
+        return image_folder(wanted, settings.classes)
+    return tfds_set(settings.tfds_name, settings.directory, wanted, settings.classes, cache=directory)
+
+
+def brings_concepts(config: ConfigDict) -> bool:
+    """Whether the labelled images to dissect with are the data's own."""
+    own = config.data.source == "two_figures" or is_import_path(config.data.source)
+    return own and not config.dissection.broden
+
+
+def read_pipeline(config: ConfigDict) -> PipelineSettings:
+    """How examples become batches."""
+    return PipelineSettings(
+        batch_size=config.training.batch_size,
+        image_size=config.data.image_size,
+        resize_size=config.data.resize_size,
+        augment=config.data.augment,
+        seed=config.seed,
+        num_threads=config.data.num_threads,
+        skip_bad_images=config.data.on_bad_image == "skip",
+    )
+
+
+def _own_source(config: ConfigDict) -> Source:
+    field, path = "config.data.source", config.data.source
+    function = import_object(field, path)
+    if not callable(function):
+        raise UserError(f"{field} = {path!r}: a {type(function).__name__}; expected a function of the configuration")
+    source = function(config)
+    if not isinstance(source, Source):
+        raise UserError(f"{field} = {path!r}: it gave a {type(source).__name__}; expected an interpjax.data.Source")
+    for name in ("train", "test"):
+        split = getattr(source, name)
+        if not (hasattr(split, "__len__") and hasattr(split, "__getitem__")):
+            raise UserError(
+                f"{field} = {path!r}: its {name} is a {type(split).__name__}; expected a Split, as an "
+                "interpjax.data.ArraySplit or FileSplit"
+            )
+    if not all(isinstance(each, str) for each in source.class_names) or len(source.class_names) < 2:
+        raise UserError(
+            f"{field} = {path!r}: class_names = {source.class_names!r}; expected names of two classes or more"
+        )
+    return source
