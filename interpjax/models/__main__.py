@@ -3,11 +3,9 @@
 import argparse
 
 import jax
-import jax.numpy as jnp
 import pandas as pd
 
 from interpjax import models
-from interpjax.models.layers import IMAGE
 
 CLASSES = 1000
 
@@ -17,14 +15,14 @@ def list_models() -> pd.DataFrame:
     rows = []
     for name in models.MODELS:
         model = models.create_model(name, num_classes=CLASSES)
-        shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, IMAGE, IMAGE, 3)))["params"]
-        convolutions = len(model.conv_layers)
+        outline = models.outline(model)
+        convolutions = len(outline.convolutions)
         rows.append(
             {
                 "model": name,
-                "parameters": sum(leaf.size for leaf in jax.tree.leaves(shapes)),
+                "parameters": sum(leaf.size for leaf in jax.tree.leaves(outline.variables["params"])),
                 "convolutions": convolutions,
-                "blocks": len(model.tap_layers) - convolutions,
+                "blocks": len(outline.names) - convolutions,
                 "image from": model.smallest,
             }
         )

@@ -1,4 +1,4 @@
-"""What all networks share: their fields, layers by name, and taps."""
+"""What all networks of this package share: their fields, and the layers that they are made of."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -8,9 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from interpjax.models import layers as outline
-from interpjax.models import taps
 from interpjax.models.batch_norm import BatchNorm
+from interpjax.models.offers import offer
 
 # PyTorch's default: uniform in ±1/√fan_in, for kernels as for biases.
 torch_uniform = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
@@ -51,31 +50,6 @@ class Classifier(nn.Module):
     conv_init: ClassVar[Callable] = staticmethod(torch_uniform)  # of the convolutions' kernels
     epsilon: ClassVar[float] = 1e-5  # of batch norm
     split: ClassVar[tuple[str, ...]] = ()  # convolutions whose filters see a part of the input channels each
-
-    @property
-    def conv_layers(self) -> tuple[str, ...]:
-        """The convolutions, in order of execution."""
-        return tuple(layer.name for layer in outline.of(self) if layer.kernel)
-
-    @property
-    def own_maps(self) -> tuple[str, ...]:
-        """The convolutions but those whose maps, before and after the non-linearity, are those of one before them."""
-        return tuple(layer.name for layer in outline.of(self) if layer.kernel and not layer.same_as)
-
-    @property
-    def summed_layers(self) -> frozenset[str]:
-        """The convolutions between whose batch norm and non-linearity something is added, as at a block's end."""
-        return frozenset(layer.name for layer in outline.of(self) if layer.summed)
-
-    @property
-    def tap_layers(self) -> tuple[str, ...]:
-        """What can be tapped: the convolutions and the blocks of them."""
-        return tuple(layer.name for layer in outline.of(self))
-
-    @property
-    def batch_norms(self) -> dict[str, str]:
-        """The batch norm behind each convolution that has one."""
-        return {layer.name: layer.norm for layer in outline.of(self) if layer.kernel and layer.norm}
 
     def scaled(self, filters: int, multiple: int = 1) -> int:
         """Filters (or hidden units) at this width."""
@@ -134,7 +108,7 @@ class Classifier(nn.Module):
         conv = self.conv(x, name, filters, kernel, **geometry)
         pre = self.norm(conv, norm, train) if norm else conv
         post = nn.relu(pre)
-        self.offer(name, behind=norm, conv=conv, norm=pre, pre=pre, post=post)
+        offer(self, name, behind=norm, conv=conv, norm=pre, pre=pre, post=post)
         return post
 
     def dense(
@@ -157,9 +131,4 @@ class Classifier(nn.Module):
     def logits(self, x: Float[Array, "n *positions c"], **init: Callable) -> Float[Array, "n *positions classes"]:
         """The last layer, at every position."""
         x = self.dense(x, self.head, self.num_classes, **init)
-        return x.astype(jnp.promote_types(x.dtype, jnp.float32))
-
-    def offer(self, layer: str, *, behind: str | None = None, **stages: Float[Array, "n h w c"]) -> None:
-        """Offers maps of a layer as taps, see :func:`interpjax.models.taps.offer`."""
-        taps.offer(self, layer, stages)
-        outline.note(layer, behind, stages)
+        return x.astype(np.promote_types(x.dtype, np.float32))

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from interpjax.models.classifier import Classifier
+from interpjax.models.offers import offer
 from interpjax.models.pooling import average_pool, max_pool
 
 BOTTLENECK = 4  # filters of a layer's 1×1 convolution, in growths
@@ -50,12 +51,12 @@ class DenseNet(Classifier):
         for number, count in enumerate(self.blocks, start=1):
             for layer in range(1, count + 1):
                 x = jnp.concatenate([x, self._layer(x, f"denseblock{number}.denselayer{layer}", train)], axis=-1)
-            self.offer(f"denseblock{number}", pre=x, post=x)
+            offer(self, f"denseblock{number}", pre=x, post=x)
             if number < len(self.blocks):
                 x = self._transition(x, f"transition{number}", train)
         pre = self.norm(x, "norm5", train)
         x = nn.relu(pre)
-        self.offer("norm5", pre=pre, post=x)
+        offer(self, "norm5", pre=pre, post=x)
         return self.logits(x.mean(axis=(1, 2)), bias_init=nn.initializers.zeros)
 
     def _layer(self, x: Float[Array, "n h w c"], name: str, train: bool) -> Float[Array, "n h w growth"]:
@@ -73,5 +74,5 @@ class DenseNet(Classifier):
 
     def _linear(self, x: Float[Array, "n h w c"], name: str, filters: int, kernel: int) -> Float[Array, "n h w f"]:
         x = self.conv(x, name, filters, kernel, padding=kernel // 2, bias=False)
-        self.offer(name, conv=x, norm=x, pre=x, post=x)
+        offer(self, name, conv=x, norm=x, pre=x, post=x)
         return x

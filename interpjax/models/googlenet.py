@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from interpjax.models.classifier import Classifier
+from interpjax.models.offers import offer
 from interpjax.models.pooling import max_pool
 
 # filters: 1×1; 1×1 and 3×3; 1×1 and 3×3; 1×1 behind pooling
@@ -65,7 +66,7 @@ class GoogLeNet(Classifier):
             branches.append(self._conv(middle, f"{name}.branch{branch}.1", outputs, 3, train))
         branches.append(self._conv(max_pool(x, 3, 1, padding=1), f"{name}.branch4.1", fourth, 1, train))
         pre, post = (jnp.concatenate(maps, axis=-1) for maps in zip(*branches, strict=True))
-        self.offer(name, pre=pre, post=post)
+        offer(self, name, pre=pre, post=post)
         return post
 
     def _conv(
@@ -77,5 +78,5 @@ class GoogLeNet(Classifier):
         )
         pre = self.norm(conv, f"{name}.bn", train)
         post = nn.relu(pre)
-        self.offer(f"{name}.conv", behind=f"{name}.bn", conv=conv, norm=pre, pre=pre, post=post)
+        offer(self, f"{name}.conv", behind=f"{name}.bn", conv=conv, norm=pre, pre=pre, post=post)
         return pre, post

@@ -1,17 +1,24 @@
-"""The layers of a network, as it names them itself when it runs: nothing is written down twice."""
+"""What the layers of a network are: names, shapes, receptive fields and parameters. Nothing is computed for it.
 
-import contextlib
-import contextvars
+A network names its layers itself when it runs (:func:`interpjax.models.offer`), so nothing is written down twice.
+"""
+
 import dataclasses
 import functools
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax.traverse_util import flatten_dict
 
-IMAGE = 224  # pixels a side of the images that networks are outlined with
+from interpjax.errors import UserError
+from interpjax.models import offers, receptive_fields
+
+IMAGE = 224  # pixels a side of the images that networks are outlined with, if nothing else is said
+FieldMap = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]  # (y, x) of offset, size and stride
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,10 +27,10 @@ class Layer:
 
     Attributes:
       name: of its parameters and taps.
-      shape: [height, width, channels] of its output.
-      stages: that it can be tapped at.
-      kernel: [height, width, inputs, filters] of a convolution; empty for a block.
-      norm: the batch norm behind it.
+      shape: (height, width, channels) of its output.
+      stages: that it can be tapped at, see :func:`~interpjax.models.apply_with_taps`.
+      kernel: (height, width, inputs of a group, filters) of a convolution; empty for a block.
+      norm: the batch norm behind it, if there is one.
       same_as: the convolution before it that has the same maps before and after the non-linearity, as the last one of
         a residual block and the one on its shortcut.
       summed: whether something is added between its batch norm and the non-linearity, as at a residual block's end.
@@ -40,49 +47,183 @@ class Layer:
     parameters: int = 0
 
 
-_notes: contextvars.ContextVar[dict[str, tuple[str | None, dict[str, Any]]] | None] = contextvars.ContextVar(
-    "notes", default=None
-)
+@functools.partial(
+    jax.tree_util.register_dataclass, data_fields=["variables", "logits"], meta_fields=["layers"]
+)  # so that a traced function can return one
+@dataclasses.dataclass(frozen=True)
+class Outline:
+    """What a network is on images of some size, without a number in it.
+
+    Attributes:
+      variables: its parameters and batch statistics, a tree of ``jax.ShapeDtypeStruct``.
+      logits: what it gives for one image, such a struct.
+      layers: that it offers, in order of execution; none for a module that offers nothing.
+    """
+
+    variables: dict[str, Any]
+    logits: Any
+    layers: tuple[Layer, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What can be tapped: the convolutions and the blocks of them."""
+        return tuple(layer.name for layer in self.layers)
+
+    @property
+    def convolutions(self) -> tuple[str, ...]:
+        """The layers with a kernel."""
+        return tuple(layer.name for layer in self.layers if layer.kernel)
+
+    @property
+    def own_maps(self) -> tuple[str, ...]:
+        """The convolutions but those whose maps, before and after the non-linearity, are those of one before them."""
+        return tuple(layer.name for layer in self.layers if layer.kernel and not layer.same_as)
+
+    @property
+    def batch_norms(self) -> dict[str, str]:
+        """The batch norm behind each convolution that has one."""
+        return {layer.name: layer.norm for layer in self.layers if layer.kernel and layer.norm}
+
+    @property
+    def summed(self) -> frozenset[str]:
+        """The convolutions between whose batch norm and non-linearity something is added, as at a block's end."""
+        return frozenset(layer.name for layer in self.layers if layer.summed)
 
 
-def note(layer: str, behind: str | None, stages: Mapping[str, Any]) -> None:
-    """Notes a layer, if somebody outlines the network."""
-    notes = _notes.get()
-    if notes is not None:
-        notes[layer] = behind, dict(stages)
+def outline(model: nn.Module, image_size: int | tuple[int, int] = IMAGE) -> Outline:
+    """What a network is on images of some size; it is traced once and kept.
 
+    Args:
+      model: any flax module that is called as ``model(images, train=False)``.
+      image_size: pixels a side, or (height, width).
 
-def of(model: nn.Module, image_shape: tuple[int, int] = (IMAGE, IMAGE)) -> tuple[Layer, ...]:
-    """The layers of a network on images of some (height, width), in order of execution."""
-    return _outlined(model.clone(axis_name=None, parent=None), image_shape)
-
-
-@functools.cache
-def _outlined(model: nn.Module, image_shape: tuple[int, int]) -> tuple[Layer, ...]:
-    images = jax.ShapeDtypeStruct((1, *image_shape, 3), jnp.float32)
-    with _noted() as notes:
-        params = jax.eval_shape(model.init, jax.random.key(0), images)["params"]
-    sizes = {name: sum(leaf.size for leaf in jax.tree.leaves(own)) for name, own in params.items()}
-    layers: list[Layer] = []
-    of_maps: dict[int, str] = {}  # the first convolution that gives them
-    for name, (norm, stages) in notes.items():
-        own = params.get(name, {}).get("kernel")
-        parts = [part for part in params if part in (name, norm) or part.startswith((f"{name}.", f"{name}_"))]
-        shape = next(iter(stages.values())).shape[1:]
-        kernel = () if own is None else own.shape
-        first = of_maps.setdefault(id(stages["post"]), name) if kernel else name
-        same_as = None if first == name else first
-        summed = norm is not None and stages["norm"] is not stages["pre"]
-        parameters = sum(sizes[part] for part in parts)
-        layers.append(Layer(name, shape, tuple(stages), kernel, norm, same_as, summed, parameters))
-    return tuple(layers)
-
-
-@contextlib.contextmanager
-def _noted() -> Iterator[dict[str, tuple[str | None, dict[str, Any]]]]:
-    notes: dict[str, tuple[str | None, dict[str, Any]]] = {}
-    token = _notes.set(notes)
+    Raises:
+      UserError: if it offers one layer twice.
+      ValueError: of the network's own, as for images that are too small for it; so is any other error that it raises.
+    """
+    height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+    model = outside_of_devices(model)
     try:
-        yield notes
-    finally:
-        _notes.reset(token)
+        hash(model)
+    except TypeError:  # a field of a user's own module may be anything
+        return _outline(model, height, width)
+    return _kept_outline(model, height, width)
+
+
+def outside_of_devices(model: nn.Module) -> nn.Module:
+    """The same network for use outside of a map over devices: with no axis to share batch statistics over."""
+    if not any(field.name == "axis_name" for field in dataclasses.fields(model)):
+        return model
+    return model.clone(axis_name=None, parent=None)
+
+
+def check_logits(model: nn.Module, num_classes: int, image_size: int | tuple[int, int] = IMAGE) -> None:
+    """Raises UserError if a network does not give an array [images, classes] of floating-point numbers."""
+    logits = outline(model, image_size).logits
+    found = [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(logits)]
+    single = isinstance(logits, jax.ShapeDtypeStruct)
+    if not (single and logits.shape == (1, num_classes) and jnp.issubdtype(logits.dtype, jnp.floating)):
+        given = " and ".join(f"{dtype}{list(shape)}" for shape, dtype in found) or "nothing"
+        raise UserError(
+            f"{type(model).__name__} gives {given} for one image: expected logits float32[1, {num_classes}], an array "
+            "[images, num_classes]"
+        )
+
+
+def _outline(model: nn.Module, height: int, width: int) -> Outline:
+    def traced(key: jax.Array, images: jax.Array) -> Outline:
+        variables = model.init(key, images, train=False)
+        logits, sown = model.apply(variables, images, train=False, mutable=[offers.NOTES])
+        return Outline(variables, logits, tuple(_layers(offers.notes_of(sown), variables.get("params", {}))))
+
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    return jax.eval_shape(traced, key, jax.ShapeDtypeStruct((1, height, width, 3), jnp.float32))
+
+
+_kept_outline = functools.cache(_outline)
+
+
+def _layers(notes: list[offers.Note], params: Mapping[str, Any]) -> Iterator[Layer]:
+    shapes = {path: leaf.shape for path, leaf in flatten_dict(params, sep="/").items()}
+    of_maps: dict[int, str] = {}  # the first convolution that gives them
+    for note in notes:
+        stages = tuple(stage for stage in offers.STAGES if stage in note.stages)
+        maps = note.stages[stages[-1]]
+        kernel = shapes.get(f"{note.layer}/kernel", ())
+        kernel = kernel if len(kernel) > 2 else ()  # that of a dense layer
+        first = of_maps.setdefault(id(maps), note.layer) if kernel else note.layer
+        own = (f"{note.layer}/", *([] if kernel else [f"{note.layer}.", f"{note.layer}_"]))
+        own += (f"{note.behind}/",) if note.behind else ()
+        yield Layer(
+            name=note.layer,
+            shape=maps.shape[1:],
+            stages=stages,
+            kernel=kernel,
+            norm=note.behind,
+            same_as=None if first == note.layer else first,
+            summed=note.summed,
+            parameters=sum(math.prod(shape) for path, shape in shapes.items() if path.startswith(own)),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerInfo:
+    """A layer that can be tapped; its fields are those of :class:`Layer` and one more.
+
+    Attributes:
+      name: of its parameters and taps.
+      shape: (height, width, channels) of its output.
+      stages: that it can be tapped at, see :func:`~interpjax.models.apply_with_taps`.
+      kernel: (height, width, inputs of a group, filters) of a convolution; empty for a block of them.
+      norm: the batch norm behind it, if there is one.
+      parameters: how many, those of that batch norm included; of a block, of all that is in it.
+      receptive_field: (offset, size, stride), each (y, x) in pixels of the image: cell i sees ``size`` pixels from
+        ``offset + i·stride`` on, what is outside of the image being padding; as ``fieldmaps`` of a dissection wants
+        it. None where a cell sees the whole image.
+    """
+
+    name: str
+    shape: tuple[int, int, int]
+    stages: tuple[str, ...]
+    kernel: tuple[int, ...]
+    norm: str | None
+    parameters: int
+    receptive_field: FieldMap | None
+
+
+def layers(model: nn.Module, image_size: int | tuple[int, int] = IMAGE) -> tuple[LayerInfo, ...]:
+    """The layers of a network in order of execution; nothing is computed.
+
+    ``pandas.DataFrame(models.layers(model))`` is a table of them.
+
+    Args:
+      model: of this package, or any that offers layers.
+      image_size: pixels a side, or (height, width).
+
+    Raises:
+      ValueError: if the images are too small for the network.
+    """
+    height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+    model = outside_of_devices(model)
+    found = outline(model, (height, width))
+    chosen = {layer.name: "pre" if "pre" in layer.stages else layer.stages[-1] for layer in found.layers}
+
+    def maps(variables: Any, images: jax.Array) -> dict[str, jax.Array]:
+        collections = [offers.collection(name, stage) for name, stage in chosen.items()]
+        sown = model.apply(variables, images, train=False, mutable=collections)[1]
+        return {name: offers.maps_of(sown, [name], stage)[name] for name, stage in chosen.items()}
+
+    images = jax.ShapeDtypeStruct((1, height, width, 3), jnp.float32)
+    fields = receptive_fields.receptive_fields(maps, found.variables, images)
+    own = [field.name for field in dataclasses.fields(LayerInfo) if field.name != "receptive_field"]
+    return tuple(
+        LayerInfo(**{name: getattr(layer, name) for name in own}, receptive_field=_fieldmap(fields[layer.name]))
+        for layer in found.layers
+    )
+
+
+def _fieldmap(field: receptive_fields.Field | None) -> FieldMap | None:
+    if field is None:
+        return None
+    rows, columns = field
+    return (rows.offset, columns.offset), (rows.size, columns.size), (rows.stride, columns.stride)

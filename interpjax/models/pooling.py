@@ -1,6 +1,7 @@
 """Pooling as PyTorch and Caffe do it, and the local response norm."""
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -32,7 +33,8 @@ def _missing(cells: int, window: int, stride: int, padding: int) -> int:
 
 def average_pool(x: Float[Array, "n h w c"], window: int) -> Float[Array, "n h2 w2 c"]:
     """Means of adjacent square windows; what does not fill one at the end is dropped."""
-    return nn.avg_pool(x, (window, window), (window, window))
+    sums = nn.pooling.pool(x, 0.0, jax.lax.add, (window, window), (window, window), "VALID")
+    return sums / window**2
 
 
 def adaptive_average_pool(x: Float[Array, "n h w c"], size: int) -> Float[Array, "n size size c"]:

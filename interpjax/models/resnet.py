@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from interpjax.models.classifier import Classifier
+from interpjax.models.offers import offer
 from interpjax.models.pooling import max_pool
 
 STEM = 64
@@ -48,7 +49,7 @@ class ResNet(Classifier):
             for number in range(blocks):
                 stride = 2 if stage > 1 and number == 0 else 1
                 pre, x = self._block(x, f"layer{stage}.{number}", self.scaled(filters), stride, train)
-            self.offer(f"layer{stage}", pre=pre, post=x)
+            offer(self, f"layer{stage}", pre=pre, post=x)
         return self.logits(x.mean(axis=(1, 2)))
 
     def _block(
@@ -76,6 +77,6 @@ class ResNet(Classifier):
         pre = functools.reduce(jnp.add, [*norms.values(), *([x] if len(ends) == 1 else [])])
         post = nn.relu(pre)
         for end, (_, norm, _, _) in ends.items():
-            self.offer(end, behind=norm, conv=convs[end], norm=norms[end], pre=pre, post=post)
-        self.offer(name, pre=pre, post=post)
+            offer(self, end, behind=norm, conv=convs[end], norm=norms[end], pre=pre, post=post)
+        offer(self, name, pre=pre, post=post)
         return pre, post

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from interpjax.models.classifier import Classifier, zeros
+from interpjax.models.offers import offer
 from interpjax.models.pooling import max_pool
 
 STEM = 64  # filters of conv1
@@ -73,7 +74,7 @@ class SqueezeNet(Classifier):
             for kernel in (1, 3)
         ]
         pre, post = (jnp.concatenate(maps, axis=-1) for maps in zip(*branches, strict=True))
-        self.offer(name, pre=pre, post=post)
+        offer(self, name, pre=pre, post=post)
         return post
 
     def _convolution(
@@ -84,7 +85,7 @@ class SqueezeNet(Classifier):
         conv = self.conv(x, name, self.scaled(filters), kernel, **geometry)
         pre = self.norm(conv, f"{name}_bn", train)
         post = self._rectified(pre, train)
-        self.offer(name, behind=f"{name}_bn", conv=conv, norm=pre, pre=pre, post=post)
+        offer(self, name, behind=f"{name}_bn", conv=conv, norm=pre, pre=pre, post=post)
         return pre, post
 
     def _rectified(self, x: Float[Array, "n h w c"], train: bool) -> Float[Array, "n h w c"]:

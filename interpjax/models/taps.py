@@ -1,20 +1,14 @@
 """Activations of a network by layer name, at any stage from the convolution to behind the non-linearity."""
 
-import contextlib
-import contextvars
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
 import jax
 from jaxtyping import Array, Float
 
-from interpjax.models import layers as outline
-
-TAPS = "taps"  # the collection that activations are offered in
-STAGES = ("conv", "norm", "pre", "post")
-
-_wanted: contextvars.ContextVar[tuple[str, ...] | None] = contextvars.ContextVar("wanted", default=None)
+from interpjax.models.layers import outline
+from interpjax.models.offers import STAGES, collection, maps_of
 
 
 def apply_with_taps(
@@ -28,10 +22,11 @@ def apply_with_taps(
     """Logits, and the activation maps of some layers.
 
     Args:
-      model: of this package.
+      model: of this package, or any flax module that offers layers (:func:`~interpjax.models.offer`) and is called as
+        ``model(images, train=False)``.
       variables: its variables.
       images: normalized images.
-      layers: names out of the model's ``tap_layers``, ``("conv5",)``: convolutions, or blocks of them.
+      layers: names out of ``models.outline(model).names``, ``("conv5",)``: convolutions, or blocks of them.
       stage: ``"conv"``, the convolution's own output; ``"norm"``, behind its batch norm (where there is none, as
         ``conv``); ``"pre"``, what the next non-linearity sees, so behind batch norm and, at the end of a residual
         block, behind the sum; ``"post"``, behind that non-linearity. Blocks have the last two.
@@ -42,10 +37,9 @@ def apply_with_taps(
     Raises:
       ValueError: if there is no such stage, or the model no such layer, or the layer not that stage.
     """
-    _check(model, layers, stage)
-    with _wanting(layers, stage):
-        logits, offered = model.apply(variables, images, mutable=[TAPS])
-    return logits, _read(offered, layers, stage)
+    _check(model, images, layers, stage)
+    logits, sown = model.apply(variables, images, train=False, mutable=_collections(layers, stage))
+    return logits, maps_of(sown, layers, stage)
 
 
 def apply_in_training(
@@ -64,45 +58,26 @@ def apply_in_training(
     Raises:
       ValueError: if the model has no such layer.
     """
-    _check(model, layers, "pre")
-    with _wanting(layers, "pre"):
-        logits, changed = model.apply(
-            variables, images, train=True, mutable=["batch_stats", TAPS], rngs={"dropout": dropout_key}
-        )
-    return logits, _read(changed, layers, "pre"), changed.get("batch_stats", {})
+    _check(model, images, layers, "pre")
+    mutable = ["batch_stats", *_collections(layers, "pre")]
+    logits, changed = model.apply(variables, images, train=True, mutable=mutable, rngs={"dropout": dropout_key})
+    return logits, maps_of(changed, layers, "pre"), changed.get("batch_stats", {})
 
 
-def offer(module: nn.Module, layer: str, stages: Mapping[str, Float[Array, "n h w c"]]) -> None:
-    """Keeps a layer's maps in the collection of taps, if they are wanted or nobody says what is."""
-    if module.is_initializing():  # a network's variables hold no activations
-        return
-    wanted = _wanted.get()
-    for stage, maps in stages.items():
-        name = f"{layer}/{stage}"
-        if wanted is None or name in wanted:
-            module.sow(TAPS, name, maps, init_fn=lambda: None, reduce_fn=lambda _, new: new)
+def _collections(layers: Sequence[str], stage: str) -> list[str]:
+    return [collection(layer, stage) for layer in layers]
 
 
-@contextlib.contextmanager
-def _wanting(layers: Sequence[str], stage: str) -> Iterator[None]:
-    token = _wanted.set(tuple(f"{layer}/{stage}" for layer in layers))
-    try:
-        yield
-    finally:
-        _wanted.reset(token)
-
-
-def _check(model: nn.Module, layers: Sequence[str], stage: str) -> None:
+def _check(model: nn.Module, images: Float[Array, "n h w 3"], layers: Sequence[str], stage: str) -> None:
     if stage not in STAGES:
         raise ValueError(f"stage = {stage!r}: choose one of {', '.join(STAGES)}")
-    known = {layer.name: layer.stages for layer in outline.of(model)}
+    if not layers:
+        return
+    height, width = images.shape[1:3]
+    known = {layer.name: layer.stages for layer in outline(model, (height, width)).layers}
     for layer in layers:
         if layer not in known:
-            raise ValueError(f"layer {layer!r}: {type(model).__name__} has the layers {', '.join(known)}")
+            names = f"the layers {', '.join(known)}" if known else "no layers: it offers none (models.offer)"
+            raise ValueError(f"layer {layer!r}: {type(model).__name__} has {names}")
         if stage not in known[layer]:
             raise ValueError(f"stage = {stage!r}: the layer {layer!r} has {', '.join(known[layer])}")
-
-
-def _read(collections: Mapping[str, Any], layers: Sequence[str], stage: str) -> dict[str, Array]:
-    taps = collections.get(TAPS, {})
-    return {layer: taps[f"{layer}/{stage}"] for layer in layers}

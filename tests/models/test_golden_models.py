@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from interpjax import models
+from interpjax.models.offers import collection, maps_of
 
 RECORDS = {
     "alexnet": 61_100_840,
@@ -37,9 +38,12 @@ def float64():
 )
 def test_logits_and_every_convolution_equal_the_published_definition(shared, name):
     record = golden.load(shared, name)
-    layers = record.model.conv_layers
-    logits, sown = record.model.apply(record.variables, record.images, mutable=["taps"])
-    taps = sown["taps"]
+    outline = models.outline(record.model, record.images.shape[1:3])
+    layers = outline.convolutions
+    offered = [(layer.name, stage) for layer in outline.layers for stage in layer.stages]
+    wanted = [collection(layer, stage) for layer, stage in offered]
+    logits, sown = record.model.apply(record.variables, record.images, mutable=wanted)
+    taps = {f"{layer}/{stage}": maps_of(sown, [layer], stage)[layer] for layer, stage in offered}
     expected = record.arrays["eval_logits"]
     assert np.abs(logits - expected).max() < TOLERANCE * np.abs(expected).max()
     recorded = [record.recorded_name(layer) for layer in layers]
@@ -47,9 +51,9 @@ def test_logits_and_every_convolution_equal_the_published_definition(shared, nam
     for layer, its_name in zip(layers, recorded, strict=True):
         assert record.layer_error(its_name, taps[f"{layer}/conv"]) < TOLERANCE, layer
     recorded = {layer["name"] for layer in record.meta["layers"]}
-    for layer, norm in record.model.batch_norms.items():
+    for layer, norm in outline.batch_norms.items():
         assert record.layer_error(record.recorded_name(norm), taps[f"{layer}/norm"]) < TOLERANCE, norm
-    for block in set(record.model.tap_layers) - set(layers):
+    for block in set(outline.names) - set(layers):
         if record.recorded_name(block) in recorded:  # stages of a ResNet are their last block
             stage = "pre" if block == "norm5" else "post"
             assert record.layer_error(record.recorded_name(block), taps[f"{block}/{stage}"]) < TOLERANCE, block
@@ -59,6 +63,5 @@ def test_logits_and_every_convolution_equal_the_published_definition(shared, nam
 def test_parameters_for_1000_classes_are_as_many_as_published(shared, name):
     record = golden.load(shared, name)
     model = models.create_model(record.model_name, num_classes=1000)
-    shapes = jax.eval_shape(model.init, jax.random.key(0), jax.ShapeDtypeStruct((1, 224, 224, 3), np.float32))
-    count = sum(leaf.size for leaf in jax.tree.leaves(shapes["params"]))
+    count = sum(leaf.size for leaf in jax.tree.leaves(models.outline(model).variables["params"]))
     assert count == RECORDS[name] == record.meta["parameters_with_1000_classes"]

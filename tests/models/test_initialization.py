@@ -78,8 +78,9 @@ def test_kernels_and_biases_start_as_published(name):
 
 def test_batch_norm_starts_as_the_identity_but_for_epsilon():
     model = models.create_model("alexnet_b", num_classes=2, width=0.0625)
-    variables = started(model, tuple(model.batch_norms.values()))
-    for norm in model.batch_norms.values():
+    norms = models.outline(model).batch_norms.values()
+    variables = started(model, tuple(norms))
+    for norm in norms:
         np.testing.assert_array_equal(variables["params"][norm]["scale"], 1)
         np.testing.assert_array_equal(variables["params"][norm]["bias"], 0)
         np.testing.assert_array_equal(variables["batch_stats"][norm]["mean"], 0)

@@ -48,33 +48,34 @@ def test_alexnet_computes_what_the_published_definition_computes(shared):
 
 def test_alexnet_has_the_published_number_of_parameters():
     model = models.create_model("alexnet", num_classes=1000)
-    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 224, 224, 3)))
-    assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == 61_100_840
+    assert sum(leaf.size for leaf in jax.tree.leaves(models.outline(model).variables)) == 61_100_840
 
 
 @pytest.mark.parametrize("name", sorted(models.MODELS))
 def test_width_scales_filters_and_any_image_size_works(name):
     model = models.create_model(name, num_classes=3, width=0.125)
     images = jnp.zeros((2, 80, 96, 3))
-    variables = jax.eval_shape(model.init, jax.random.key(0), images)
-    tapped = functools.partial(models.apply_with_taps, model, layers=model.tap_layers)
+    outline = models.outline(model, (80, 96))
+    variables = outline.variables
+    tapped = functools.partial(models.apply_with_taps, model, layers=outline.names)
     logits, taps = jax.eval_shape(tapped, variables, images)
     assert logits.shape == (2, 3)
-    assert set(taps) == set(model.tap_layers)
-    for layer in model.conv_layers:
+    assert set(taps) == set(outline.names)
+    for layer in outline.layers:
+        assert taps[layer.name].shape == (2, *layer.shape)
+    for layer in outline.convolutions:
         assert taps[layer].shape[-1] == variables["params"][layer]["kernel"].shape[-1]
-    full = models.create_model(name, num_classes=3)
-    shapes = jax.eval_shape(full.init, jax.random.key(0), images)["params"]
-    for layer in model.conv_layers:
+    shapes = models.outline(models.create_model(name, num_classes=3), (80, 96)).variables["params"]
+    for layer in outline.convolutions:
         assert variables["params"][layer]["kernel"].shape[-1] == shapes[layer]["kernel"].shape[-1] // 8
 
 
 def test_shortcuts_have_no_maps_of_their_own():
-    model = models.create_model("resnet50", num_classes=3, width=0.125)
+    resnet = models.outline(models.create_model("resnet50", num_classes=3, width=0.125))
     doubles = {f"layer{stage}.0.downsample.0" for stage in (1, 2, 3, 4)}
-    assert set(model.conv_layers) - set(model.own_maps) == doubles
-    densenet = models.create_model("densenet121", num_classes=3, width=0.125)
-    assert densenet.own_maps == densenet.conv_layers
+    assert set(resnet.convolutions) - set(resnet.own_maps) == doubles
+    densenet = models.outline(models.create_model("densenet121", num_classes=3, width=0.125))
+    assert densenet.own_maps == densenet.convolutions
 
 
 def test_taps_are_before_and_after_the_nonlinearity_also_inside_jit():

@@ -26,10 +26,11 @@ def test_bfloat16_computes_nearly_the_same_with_float32_parameters(name):
     fields = {"num_classes": 3, "width": 0.25} | ({"blocks": (1, 1, 1, 1)} if name == "densenet121" else {})
     model, half = (models.create_model(name, dtype=dtype, **fields) for dtype in (None, jnp.bfloat16))
     images = jax.random.normal(jax.random.key(1), (4, 64, 64, 3))
-    shapes = jax.eval_shape(half.init, jax.random.key(0), images)
+    outline = models.outline(half, 64)
+    shapes = outline.variables
     assert {leaf.dtype for leaf in jax.tree.leaves(shapes)} == {jnp.dtype("float32")}
     variables = filled(shapes)
-    layer = model.conv_layers[-1]
+    layer = outline.convolutions[-1]
     (expected, wide), (found, narrow) = (
         jax.jit(lambda v, x, net=net: models.apply_with_taps(net, v, x, layers=(layer,), stage="post"))(
             variables, images
@@ -40,30 +41,22 @@ def test_bfloat16_computes_nearly_the_same_with_float32_parameters(name):
     assert (wide[layer].dtype, narrow[layer].dtype) == (jnp.float32, jnp.bfloat16)
     # 8 bits of a number, lost anew in some twenty layers; other weights would be off by as much as the values are.
     scale = float(wide[layer].std())
-    assert 0 < float(jnp.abs(narrow[layer] - wide[layer]).mean()) < 0.05 * scale
+    assert 0 < float(jnp.abs(narrow[layer].astype(jnp.float32) - wide[layer]).mean()) < 0.05 * scale
     np.testing.assert_allclose(found, expected, atol=0.05 * float(jnp.abs(expected).max()))
 
 
 @pytest.mark.parametrize("name", sorted(models.MODELS))
 def test_smallest_images_are_taken_and_smaller_ones_refused(name):
     model = models.create_model(name, num_classes=3, width=0.125)
-
-    def shapes(side):
-        def tapped(images):
-            variables = model.init(jax.random.key(0), images)
-            return models.apply_with_taps(model, variables, images, layers=model.tap_layers)
-
-        return jax.eval_shape(tapped, jnp.zeros((1, side, side, 3)))
-
-    logits, taps = shapes(model.smallest)
-    assert logits.shape == (1, 3)
-    assert all(0 not in maps.shape for maps in taps.values())
+    outline = models.outline(model, model.smallest)
+    assert outline.logits.shape == (1, 3)
+    assert all(0 not in layer.shape for layer in outline.layers)
     if (less := model.smallest - 1) > 0:
         message = (
             rf"{type(model).__name__} needs images of at least {model.smallest} pixels a side, not \({less}, {less}\)"
         )
         with pytest.raises(ValueError, match=message):
-            shapes(less)
+            models.outline(model, less)
 
 
 def test_batch_statistics_are_of_all_devices_and_the_running_variance_is_unbiased():

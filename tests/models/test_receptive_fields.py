@@ -14,7 +14,7 @@ SIDES = {"alexnet_b": 95, "squeezenet_places365": 101}
 
 def positive(model, side):
     """Variables with which any light in a cell's receptive field makes the cell light."""
-    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, side, side, 3)))
+    shapes = models.outline(model, side).variables
 
     def fill(path, leaf):
         return jnp.zeros(leaf.shape) if path[-1].key in ("bias", "mean") else jnp.ones(leaf.shape)

@@ -11,6 +11,7 @@ import tiny
 from interpjax import experiment, models
 from interpjax.data.images import read_image
 from interpjax.dissection import Preprocessing
+from interpjax.models.offers import collection, maps_of
 from interpjax.models.squeezenet import SLOPES, SqueezeNet
 
 FIRES = tuple(f"fire{number}" for number in range(2, 10))
@@ -30,7 +31,7 @@ def small():
     model = models.create_model("squeezenet_places365", num_classes=3, width=0.125)
     rng = np.random.default_rng(0)
     images = jnp.asarray(rng.normal(size=(4, 40, 48, 3)), jnp.float32)
-    shapes = jax.eval_shape(model.init, jax.random.key(0), images)  # initializing so many layers would take longer
+    shapes = models.outline(model, (40, 48)).variables  # initializing so many layers would take longer
 
     def fill(shape):
         scale = 1 / np.sqrt(max(1, np.prod(shape.shape[:-1])))
@@ -68,14 +69,14 @@ def test_published_weights_give_the_reference_outputs(shared, published):
 def test_batch_norm_of_published_weights_is_exact(published):
     folder, variables, _ = published
     stored = np.load(folder / "squeezenet_places365.npz")
-    for layer, norm in SqueezeNet(num_classes=365).batch_norms.items():
+    for layer, norm in models.outline(SqueezeNet(num_classes=365)).batch_norms.items():
         variance = variables["batch_stats"][norm]["var"].astype(np.float64)
         inverse = stored[f"{layer.replace('_', '/')}/bn_inv_std"]
         np.testing.assert_allclose(1 / np.sqrt(variance + 1e-4), inverse, rtol=1e-6)
 
 
 def test_loaded_weights_are_the_model_s_variables(published):
-    shapes = jax.eval_shape(SqueezeNet(num_classes=365).init, jax.random.key(0), jnp.zeros((1, 64, 64, 3)))
+    shapes = models.outline(SqueezeNet(num_classes=365), 64).variables
     jax.tree.map(lambda array, shape: np.testing.assert_equal(array.shape, shape.shape), published[1], dict(shapes))
 
 
@@ -97,13 +98,14 @@ def test_all_that_is_wrong_with_weights_is_named_at_once(published, tmp_path):
 
 def test_fire_taps_are_both_expansions_before_and_after_the_nonlinearity(small):
     model, variables, images = small
-    assert [layer for layer in model.tap_layers if layer not in model.conv_layers] == list(FIRES)
+    outline = models.outline(model, (40, 48))
+    assert [layer for layer in outline.names if layer not in outline.convolutions] == list(FIRES)
 
     @jax.jit
     def tapped(variables, images):
         stages = ("pre", "post")
         return {
-            stage: models.apply_with_taps(model, variables, images, layers=model.tap_layers, stage=stage)[1]
+            stage: models.apply_with_taps(model, variables, images, layers=outline.names, stage=stage)[1]
             for stage in stages
         }
 
@@ -112,7 +114,7 @@ def test_fire_taps_are_both_expansions_before_and_after_the_nonlinearity(small):
         for stage in taps:
             parts = [taps[stage][f"{fire}_{part}"] for part in ("expand1x1", "expand3x3")]
             np.testing.assert_array_equal(taps[stage][fire], jnp.concatenate(parts, axis=-1))
-    for layer in model.tap_layers:
+    for layer in outline.names:
         pre = taps["pre"][layer]
         np.testing.assert_array_equal(taps["post"][layer], jnp.where(pre > 0, pre, jnp.float32(0.55) * pre))
 
@@ -120,20 +122,21 @@ def test_fire_taps_are_both_expansions_before_and_after_the_nonlinearity(small):
 def test_training_draws_slopes_moves_batch_statistics_and_reaches_every_parameter(small):
     model, variables, images = small
     model = model.clone(dropout=False)
+    wanted = [collection("fire2", stage) for stage in ("pre", "post")]
 
     @jax.jit
     def run(params, key):
         def loss(params):
             changing = variables | {"params": params}
             rngs = {"dropout": key}
-            logits, changed = model.apply(changing, images, train=True, mutable=["taps", "batch_stats"], rngs=rngs)
+            logits, changed = model.apply(changing, images, train=True, mutable=[*wanted, "batch_stats"], rngs=rngs)
             return (logits[:, 0] ** 2).sum(), changed
 
         return jax.value_and_grad(loss, has_aux=True)(params)
 
     # This kind of key compiles three times as fast.
     (loss, changed), gradients = run(variables["params"], jax.random.key(0, impl="rbg"))
-    pre, post = (np.asarray(changed["taps"][f"fire2/{stage}"]) for stage in ("pre", "post"))
+    pre, post = (np.asarray(maps_of(changed, ["fire2"], stage)["fire2"]) for stage in ("pre", "post"))
     ratios = np.where(pre < 0, post / pre, np.nan)
     slopes = np.nanmean(ratios, axis=(0, 1, 2))  # one of each channel
     np.testing.assert_allclose(ratios, np.where(pre < 0, slopes, np.nan), rtol=1e-5)
@@ -143,7 +146,7 @@ def test_training_draws_slopes_moves_batch_statistics_and_reaches_every_paramete
     np.testing.assert_array_equal(post[pre > 0], pre[pre > 0])
     assert loss == run(variables["params"], jax.random.key(0, impl="rbg"))[0][0]
     assert loss != run(variables["params"], jax.random.key(1, impl="rbg"))[0][0]
-    assert set(changed["batch_stats"]) == set(model.batch_norms.values())
+    assert set(changed["batch_stats"]) == set(models.outline(model, (40, 48)).batch_norms.values())
     for norm, statistics in changed["batch_stats"].items():
         assert (statistics["mean"] != variables["batch_stats"][norm]["mean"]).all(), norm
     for path, gradient in jax.tree_util.tree_leaves_with_path(gradients):
@@ -152,9 +155,9 @@ def test_training_draws_slopes_moves_batch_statistics_and_reaches_every_paramete
 
 def test_too_small_images_are_refused():
     model = models.create_model("squeezenet_places365", num_classes=2)
-    assert jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 29, 29, 3)))
+    assert models.outline(model, 29).logits.shape == (1, 2)
     with pytest.raises(ValueError, match=r"at least 29 pixels a side, not \(28, 40\)"):
-        jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 28, 40, 3)))
+        models.outline(model, (28, 40))
 
 
 def test_experiments_may_dissect_fire_modules(tmp_path):

@@ -8,11 +8,10 @@ References:
 from collections.abc import Mapping
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Shaped
 
+from interpjax.models.layers import outline
 from interpjax.models.squeezenet import SqueezeNet
 
 CLASSES = 365
@@ -42,14 +41,15 @@ def import_squeezenet_places365(arrays: Arrays, *, num_classes: int | None = Non
       ValueError: naming every array that is missing, surplus, or of another shape.
     """
     model = SqueezeNet(num_classes=CLASSES if num_classes is None else num_classes, **fields)
+    found = outline(model)
     _check(arrays, _expected_shapes(model))
     params: dict[str, Any] = {}
     batch_stats: dict[str, Any] = {}
-    for layer in (*model.conv_layers, CLASSIFIER):
+    for layer in (*found.convolutions, CLASSIFIER):
         kernel = _stored(arrays, layer, "W")[:, :, ::-1, ::-1].transpose(2, 3, 1, 0)
         kernel = kernel[0, 0] if layer == CLASSIFIER else kernel
         params[layer] = {"kernel": np.ascontiguousarray(kernel), "bias": _stored(arrays, layer, "b")}
-    for layer, norm in model.batch_norms.items():
+    for layer, norm in found.batch_norms.items():
         beta, gamma, mean, inverse = (_stored(arrays, layer, name) for name in SCALES)
         variance = 1 / inverse.astype(np.float64) ** 2 - SqueezeNet.epsilon
         params[norm] = {"scale": gamma, "bias": beta}
@@ -80,12 +80,13 @@ def _check(arrays: Arrays, expected: Mapping[str, tuple[int, ...]]) -> None:
 
 
 def _expected_shapes(model: SqueezeNet) -> dict[str, tuple[int, ...]]:
-    params = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 224, 224, 3)))["params"]
+    found = outline(model)
+    params, batch_norms = found.variables["params"], found.batch_norms
     shapes: dict[str, tuple[int, ...]] = {}
-    for layer in (*model.conv_layers, CLASSIFIER):
+    for layer in (*found.convolutions, CLASSIFIER):
         *window, inputs, filters = params[layer]["kernel"].shape
         shapes[_file_name(layer, "W")] = (filters, inputs, *(window or (1, 1)))
-        for name in ("b", *(SCALES if layer in model.batch_norms else ())):
+        for name in ("b", *(SCALES if layer in batch_norms else ())):
             shapes[_file_name(layer, name)] = (filters,)
     return shapes
 

@@ -7,11 +7,11 @@ References:
 from collections.abc import Mapping
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from interpjax.models.classifier import Classifier
+from interpjax.models.layers import outline
 from interpjax.models.weights.torch_names import COUNTER, plain_names, torch_name
 from interpjax.models.zoo import create_model
 
@@ -88,8 +88,7 @@ def export_torch(name: str, variables: Mapping[str, Any], **fields: Any) -> dict
 
 def _expected(model: Classifier) -> dict[str, tuple[str, str, str, tuple[int, ...]]]:
     """Entry → collection, layer, leaf, and the shape in PyTorch's layout."""
-    side = max(model.smallest, 64)
-    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, side, side, 3)))
+    shapes = outline(model).variables
     return {
         f"{torch_name(model, layer)}.{LEAVES[collection, leaf]}": (collection, layer, leaf, _torch_shape(array.shape))
         for collection, layers in shapes.items()
