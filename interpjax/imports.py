@@ -1,4 +1,4 @@
-"""Things of a user's own, which a configuration names by their import paths: ``"mynets:SmallNet"``."""
+"""What a user names by its import path, as ``"mynets:SmallNet"``, so that nothing in the package has to be edited."""
 
 import importlib
 from typing import Any
@@ -11,31 +11,31 @@ def is_import_path(name: Any) -> bool:
     return isinstance(name, str) and ":" in name
 
 
-def import_object(field: str, path: Any) -> Any:
-    """What an import path names.
+def import_object(field: str, path: str) -> Any:
+    """The object at an import path, ``"MODULE:NAME"``; in a notebook or a script, ``"__main__:NAME"``.
 
     Args:
-      field: that holds it, for errors, as ``"config.model.name"``.
-      path: ``"package.module:name"``; ``"__main__:name"`` is of the running program or notebook.
+      field: of a configuration that holds the path, for errors: ``"config.model.name"``.
+      path: a module's name, which may have dots, a colon, and the name of something in it.
 
     Raises:
-      UserError: naming the field, if it is no such path, the module cannot be found, or it has no such name. An error
-        that the module itself raises passes.
+      UserError: if the path is none, there is no such module, or nothing of that name in it. What the module itself
+        raises when it is imported passes as it is.
     """
-    module_name, _, name = path.partition(":") if isinstance(path, str) else ("", "", "")
-    if not module_name or not name:
-        raise UserError(f"{field} = {path!r}: expected an import path, 'module:name'")
+    module_name, _, name = path.partition(":")
+    if not all(part.isidentifier() for part in [*module_name.split("."), name]):
+        raise UserError(f"{field} = {path!r}: expected the import path MODULE:NAME, as in 'mymodule:my_name'")
     try:
-        found = importlib.import_module(module_name)
+        module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise  # the module is there, and does not find what it imports itself
+            raise  # the module is there, and misses another one
         raise UserError(
-            f"{field} = {path!r}: there is no module {error.name!r}; modules are found in the current folder, in "
-            "PYTHONPATH, and where packages are installed"
+            f"{field} = {path!r}: there is no module {error.name!r}; modules are found in the current folder (with "
+            "`python -m`), beside the script that runs, in the folders of PYTHONPATH, and among what is installed"
         ) from error
-    for part in name.split("."):
-        if not hasattr(found, part):
-            raise UserError(f"{field} = {path!r}: the module {module_name!r} has no {name!r}")
-        found = getattr(found, part)
-    return found
+    try:
+        return getattr(module, name)
+    except AttributeError as error:
+        known = ", ".join(own for own in vars(module) if not own.startswith("_")) or "nothing"
+        raise UserError(f"{field} = {path!r}: {module_name} has no {name!r}; it has {known}") from error
