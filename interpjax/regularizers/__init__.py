@@ -8,6 +8,7 @@ from interpjax.regularizers.diagnostics import (
     hoyer_sparsity,
     zero_group_share,
 )
+from interpjax.regularizers.exclusive_lasso import exclusive_lasso
 from interpjax.regularizers.group_activation import (
     draw_pairs,
     group_activation_loss,
@@ -15,11 +16,13 @@ from interpjax.regularizers.group_activation import (
     group_repulsion_loss,
 )
 from interpjax.regularizers.groups import Grouping
+from interpjax.regularizers.kernel_weights import kernel_weights
 from interpjax.regularizers.kernels import convolution_kernels, grouped_kernels, is_convolution_kernel, layer_name
-from interpjax.regularizers.orthogonality import exclusive_lasso, soft_orthogonality
+from interpjax.regularizers.orthogonality import soft_orthogonality
 from interpjax.regularizers.proximal import prox_block_norm
 from interpjax.regularizers.proximal_step import proximal_block_norm
-from interpjax.regularizers.soft_fields import soft_receptive_field, spatial_loss
+from interpjax.regularizers.soft_fields import soft_receptive_field
+from interpjax.regularizers.spatial import spatial_loss
 from interpjax.regularizers.weight_decay import weight_decay_penalty
 
 __all__ = [
@@ -39,6 +42,7 @@ __all__ = [
     "grouped_kernels",
     "hoyer_sparsity",
     "is_convolution_kernel",
+    "kernel_weights",
     "layer_name",
     "prox_block_norm",
     "proximal_block_norm",

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from interpjax.regularizers.checks import check_grouping, check_kernel
 from interpjax.regularizers.groups import Grouping
 from interpjax.regularizers.kernels import Groupings, grouped_kernels
-from interpjax.regularizers.norms import check_exponent, lp_norm
+from interpjax.regularizers.norms import at_least_float32, check_exponent, lp_norm
 
 PyTree = Any
 FORMS = ("norm", "power", "half_squared")
@@ -119,7 +119,7 @@ def check_form(form: str, q: float) -> None:
     if form not in FORMS:
         raise ValueError(f"form = {form!r}: choose one of {', '.join(FORMS)}")
     if form == "power" and math.isinf(q):
-        raise ValueError("form = 'power': Ω^q needs a finite q, not inf")
+        raise ValueError("form = 'power': expected a finite q for Ω^q, not inf")
 
 
 def _form(norm: Array, form: str, q: float) -> Array:
@@ -132,9 +132,7 @@ def _group_norms(kernel: Array, grouping: Grouping, p: float) -> Array:
     check_exponent("p", p)
     check_kernel(kernel)
     check_grouping(grouping)
-    # Sums of many squares lose digits in half precision: at 1e5 weights bfloat16 is off by more than 1 %.
-    kernel = kernel.astype(jnp.promote_types(kernel.dtype, jnp.float32))
-    groups = grouping.split(kernel)
+    groups = grouping.split(at_least_float32(kernel))
     axes = tuple(axis for axis in range(groups.ndim) if axis != groups.ndim - 2)
     return lp_norm(groups, float(p), axes)
 

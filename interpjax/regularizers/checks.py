@@ -1,4 +1,4 @@
-"""What arguments must be: checks of kinds and shapes, which are known before anything is compiled: no step pays."""
+"""Checks of the kinds and shapes of arguments; these are known before anything is compiled, so that no step pays."""
 
 from typing import Any
 
@@ -15,18 +15,18 @@ def check_kernel(kernel: Any) -> None:
     """Raises ValueError unless it is an array of weights of one layer."""
     if not hasattr(kernel, "dtype"):
         raise ValueError(
-            f"kernel: a {type(kernel).__name__}; needs one layer's kernel, an array (of a whole network's parameters "
-            "there is block_norm_penalty)"
+            f"kernel: a {type(kernel).__name__}; expected one layer's kernel, an array (for a network's parameters use "
+            "block_norm_penalty)"
         )
-    _check_floating("kernel", kernel, "weights")
+    check_floating("kernel", kernel, "weights")
     if kernel.ndim == 0:
-        raise ValueError("kernel: shape (); needs the filters on the last axis")
+        raise ValueError("kernel: shape (); expected the filters on the last axis")
 
 
 def check_grouping(grouping: Any) -> None:
     """Raises ValueError unless it is the grouping of one layer."""
     if not isinstance(grouping, Grouping):
-        raise ValueError(f"grouping = {grouping!r}: needs a Grouping, as Grouping(num_groups=5)")
+        raise ValueError(f"grouping = {grouping!r}: expected a Grouping, such as Grouping(num_groups=5)")
 
 
 def check_groupings(grouping: Any) -> None:
@@ -34,23 +34,29 @@ def check_groupings(grouping: Any) -> None:
     if isinstance(grouping, Grouping):
         return
     if not hasattr(grouping, "items"):
-        raise ValueError(f"grouping = {grouping!r}: needs a Grouping, or {{name pattern: Grouping or None}}")
+        raise ValueError(f"grouping = {grouping!r}: expected a Grouping, or {{name pattern: Grouping or None}}")
     for pattern, group in grouping.items():
         if group is not None and not isinstance(group, Grouping):
-            raise ValueError(f"grouping[{pattern!r}] = {group!r}: needs a Grouping, or None to leave the layer out")
+            raise ValueError(f"grouping[{pattern!r}] = {group!r}: expected a Grouping, or None to leave the layer out")
 
 
 def check_maps(name: str, maps: Any) -> None:
     """Raises ValueError unless these are activation maps, or fields."""
     check_shape(name, maps, (None, None, None, None), MAPS)
-    _check_floating(name, maps, "maps")
+    check_floating(name, maps, "maps")
 
 
 def check_shape(name: str, array: Any, shape: tuple[int | None, ...], words: str) -> None:
     """Raises ValueError unless an array has a shape, in which None is any length."""
     found = np.shape(array)
     if len(found) != len(shape) or any(want not in (None, have) for want, have in zip(shape, found, strict=True)):
-        raise ValueError(f"{name}: shape {found}; needs {words}")
+        raise ValueError(f"{name}: shape {found}; expected {words}")
+
+
+def check_floating(name: str, array: Any, words: str) -> None:
+    """Raises ValueError unless an array is of floating-point numbers."""
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+        raise ValueError(f"{name}: of dtype {array.dtype}; expected floating-point {words}")
 
 
 def check_amount(name: str, value: Any) -> None:
@@ -59,9 +65,4 @@ def check_amount(name: str, value: Any) -> None:
         return
     numbers = np.asarray(value)
     if not jnp.issubdtype(numbers.dtype, jnp.number) or not np.all(numbers >= 0):  # also refuses nan
-        raise ValueError(f"{name} = {value if hasattr(value, 'dtype') else repr(value)}: must be 0 or more")
-
-
-def _check_floating(name: str, array: Any, words: str) -> None:
-    if not jnp.issubdtype(array.dtype, jnp.floating):
-        raise ValueError(f"{name}: of dtype {array.dtype}; needs floating-point {words}")
+        raise ValueError(f"{name} = {value if hasattr(value, 'dtype') else repr(value)}: expected 0 or more")

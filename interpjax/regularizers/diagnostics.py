@@ -74,7 +74,7 @@ def hoyer_sparsity(norms: Float[Array, " groups"]) -> Float[Array, ""]:
     .. math:: \frac{\sqrt G - \|n\|_1 / \|n\|_2}{\sqrt G - 1}
 
     Returns:
-      A scalar in [0, 1]; 0 for a single group, and where all norms are 0.
+      A scalar in [0, 1]; 0 for a single group, and where all norms are 0 (or too small for a normal float32).
 
     Raises:
       ValueError: naming the shape, if it is another.
@@ -124,7 +124,7 @@ def group_similarities(
 def _check_folding(variables: Mapping[str, PyTree], batch_norms: Mapping[str, str], dense: bool) -> None:
     for name in ("params", "batch_stats"):
         if name not in variables:
-            raise ValueError(f"batch_norms: folding needs all of a network's variables; there is no {name!r} in these")
+            raise ValueError(f"variables: expected all of a network's, to fold batch norm in; these have no {name!r}")
     check_names("batch_norms", batch_norms, select_kernels(variables, dense=dense))
 
 

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from interpjax.regularizers.checks import check_grouping, check_maps, check_shape
 from interpjax.regularizers.groups import Grouping
+from interpjax.regularizers.norms import at_least_float32
 
 FORMS = ("code", "paper")
 PAIRS_PER_MEMBER = 3
@@ -130,10 +131,10 @@ def group_repulsion_loss(
     members = _members_first(fields, grouping)
     size, groups = members.shape[:2]
     if groups < 2:
-        raise ValueError("between-group similarity needs two groups or more, not 1")
+        raise ValueError("grouping: expected two groups or more for similarity between groups, not 1")
     _check_pairs(pairs, size)
     filters = members.reshape(size * groups, 1, *members.shape[2:])  # filter i of group g in row i·groups + g
-    group = jnp.arange(groups)[None]
+    group = jnp.arange(groups, dtype=jnp.int32)[None]
     first, second = (jnp.asarray(pairs, jnp.int32)[:, side, None] * groups for side in (0, 1))
     across = jnp.stack([(first + group).ravel(), (second + (group + 1) % groups).ravel()], axis=1)
     return 1 - jnp.mean(_dissimilarity(filters, across, form, axis_name))
@@ -146,9 +147,8 @@ def _members_first(fields: Float[Array, "n h w c"], grouping: Grouping) -> Float
     if grouping.axis != "filters":
         raise ValueError(f"axis = {grouping.axis!r}: activation maps are of filters")
     n, height, width, channels = fields.shape
-    fields = fields.astype(jnp.promote_types(fields.dtype, jnp.float32))
     smallest = min(grouping.sizes(channels))
-    split = grouping.split(fields.reshape(n, height * width, channels))[..., :smallest]
+    split = grouping.split(at_least_float32(fields).reshape(n, height * width, channels))[..., :smallest]
     return jnp.transpose(split, (3, 2, 0, 1))
 
 
@@ -158,7 +158,7 @@ def _check_pairs(pairs: Array | np.ndarray, size: int) -> None:
         return
     values = np.asarray(pairs)
     if values.size == 0 or values.dtype.kind not in "iu" or values.min() < 0 or values.max() >= size:
-        raise ValueError(f"pairs: must be indices within a group, from 0 to {size - 1}, and one pair or more")
+        raise ValueError(f"pairs: expected one pair or more of indices within a group, from 0 to {size - 1}")
 
 
 @functools.partial(jax.jit, static_argnames=("form", "axis_name"))  # outside of a step, too, compiled but once

@@ -176,7 +176,7 @@ class Grouping:
 
 def _check_count(name: str, value: int | None) -> None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-        raise ValueError(f"{name} = {value!r}: a grouping needs a whole number of at least 1")
+        raise ValueError(f"{name} = {value!r}: expected a whole number of at least 1")
 
 
 def _as_indices(indices: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:
@@ -184,6 +184,7 @@ def _as_indices(indices: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]
     flat = [channel for group in groups for channel in group]
     if not groups or not all(groups) or min(flat) < 0 or len(set(flat)) < len(flat):
         raise ValueError(
-            f"indices = {indices!r}: needs one group or more, none of them empty, of channels from 0, no channel twice"
+            f"indices = {indices!r}: expected one group or more, none of them empty, of channels from 0, "
+            "no channel twice"
         )
     return groups

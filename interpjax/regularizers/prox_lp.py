@@ -85,7 +85,7 @@ def simplex_threshold(magnitudes: Rows, level: PerRow, slope: PerRow | None = No
         count = jnp.sum(above > 0, axis=1)
         # The small rest, not the whole sum, so that rounding does not add up from round to round.
         rest = jnp.sum(jnp.maximum(above, 0), axis=1) - level - slope * threshold
-        step = rest / jnp.maximum(count + slope, 1e-30)
+        step = rest / jnp.maximum(count.astype(rest.dtype) + slope, 1e-30)
         return threshold + jnp.where(count > 0, step, 0), count, before, rounds + 1
 
     none = jnp.full(len(magnitudes), -1)

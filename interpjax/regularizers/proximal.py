@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from interpjax.regularizers.block_norm import check_form
 from interpjax.regularizers.checks import check_amount, check_grouping, check_kernel
 from interpjax.regularizers.groups import Grouping
-from interpjax.regularizers.norms import check_exponent, lp_norm
+from interpjax.regularizers.norms import at_least_float32, check_exponent, lp_norm
 from interpjax.regularizers.prox_lp import MOST_ROUNDS, prox_lp, simplex_threshold, soft_threshold
 
 Rows = Float[Array, "groups members"]
@@ -62,7 +62,7 @@ def prox_block_norm(
 
 @functools.partial(jax.jit, static_argnames=("grouping", "p", "q", "form"))
 def _prox(kernel: Array, strength: Any, grouping: Grouping, p: float, q: float, form: str) -> Array:
-    wide = kernel.astype(jnp.promote_types(kernel.dtype, jnp.float32))
+    wide = at_least_float32(kernel)
     groups = grouping.split(wide)
     rows = jnp.moveaxis(groups, -2, 0).reshape(groups.shape[-2], -1)
     strength = _weighted(jnp.asarray(strength, rows.dtype), grouping, wide, q, form)
@@ -143,7 +143,7 @@ def _prox_l1_linf(rows: Rows, strength: Float[Array, " groups"]) -> Rows:
         radius, _, rounds = state
         thresholds = simplex_threshold(magnitudes, jnp.broadcast_to(radius, strength.shape))
         count = jnp.sum(magnitudes > thresholds[:, None], axis=1)
-        slope = jnp.sum(jnp.where(thresholds > 0, 1 / jnp.maximum(count, 1), 0))
+        slope = jnp.sum(jnp.where(thresholds > 0, 1 / jnp.maximum(count, 1).astype(rows.dtype), 0))
         excess = jnp.sum(thresholds) - level
         return radius + jnp.maximum(excess, 0) / jnp.maximum(slope, 1e-30), excess, rounds + 1
 

@@ -96,7 +96,7 @@ def proximal_block_norm(
         **_: Any,
     ) -> tuple[PyTree, ProximalState]:
         if params is None:
-            raise ValueError("params = None: a proximal step needs the parameters; call update(updates, state, params)")
+            raise ValueError("params = None: expected the parameters; call update(updates, state, params)")
         kernels = grouped_kernels(params, grouping, **selection)
         weight = _at("strength", strength, state.step)
         rates = dict.fromkeys(kernels, jnp.asarray(_at("learning_rate", learning_rate, state.step)))
@@ -161,7 +161,7 @@ def _refuse_adaptive(optimizer: optax.GradientTransformation, params: PyTree, la
             if kernel and not np.allclose(factors, factors.ravel()[0], rtol=0.02):  # bfloat16 keeps 8 bits
                 raise ValueError(
                     f"optimizer: its step on {layer_name(path)}/kernel is not the gradient times one number for all "
-                    "weights, which the proximal operator needs in a group: its steps differ by weight (Adam, RMSprop, "
-                    "…) or are not linear in the gradient (clipping weight by weight, noise). Use SGD, with momentum "
-                    "or not, or keep the block norm in the loss"
+                    "weights, as expected for the proximal operator of a group: its steps differ by weight (Adam, "
+                    "RMSprop, …) or are not linear in the gradient (clipping weight by weight, noise). Use SGD, with "
+                    "momentum or not, or keep the block norm in the loss"
                 )

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from interpjax.regularizers.kernels import check_names, layer_name, path_names
+from interpjax.regularizers.norms import at_least_float32
 
 PyTree = Any
 
@@ -44,5 +45,5 @@ def weight_decay_penalty(
     excluded = {exclude} if isinstance(exclude, str) else set(exclude)
     check_names("exclude", excluded, kernels.values())
     kept = [leaf for path, leaf in leaves if kernels.get(path) not in excluded and include(path, leaf)]
-    counted = [leaf.astype(jnp.promote_types(leaf.dtype, jnp.float32)) for leaf in kept]
+    counted = [at_least_float32(leaf) for leaf in kept]
     return 0.5 * sum((jnp.sum(jnp.square(leaf)) for leaf in counted), start=jnp.float32(0))

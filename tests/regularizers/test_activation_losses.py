@@ -183,11 +183,11 @@ def test_refuses_what_has_no_pairs():
     with pytest.raises(ValueError, match="has a single filter, and no pairs"):
         reg.draw_pairs(jax.random.key(0), reg.Grouping(num_groups=4), 6)
     for pairs in ([[0, 3]], [[-1, 0]], np.zeros((0, 2), int)):
-        with pytest.raises(ValueError, match="pairs: must be indices within a group, from 0 to 2"):
+        with pytest.raises(ValueError, match="pairs: expected one pair or more of indices within a group, from 0 to 2"):
             reg.group_activation_loss(fields, G2, np.array(pairs))
     with pytest.raises(ValueError, match="form = 'both': choose one of code, paper"):
         reg.group_activation_loss(fields, G2, PAIRS, "both")
-    with pytest.raises(ValueError, match="two groups or more"):
+    with pytest.raises(ValueError, match="expected two groups or more"):
         reg.group_repulsion_loss(fields, reg.Grouping(num_groups=1), PAIRS)
     with pytest.raises(ValueError, match="axis = 'inputs': activation maps are of filters"):
         reg.group_activation_loss(fields, reg.Grouping(num_groups=2, axis="inputs"), PAIRS)

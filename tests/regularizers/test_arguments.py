@@ -29,10 +29,10 @@ pytestmark = pytest.mark.usefixtures("untyped")
 @pytest.mark.parametrize(
     ("kernel", "message"),
     [
-        (KERNEL.astype(jnp.int32), "kernel: of dtype int32; needs floating-point weights"),
-        (jnp.float32(1), r"kernel: shape \(\); needs the filters on the last axis"),
-        (PARAMS, "kernel: a dict; needs one layer's kernel"),
-        ([1.0, 2.0], "kernel: a list; needs one layer's kernel"),
+        (KERNEL.astype(jnp.int32), "kernel: of dtype int32; expected floating-point weights"),
+        (jnp.float32(1), r"kernel: shape \(\); expected the filters on the last axis"),
+        (PARAMS, "kernel: a dict; expected one layer's kernel"),
+        ([1.0, 2.0], "kernel: a list; expected one layer's kernel"),
     ],
 )
 def test_kernels(function, kernel, message):
@@ -57,15 +57,15 @@ def test_groupings_of_a_wrong_kind(grouping):
         lambda: reg.group_activation_loss(MAPS, grouping, PAIRS),
         lambda: reg.draw_pairs(jax.random.key(0), grouping, 8),
     ):
-        with pytest.raises(ValueError, match=r"grouping = .*: needs a Grouping"):
+        with pytest.raises(ValueError, match=r"grouping = .*: expected a Grouping"):
             function()
 
 
 def test_mappings_are_of_networks_and_hold_groupings():
-    with pytest.raises(ValueError, match=r"grouping = \{.*\}: needs a Grouping, as"):
+    with pytest.raises(ValueError, match=r"grouping = \{.*\}: expected a Grouping, such as"):
         reg.prox_block_norm(KERNEL, 0.1, {"conv1": G2})
     for function in (reg.block_norm_penalty, lambda _, grouping: reg.proximal_block_norm(0.1, 0.1, grouping)):
-        with pytest.raises(ValueError, match=r"grouping\['conv1'\] = 8: needs a Grouping, or None"):
+        with pytest.raises(ValueError, match=r"grouping\['conv1'\] = 8: expected a Grouping, or None"):
             function(PARAMS, {"conv1": 8})
 
 
@@ -73,9 +73,9 @@ def test_mappings_are_of_networks_and_hold_groupings():
 def test_exponents_are_python_numbers(value):
     for name in ("p", "q"):
         for function, given in ((reg.block_norm_penalty, PARAMS), (reg.block_norm, KERNEL)):
-            with pytest.raises(ValueError, match=f"^{name} = .*: must be a Python number"):
+            with pytest.raises(ValueError, match=f"^{name} = .*: expected a Python number"):
                 function(given, G2, **{name: value})
-        with pytest.raises(ValueError, match=f"^{name} = .*: must be a Python number"):
+        with pytest.raises(ValueError, match=f"^{name} = .*: expected a Python number"):
             reg.prox_block_norm(KERNEL, 0.1, G2, **{name: value})
     assert reg.block_norm(KERNEL, G2, p=np.float32(2)) == reg.block_norm(KERNEL, G2)
 
@@ -95,27 +95,30 @@ def test_exponents_are_python_numbers(value):
 def test_activation_maps(name, function):
     function(MAPS)
     for maps in (MAPS[0], MAPS[None], MAPS[:, 0, 0]):
-        with pytest.raises(ValueError, match=rf"{name}: shape .*; needs \[images, height, width, filters\]"):
+        with pytest.raises(ValueError, match=rf"{name}: shape .*; expected \[images, height, width, filters\]"):
             function(maps)
         with pytest.raises(ValueError, match=f"{name}: shape"):
             jax.jit(function)(maps)
-    with pytest.raises(ValueError, match=f"{name}: of dtype uint8; needs floating-point maps"):
+    with pytest.raises(ValueError, match=f"{name}: of dtype uint8; expected floating-point maps"):
         function(MAPS.astype(jnp.uint8))
 
 
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (lambda: reg.soft_receptive_field(MAPS, shift=jnp.ones(8)), r"shift: shape \(8,\); needs one number"),
-        (lambda: reg.soft_receptive_field(MAPS, scale=jnp.ones(8)), r"scale: shape \(8,\); needs one number"),
+        (lambda: reg.soft_receptive_field(MAPS, shift=jnp.ones(8)), r"shift: shape \(8,\); expected one number"),
+        (lambda: reg.soft_receptive_field(MAPS, scale=jnp.ones(8)), r"scale: shape \(8,\); expected one number"),
         (
             lambda: reg.soft_receptive_field(MAPS, batch_norm_scale=jnp.ones(1)),
-            r"batch_norm_scale: shape \(1,\); needs \(8,\), one for each filter",
+            r"batch_norm_scale: shape \(1,\); expected \(8,\), one for each filter",
         ),
-        (lambda: reg.hoyer_sparsity(jnp.ones((2, 3))), r"norms: shape \(2, 3\); needs \[groups\]"),
-        (lambda: reg.group_activation_loss(MAPS, G2, PAIRS[0]), r"pairs: shape \(2,\); needs \[pairs, 2\]"),
-        (lambda: reg.group_repulsion_loss(MAPS, G2, PAIRS[:, [0, 1, 0]]), r"pairs: shape \(1, 3\); needs"),
-        (lambda: reg.group_activation_loss(MAPS, G2, PAIRS + 0.5), "pairs: must be indices within a group"),
+        (lambda: reg.hoyer_sparsity(jnp.ones((2, 3))), r"norms: shape \(2, 3\); expected \[groups\]"),
+        (lambda: reg.group_activation_loss(MAPS, G2, PAIRS[0]), r"pairs: shape \(2,\); expected \[pairs, 2\]"),
+        (lambda: reg.group_repulsion_loss(MAPS, G2, PAIRS[:, [0, 1, 0]]), r"pairs: shape \(1, 3\); expected"),
+        (
+            lambda: reg.group_activation_loss(MAPS, G2, PAIRS + 0.5),
+            "pairs: expected one pair or more of indices within",
+        ),
         (
             lambda: reg.draw_pairs(jax.random.key(0), reg.Grouping(num_groups=8), 8),
             "8 groups of 8 filters: each group has a single filter, and no pairs: use fewer groups",

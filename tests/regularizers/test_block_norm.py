@@ -161,7 +161,7 @@ def test_works_under_transformations(transform):
 
 @pytest.mark.parametrize(("p", "q"), [(0.5, 1), (2, 0.99), (float("nan"), 1), (-1, 1)])
 def test_refuses_what_is_no_norm(p, q):
-    with pytest.raises(ValueError, match=r"a norm needs 1 <= [pq] <= inf"):
+    with pytest.raises(ValueError, match=r"expected 1 <= [pq] <= inf for a norm"):
         reg.block_norm(jnp.ones((3, 3, 2, 4)), reg.Grouping(num_groups=2), p=p, q=q)
 
 

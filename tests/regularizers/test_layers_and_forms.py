@@ -60,7 +60,7 @@ def test_patterns_choose_layers_and_groupings():
         ),
         ({"grouping": {"*": None}}, "grouping: leaves out all the layers there are: block/conv2"),
         ({"grouping": G2, "form": "squared"}, "form = 'squared': choose one of norm, power, half_squared"),
-        ({"grouping": G2, "form": "power", "q": np.inf}, "needs a finite q"),
+        ({"grouping": G2, "form": "power", "q": np.inf}, "expected a finite q"),
         ({"grouping": reg.Grouping(num_groups=5), "layers": ("conv1",)}, "layer conv1: num_groups = 5: .* only 4"),
     ],
 )

@@ -91,8 +91,8 @@ def test_is_nonexpansive(x, y, pq, strength):
     [
         ({"p": 4, "q": 2}, r"p = 4, q = 2, form = 'norm': no proximal operator; there is one for form norm with q = 1"),
         ({"p": 2, "q": 1, "form": "half_squared"}, "no proximal operator"),
-        ({"strength": -0.1}, "strength = -0.1: must be 0 or more"),
-        ({"strength": float("nan")}, "strength = nan: must be 0 or more"),
+        ({"strength": -0.1}, "strength = -0.1: expected 0 or more"),
+        ({"strength": float("nan")}, "strength = nan: expected 0 or more"),
         ({"strength": jnp.ones(3)}, "strength of each group: 2 groups, 3 strengths"),
         ({"strength": jnp.ones(2), "q": 2}, "strength of each group: for q = 1 alone"),
         (
@@ -100,7 +100,7 @@ def test_is_nonexpansive(x, y, pq, strength):
             "weights = 'sqrt_size' with q = 2",
         ),
         ({"grouping": reg.Grouping(num_groups=9)}, "num_groups = 9: the layer has only 8 filters"),
-        ({"p": 0.5}, "p = 0.5: a norm needs"),
+        ({"p": 0.5}, "p = 0.5: expected 1 <= p <= inf"),
     ],
 )
 def test_refuses(arguments, message):
