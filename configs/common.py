@@ -19,6 +19,32 @@ RECIPES = {
     # Huang et al. 2017, Sec. 4.2: batch 256, 90 epochs, the rate divided by 10 after 30 and 60.
     "densenet121": (0.1, 1e-4),
 }
+# Which layers are dissected where not every convolution is. VGG16's are the five that CGL (Tab. 3) reports; of ResNet
+# and DenseNet nothing is published: theirs are the ends of the stages, the last of DenseNet behind its last rectifier.
+DISSECTED = {
+    "vgg16": ("conv3_3", "conv4_3", "conv5_1", "conv5_2", "conv5_3"),
+    "resnet18": ("layer1", "layer2", "layer3", "layer4"),
+    "resnet50": ("layer1", "layer2", "layer3", "layer4"),
+    "densenet121": ("denseblock1", "denseblock2", "denseblock3", "norm5"),
+}
+# Two disjoint sets of fifty classes of Places365, in place of the published Places50₁ and Places50₂, whose classes are
+# not known. Of numpy.random.Generator(numpy.random.PCG64(50)).permutation(365) the first 50 numbers are the first set,
+# the next 50 the second, each sorted; they are written down because numpy may change what it draws. Numbers are labels
+# of Places365 from 0 (categories_places365.txt), as TFDS has them.
+PLACES50_1 = (
+    2, 3, 10, 17, 31, 56, 90, 95, 106, 107,
+    110, 114, 115, 120, 131, 139, 144, 145, 150, 156,
+    167, 176, 179, 182, 185, 186, 188, 205, 206, 210,
+    215, 218, 221, 224, 225, 226, 227, 234, 239, 249,
+    271, 290, 298, 299, 309, 315, 323, 335, 343, 347,
+)  # fmt: skip
+PLACES50_2 = (
+    0, 5, 9, 22, 26, 52, 60, 61, 65, 98,
+    105, 113, 126, 128, 129, 155, 164, 166, 168, 175,
+    183, 187, 193, 196, 212, 214, 222, 229, 246, 256,
+    267, 279, 285, 286, 288, 291, 308, 317, 318, 320,
+    324, 330, 338, 339, 340, 341, 344, 345, 350, 358,
+)  # fmt: skip
 ZOO = {"model": tuple(RECIPES), "regularizer": ("gbn", "wd", "cgl")}  # what a zoo's argument may say
 
 
@@ -113,6 +139,7 @@ def zoo(config: ConfigDict, argument: str) -> ConfigDict:
     chosen = parse_argument(argument, ZOO)
     config.model.name = chosen["model"]
     config.optimizer.learning_rate, weight_decay = RECIPES[chosen["model"]]
+    config.dissection.layers = DISSECTED.get(chosen["model"], ())
     if chosen["regularizer"] == "wd":
         return with_weight_decay(config, weight_decay)
     if chosen["regularizer"] == "cgl":

@@ -18,9 +18,8 @@ Expect: interpretability score alexnet wd 119, gbn 142; alexnet_b wd 105, gbn 11
 from ml_collections import ConfigDict
 
 from interpjax.configs import common
-from interpjax.data.places50 import PLACES50_1
 
 
 def get_config(argument: str = "") -> ConfigDict:
     """The experiment."""
-    return common.zoo(common.places50(PLACES50_1), argument)
+    return common.zoo(common.places50(common.PLACES50_1), argument)

@@ -18,9 +18,8 @@ Expect: interpretability score alexnet wd 117, gbn 130; alexnet_b wd 106, gbn 11
 from ml_collections import ConfigDict
 
 from interpjax.configs import common
-from interpjax.data.places50 import PLACES50_2
 
 
 def get_config(argument: str = "") -> ConfigDict:
     """The experiment."""
-    return common.zoo(common.places50(PLACES50_2), argument)
+    return common.zoo(common.places50(common.PLACES50_2), argument)

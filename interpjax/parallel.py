@@ -13,6 +13,8 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from interpjax.errors import UserError
+
 AXIS = "devices"
 PyTree = Any
 
@@ -23,9 +25,9 @@ def shard() -> tuple[int, int]:
 
 
 def check_batch_size(field: str, batch_size: int) -> None:
-    """Raises ValueError unless a global batch can be split evenly over all devices."""
+    """Raises UserError unless a global batch can be split evenly over all devices."""
     if batch_size % jax.device_count():
-        raise ValueError(
+        raise UserError(
             f"{field} = {batch_size}: must be a multiple of the {jax.device_count()} devices, which share each batch"
         )
 

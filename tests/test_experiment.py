@@ -96,7 +96,7 @@ def test_loaded_network_is_the_one_that_was_evaluated(finished):
     config, workdir, summary = finished
     loaded, model, variables = interpjax.load(workdir)
     assert loaded == config
-    records = interpjax.data.load_source(config, workdir / "data").test
+    records = tiny.open_source(config, workdir).test
     correct = 0
     for i in range(len(records)):
         image = cv2.imdecode(np.frombuffer(records[i]["image"], np.uint8), cv2.IMREAD_COLOR)[..., ::-1]

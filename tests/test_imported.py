@@ -13,10 +13,9 @@ import tiny
 
 import interpjax
 from interpjax import config as config_lib
-from interpjax import data, dissection, experiment, models
+from interpjax import data, dissection, models
 from interpjax.data.images import read_image
-from interpjax.data.normalization import normalization
-from interpjax.training.step import normalize
+from interpjax.prepare import prepare
 
 ONLY = ("dissect", "report")
 CLASSES = 3
@@ -72,7 +71,7 @@ def test_published_network_is_dissected_as_by_hand(published, tmp_path):
 
 def test_experiment_reproduces_the_reference_outputs(published, tmp_path):
     config, folder, names = published
-    prepared = experiment.prepare(config, tmp_path, ONLY)
+    prepared = prepare(config, tmp_path, ONLY)
     images = np.stack([read_image(folder.parent / "mini_broden" / "images" / name) for name in names])
     prepared_images = prepared.preprocessing(images)
     logits = jax.jit(prepared.model.clone(axis_name=None).apply)(prepared.variables, jnp.asarray(prepared_images))
@@ -81,8 +80,9 @@ def test_experiment_reproduces_the_reference_outputs(published, tmp_path):
         assert np.argsort(-np.asarray(logits[number]))[:5].tolist() == [row[1] for row in output["top5"]]
         for layer in ("fire5", "fire9"):  # written down with six decimals
             np.testing.assert_allclose(maps[layer][number].mean(), output[f"{layer}_mean"], atol=5e-6)
-    # What the stage evaluate feeds; values up to 1, in another order of operations.
-    np.testing.assert_allclose(normalize(jnp.asarray(images), **normalization(config)), prepared_images, atol=1e-6)
+    # What the stage evaluate feeds, compiled; values up to 1.
+    compiled = jax.jit(prepared.preprocessing.__call__)(jnp.asarray(images))
+    np.testing.assert_allclose(compiled, prepared_images, atol=1e-6)
 
 
 @pytest.fixture(scope="module")
@@ -208,9 +208,9 @@ def test_caffe_protocol_takes_the_layers_own_receptive_fields(own, tmp_path):
         interpjax.run(config, tmp_path / "run", ONLY)
     config = config_lib.override(config, {"dissection.layers": ("conv2",)})
     interpjax.run(config, tmp_path / "run", ONLY)
-    prepared = experiment.prepare(config, tmp_path / "run", ONLY)
+    prepared = prepare(config, tmp_path / "run", ONLY)
     stored = dissection.Dissection.load(tmp_path / "run" / "dissection" / "conv2" / "iou.npz")
-    assert prepared.fieldmaps == {"conv2": ((-3, -3), (8, 8), (2, 2))} == {"conv2": stored.fieldmap}
+    assert prepared.labelled.fieldmaps == {"conv2": ((-3, -3), (8, 8), (2, 2))} == {"conv2": stored.fieldmap}
 
 
 @pytest.mark.parametrize(
@@ -246,10 +246,10 @@ def test_mistakes_are_named_before_anything_is_written(own, tmp_path, fields, st
 @pytest.mark.parametrize(
     ("stored", "message"),
     [
-        (np.zeros((2, 40, 40)), r"has the shape \(2, 40, 40\); needed is an .npy file of \[3, height, width\]"),
+        (np.zeros((2, 40, 40)), r"has the shape \(2, 40, 40\); expected an .npy file of \[3, height, width\]"),
         (np.ones((3, 31, 40)), r"has the shape \(3, 31, 40\); .* config.data.image_size = 32 pixels or more"),
-        (np.full((40, 40, 3), 0.5), r"has values from 0.5 to 0.5; needed are those of images in 0..255"),
-        (np.full((40, 40, 3), "a"), r"holds <U1 of shape \(40, 40, 3\); needed is"),
+        (np.full((40, 40, 3), 0.5), r"has values from 0.5 to 0.5; expected those of images in 0..255"),
+        (np.full((40, 40, 3), "a"), r"holds <U1 of shape \(40, 40, 3\); expected"),
     ],
 )
 def test_mean_images_of_another_form_are_refused(own, tmp_path, stored, message):

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+import tiny
 
 import interpjax
 from interpjax import config as config_lib
@@ -63,9 +64,9 @@ def test_latest_whole_version_is_taken_and_another_format_refused(prepared, tmp_
     info = tmp_path / "places365_small" / "2.10.0" / "dataset_info.json"
     info.write_text(info.read_text().replace('"array_record"', '"tfrecord"'))
     with pytest.raises(ValueError, match=r"2.10.0 is in the format .*tfrecord; .*--file_format=array_record"):
-        interpjax.data.load_source(config, tmp_path)
+        tiny.open_source(config, tmp_path)
     shutil.rmtree(info.parent)
-    assert len(interpjax.data.load_source(config, tmp_path).train) == IMAGES
+    assert len(tiny.open_source(config, tmp_path).train) == IMAGES
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import pytest
 import tiny
 
 from interpjax import atomic
+from interpjax import config as config_lib
 from interpjax import workdir as workdir_lib
 
 DATA = {"class_names": ["a", "b"], "train_images": 10}
@@ -14,7 +15,7 @@ def test_killed_while_claiming_can_be_run_again(tmp_path):
     (tmp_path / "data.json").write_text("[]")
     left = tmp_path / f"config.json.123{atomic.TEMPORARY}"
     left.write_text("{")
-    config = tiny.tiny_config()
+    config = config_lib.to_json(tiny.tiny_config())
     workdir_lib.check_workdir(config, tmp_path)
     with workdir_lib.lock_workdir(tmp_path):
         workdir_lib.claim_workdir(config, tmp_path, DATA)
@@ -23,7 +24,7 @@ def test_killed_while_claiming_can_be_run_again(tmp_path):
 
 
 def test_run_does_not_go_on_with_other_data(tmp_path):
-    config = tiny.tiny_config()
+    config = config_lib.to_json(tiny.tiny_config())
     workdir_lib.claim_workdir(config, tmp_path, DATA)
     workdir_lib.claim_workdir(config, tmp_path, DATA)
     with pytest.raises(ValueError, match=r"begun on other data: train_images is now 11, it was 10"):

@@ -10,7 +10,7 @@ import interpjax
 from interpjax import config as config_lib
 from interpjax import models
 from interpjax.config.checks import validate
-from interpjax.data.places50 import PLACES50_1, PLACES50_2
+from interpjax.configs.common import PLACES50_1, PLACES50_2
 
 DATA = {
     "places365": ("places365_small", ()),

@@ -7,6 +7,11 @@ from pathlib import Path
 
 import interpjax
 from interpjax import config as config_lib
+from interpjax import training
+from interpjax.data.sources import Source
+from interpjax.prepare import prepare, read_preprocessing, sources
+from interpjax.prepare.recipes import read_block_norm, read_grouping, read_recipe
+from interpjax.training.diagnostics import GroupDiagnostics
 
 FIELDS = {
     "data.two_figures.train_images": 40,
@@ -27,6 +32,40 @@ def tiny_config(name: str = "two_figures_gbn", **fields):
     """Two networks' worth of seconds; ``__`` stands for the dots of a field."""
     given = {key.replace("__", "."): value for key, value in fields.items()}
     return config_lib.override(interpjax.get_config(name), FIELDS | given)
+
+
+def open_source(config, workdir, stages=("train",)) -> Source:
+    """The data of a configuration, to train and test on."""
+    found = sources.open_source(config, workdir, stages)
+    assert found is not None
+    return found
+
+
+def train(config, workdir) -> training.Training:
+    """The training alone, without the lock and the records of a run."""
+    made = prepare(config, workdir, ("train",))
+    return training.train(
+        made.model,
+        made.recipe,
+        (made.source.train, made.source.test),
+        pipeline=made.pipeline,
+        preprocessing=made.preprocessing,
+        groups=made.groups,
+        workdir=workdir,
+    )
+
+
+def optimizer(config, model, examples: int = 40):
+    """The configured optimizer, over a training on so many examples."""
+    recipe = read_recipe(config, model)
+    return recipe.optimizer.optimizer(recipe.optimizer.learning_rate.over(recipe.duration, examples))
+
+
+def diagnostics(config, model, image_size: int) -> GroupDiagnostics:
+    """What is measured of the groups of a network."""
+    return GroupDiagnostics(
+        model, image_size, read_preprocessing(config), read_block_norm(config), read_grouping(config)
+    )
 
 
 def start(code: str, *arguments: str, devices: int = 1) -> subprocess.Popen:
@@ -56,12 +95,10 @@ from interpjax.config import from_json
 interpjax.run(from_json(pathlib.Path(sys.argv[1]).read_text()), sys.argv[2])
 """
 TRAIN = """
-import json, pathlib, sys
-import jax
-from interpjax import config as config_lib, experiment, training
-config = config_lib.from_json(pathlib.Path(sys.argv[1]).read_text())
-workdir = pathlib.Path(sys.argv[2])
-prepared = experiment.prepare(config, workdir)
-training.train(config, prepared.model, prepared.source, workdir)
+import pathlib, sys
+sys.path.insert(0, "tests")
+import jax, tiny
+from interpjax import config as config_lib
+tiny.train(config_lib.from_json(pathlib.Path(sys.argv[1]).read_text()), pathlib.Path(sys.argv[2]))
 print(jax.device_count())
 """

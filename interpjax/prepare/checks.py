@@ -33,7 +33,8 @@ def check_objective(objective: Objective, model: nn.Module, image_size: int, bat
         models.outline(model, image_size).variables,
         images,
     )
-    inputs, problems = TermInputs(*shapes, axis_name=None), Problems()
+    params, maps, fields, key = shapes
+    inputs, problems = TermInputs(params, maps, fields, key, axis_name=None), Problems()
     for term in objective.terms:
         with problems.collected():
             try:
@@ -71,11 +72,12 @@ def check_grouping(patterns: Sequence[str], params: Any, *, dense: bool) -> None
             raise UserError(str(error)) from error
 
 
-def check_optimizer(optimizer: OptimizerSettings, params: Any) -> None:
+def check_optimizer(optimizer: OptimizerSettings, name: str, params: Any) -> None:
     """Initializes an optimizer on the shapes of a network.
 
     Args:
       optimizer: of the recipe.
+      name: that the configuration gives it.
       params: the network's parameters, or their shapes.
 
     Raises:
@@ -90,4 +92,6 @@ def check_optimizer(optimizer: OptimizerSettings, params: Any) -> None:
     try:
         jax.eval_shape(made.init, params)
     except ValueError as error:  # of the one optimizer that asks something of the network
-        raise UserError(f"config.regularizer.block_norm.proximal = True, config.optimizer.name: {error}") from error
+        raise UserError(
+            f"config.regularizer.block_norm.proximal = True, config.optimizer.name = {name!r}: {error}"
+        ) from error

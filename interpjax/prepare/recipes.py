@@ -17,6 +17,7 @@ from interpjax.prepare.checks import check_grouping, check_objective, check_opti
 from interpjax.regularizers.kernels import check_patterns, grouping_of, matches
 from interpjax.training import Objective, Recipe, SoftFields, Term, terms
 from interpjax.training.optimizer import Duration, LearningRate, OptimizerSettings, ProximalStep
+from interpjax.training.promotion import promoting
 from interpjax.training.terms import BlockNorm, Groupings
 
 
@@ -49,7 +50,7 @@ def read_recipe(config: ConfigDict, model: nn.Module) -> Recipe:
         patterns = [pattern for pattern, _ in config.regularizer.grouping.by_layer]
         check_grouping(patterns, params, dense=config.regularizer.block_norm.dense)
     with problems.collected():
-        check_optimizer(recipe.optimizer, params)
+        check_optimizer(recipe.optimizer, config.optimizer.name, params)
     problems.raise_all()
     return recipe
 
@@ -119,7 +120,7 @@ def _terms(config: ConfigDict, outline: Outline) -> tuple[Term, ...]:
 def _strength(settings: ConfigDict) -> optax.Schedule:
     """A term's strength at each step: as configured, from 0 over its warm-up."""
     if settings.warmup_steps:
-        return optax.linear_schedule(0.0, settings.strength, settings.warmup_steps)
+        return promoting(optax.linear_schedule(0.0, settings.strength, settings.warmup_steps))
     return optax.constant_schedule(settings.strength)
 
 

@@ -6,17 +6,19 @@ from typing import Any
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from interpjax import models
 from interpjax import regularizers as reg
 from interpjax.preprocessing import Preprocessing
+from interpjax.regularizers.diagnostics import BATCH_NORM_EPS
 from interpjax.regularizers.kernels import grouping_of, select_kernels
 from interpjax.training.terms import BlockNorm, Groupings
 
 Variables = Mapping[str, Any]
-Images = UInt8[Array, "n h w 3"]
+Images = UInt8[Array | np.ndarray, "n h w 3"]
 ByLayer = dict[str, dict[str, Any]]
 MOST_GROUPS = 16  # of a layer, whose norms are written as metrics one by one
 
@@ -64,7 +66,7 @@ class GroupDiagnostics:
             if layer in outline.batch_norms:
                 chosen: Any = {layer: group}
                 own = {layer: outline.batch_norms[layer]}
-                eps = getattr(self.model, "epsilon", reg.BATCH_NORM_EPS)
+                eps: float = getattr(self.model, "epsilon", BATCH_NORM_EPS)
                 folded = reg.group_relevance(variables, chosen, p=self.block.p, batch_norms=own, eps=eps)
                 found[layer]["folded_relevance"] = folded[layer]
         return found
@@ -80,7 +82,7 @@ class GroupDiagnostics:
           ``within_similarity`` and ``between_similarity``.
         """
         layers = models.outline(self.model, self.image_size).convolutions
-        inputs = self.preprocessing(images)
+        inputs = jnp.asarray(self.preprocessing(images))
         _, maps = models.apply_with_taps(self.model, variables, inputs, layers=layers, stage="pre")
         return {layer: _of_maps(maps[layer], grouping_of(layer, self.grouping)) for layer in layers}
 

@@ -105,7 +105,7 @@ def train(
         model, optimizer, recipe.objective, preprocessing=preprocessing, learning_rate=schedule, seed=recipe.seed
     )
     eval_step = make_eval_step(model, preprocessing)
-    of_weights, of_maps = map(parallel.on_first_device, (groups.of_weights, groups.of_maps))
+    of_weights, of_maps = parallel.on_first_device(groups.of_weights), parallel.on_first_device(groups.of_maps)
     skipped, skipped_in_test, scores = SkippedImages(), SkippedImages(), None
     batches = train_iterator(train_split, pipeline, skipped, shard=parallel.shard())
     state, position = _initial(model, recipe, optimizer, pipeline.image_size), Position()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import optax
 
 from interpjax import regularizers
+from interpjax.training.promotion import promoting, promoting_optimizer
 from interpjax.training.terms import BlockNorm
 
 
@@ -54,10 +55,10 @@ class LearningRate:
         if self.schedule == "constant":
             return optax.constant_schedule(self.start)
         if self.schedule == "cosine":
-            return optax.cosine_decay_schedule(self.start, total)
+            return promoting(optax.cosine_decay_schedule(self.start, total))
         every = self.decay_every_epochs * duration.steps_per_epoch(examples)
         drops = [round(every * i) for i in range(1, int(total / every) + 1)]
-        return optax.piecewise_constant_schedule(self.start, dict.fromkeys(drops, self.decay_factor))
+        return promoting(optax.piecewise_constant_schedule(self.start, dict.fromkeys(drops, self.decay_factor)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +90,7 @@ class OptimizerSettings:
           ValueError: if the block norm has no proximal operator; on ``init``, if an adaptive optimizer is to make a
             proximal step.
         """
-        optimizer = self.make(schedule)
+        optimizer = promoting_optimizer(self.make(schedule))
         if self.proximal is None:
             return optimizer
         return regularizers.proximal_block_norm(

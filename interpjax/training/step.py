@@ -35,7 +35,7 @@ def make_train_step(
 
     def train_step(state: TrainState, batch: Any) -> tuple[TrainState, Metrics]:
         dropout_key, term_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), state.step))
-        images = preprocessing(batch["image"])
+        images = jnp.asarray(preprocessing(batch["image"]))
 
         def loss_fn(params):
             logits, maps, batch_stats = models.apply_in_training(

@@ -134,7 +134,9 @@ def check_term(term: Term, inputs: TermInputs) -> None:
       ValueError: as of the term's own function; if it gives no scalar.
     """
     parts = (inputs.params, inputs.maps, inputs.fields, inputs.key)
-    value = jax.eval_shape(lambda *given: term.function(TermInputs(*given, axis_name=None)), *parts)
+    value = jax.eval_shape(
+        lambda params, maps, fields, key: term.function(TermInputs(params, maps, fields, key, None)), *parts
+    )
     if getattr(value, "shape", None) != ():
         found = f"an array of shape {value.shape}" if hasattr(value, "shape") else f"a {type(value).__name__}"
         raise ValueError(f"{term.name} gives {found}; expected a scalar")

@@ -4,13 +4,16 @@ import cv2
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+import tiny
 
 import interpjax
 from interpjax import config as config_lib
 from interpjax.config.checks import validate
-from interpjax.data import places50, sources, subsets
+from interpjax.configs import common
+from interpjax.data import subsets
 from interpjax.data.images import SkippedImages
 from interpjax.data.pipeline import train_iterator
+from interpjax.prepare.sources import read_pipeline
 
 LABELS = {"train": (3, 0, 4, 1, 3, 2, 4, 0, 3), "validation": (0, 3, 3, 1)}
 NAMES = ("ant", "bee", "cat", "dog", "eel")
@@ -73,17 +76,17 @@ def labels(split):
 def test_classes_of_tfds_are_renumbered_in_their_order(prepared, tmp_path):
     config = of_tfds(prepared, (4, "dog"))
     validate(config)
-    source = sources.load_source(config, tmp_path)
+    source = tiny.open_source(config, tmp_path)
     assert source.class_names == ("eel", "dog")
     assert labels(source.train) == [1, 0, 1, 0, 1]
     assert source.train[1]["name"] == "five_classes/train[2]"
     assert labels(source.test) == [1, 1]  # there is no eel, which a split for tests may lack
-    batch = next(train_iterator(source.train, config, SkippedImages(), shard=(0, 1)))
+    batch = next(train_iterator(source.train, read_pipeline(config), SkippedImages(), shard=(0, 1)))
     np.testing.assert_array_equal(batch["image"][:, 0, 0, 0], np.where(batch["label"] == 0, 200, 150))
 
 
 def test_classes_of_folders_are_renumbered_in_their_order(folders):
-    source = sources.load_source(of_folders(folders, ("dog", 0, "cat")), folders)
+    source = tiny.open_source(of_folders(folders, ("dog", 0, "cat")), folders)
     assert source.class_names == ("dog", "ant", "cat")
     assert labels(source.train) == [1, 1, 2, 0, 0, 0]  # in the order of the folders
     assert [cv2.imread(source.train[i]["name"])[0, 0, 0] for i in range(3)] == [0, 0, 100]
@@ -92,9 +95,11 @@ def test_classes_of_folders_are_renumbered_in_their_order(folders):
 
 def test_labels_are_read_once_and_a_bad_file_is_made_anew(prepared, tmp_path, capsys, monkeypatch):
     config = of_tfds(prepared, (0, 3))
-    first = labels(sources.load_source(config, tmp_path / "new").train)
+    workdir, new = tmp_path, tmp_path / "data"
+    labels(tiny.open_source(config, workdir).test)
+    first = labels(tiny.open_source(config, workdir).train)
     assert "reading the labels of 9 records of five_classes/train once" in capsys.readouterr().err
-    cache = tmp_path / "new" / "labels_five_classes-1.0.0-train-9.npy"
+    cache = new / "labels_five_classes-1.0.0-train-9.npy"
     assert np.load(cache).tolist() == list(LABELS["train"])
     for spoilt in (cache.read_bytes()[:100], b"", None, np.arange(8, dtype=np.int32), np.full(9, 5, np.int32)):
         if isinstance(spoilt, np.ndarray):
@@ -103,17 +108,20 @@ def test_labels_are_read_once_and_a_bad_file_is_made_anew(prepared, tmp_path, ca
             cache.write_bytes(spoilt)
         else:
             cache.unlink()
-        assert labels(sources.load_source(config, tmp_path / "new").train) == first
+        assert labels(tiny.open_source(config, workdir).train) == first
         assert np.load(cache).tolist() == list(LABELS["train"])
     assert len(list(cache.parent.iterdir())) == 2
     monkeypatch.setattr(subsets, "tqdm", None)  # nothing is read again
-    assert labels(sources.load_source(config, tmp_path / "new").train) == first
+    assert labels(tiny.open_source(config, workdir).train) == first
 
 
 def test_labels_of_other_data_are_noticed(prepared, tmp_path):
     config = of_tfds(prepared, (0, 3))
-    np.save(tmp_path / "labels_five_classes-1.0.0-train-9.npy", np.array([0, 3, 0, 0, 0, 0, 0, 0, 0], np.int32))
-    source = sources.load_source(config, tmp_path)
+    (tmp_path / "data").mkdir()
+    np.save(
+        tmp_path / "data" / "labels_five_classes-1.0.0-train-9.npy", np.array([0, 3, 0, 0, 0, 0, 0, 0, 0], np.int32)
+    )
+    source = tiny.open_source(config, tmp_path)
     with pytest.raises(ValueError, match=r"five_classes/train\[2\]: its label is 4, .* remove the labels_"):
         labels(source.train)
 
@@ -128,22 +136,22 @@ def test_labels_of_other_data_are_noticed(prepared, tmp_path):
 )
 def test_wrong_classes_are_named_before_anything_is_read(prepared, tmp_path, classes, message):
     with pytest.raises(ValueError, match=message):
-        sources.load_source(of_tfds(prepared, classes), tmp_path)
+        tiny.open_source(of_tfds(prepared, classes), tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 def test_classes_without_examples_are_named(prepared, tmp_path):
     with pytest.raises(ValueError, match=r"config.data.test: no example of the class 2 of config.data.classes"):
-        sources.load_source(of_tfds(prepared, (2, 4)), tmp_path)
+        len(tiny.open_source(of_tfds(prepared, (2, 4)), tmp_path).test)
     swapped = {"data.train": "validation", "data.test": "train"}
     with pytest.raises(ValueError, match=r"config.data.train: no example of the class 4 of config.data.classes"):
-        sources.load_source(of_tfds(prepared, (3, 4), **swapped), tmp_path)
+        len(tiny.open_source(of_tfds(prepared, (3, 4), **swapped), tmp_path).train)
 
 
 @pytest.mark.parametrize("classes", [(1,), (1, 2.0), (True, 2)])
 def test_classes_are_two_names_or_numbers_or_more(classes):
     config = config_lib.override(interpjax.get_config("places365_gbn"), {"data.classes": classes})
-    with pytest.raises(ValueError, match=r"config.data.classes = .*: needs names or numbers of two classes or more"):
+    with pytest.raises(ValueError, match=r"config.data.classes = .*: expected names or numbers of two classes or more"):
         validate(config)
 
 
@@ -155,6 +163,6 @@ def test_two_figures_has_no_classes_to_choose():
 
 def test_the_two_subsets_of_places365_follow_their_rule_and_share_no_class():
     drawn = np.random.Generator(np.random.PCG64(50)).permutation(365)
-    for numbers, part in ((places50.PLACES50_1, drawn[:50]), (places50.PLACES50_2, drawn[50:100])):
+    for numbers, part in ((common.PLACES50_1, drawn[:50]), (common.PLACES50_2, drawn[50:100])):
         assert list(numbers) == sorted(part.tolist())
-    assert len({*places50.PLACES50_1, *places50.PLACES50_2}) == 100
+    assert len({*common.PLACES50_1, *common.PLACES50_2}) == 100

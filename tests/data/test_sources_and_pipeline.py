@@ -5,13 +5,15 @@ import json
 import cv2
 import numpy as np
 import pytest
+import tiny
 
 import interpjax
 from interpjax.config import override
-from interpjax.data import augment, sources
+from interpjax.data import augment
 from interpjax.data.images import BadImageError, SkippedImages, read_image
 from interpjax.data.pipeline import test_batches as make_test_batches
 from interpjax.data.pipeline import train_iterator
+from interpjax.prepare.sources import read_pipeline
 
 
 @pytest.fixture
@@ -38,12 +40,12 @@ def take(iterator, count):
 
 def start(folders, skipped=None, **fields):
     config = configure(folders, **fields)
-    split = sources.load_source(config, folders).train
-    return train_iterator(split, config, skipped or SkippedImages(), shard=(0, 1))
+    split = tiny.open_source(config, folders).train
+    return train_iterator(split, read_pipeline(config), skipped or SkippedImages(), shard=(0, 1))
 
 
 def test_folder_gives_sorted_classes_and_all_images(folders):
-    source = sources.load_source(configure(folders), folders)
+    source = tiny.open_source(configure(folders), folders)
     assert source.class_names == ("left", "right")
     assert [source.train[i]["label"] for i in range(len(source.train))] == [0] * 5 + [1] * 5
     assert source.test[5]["name"].endswith("test/right/2.png")
@@ -51,23 +53,23 @@ def test_folder_gives_sorted_classes_and_all_images(folders):
 
 def test_missing_empty_and_differing_folders_are_named(folders):
     with pytest.raises(ValueError, match=r"config.data.train = '/nowhere': no such folder"):
-        sources.load_source(configure(folders, **{"data.train": "/nowhere"}), folders)
+        tiny.open_source(configure(folders, **{"data.train": "/nowhere"}), folders)
     (folders / "train" / "middle").mkdir()
     with pytest.raises(ValueError, match=r"config.data.train: the class folder .*middle holds no image"):
-        sources.load_source(configure(folders), folders)
+        tiny.open_source(configure(folders), folders)
     (folders / "train" / "middle" / "0.png").write_bytes((folders / "train" / "left" / "0.png").read_bytes())
     with pytest.raises(ValueError, match=r"config.data.test = .*only one of the two has middle"):
-        sources.load_source(configure(folders), folders)
+        tiny.open_source(configure(folders), folders)
 
 
 def test_every_epoch_has_each_image_once_in_another_order(folders):
     config = configure(folders, **{"training.batch_size": 5, "data.augment": "none"})
-    split = sources.load_source(config, folders).train
+    split = tiny.open_source(config, folders).train
     key = {}
     for i in range(len(split)):
         image = augment.test_image(read_image(split[i]["image"]), size=16, resize_size=18)
         key[image.tobytes()] = i
-    batches = take(train_iterator(split, config, SkippedImages(), shard=(0, 1)), 6)
+    batches = take(train_iterator(split, read_pipeline(config), SkippedImages(), shard=(0, 1)), 6)
     order = [key[image.tobytes()] for batch in batches for image in batch["image"]]
     epochs = np.array(order).reshape(3, 10)
     assert (np.sort(epochs) == np.arange(10)).all()
@@ -88,8 +90,8 @@ def test_position_in_the_data_can_be_resumed_bit_for_bit(folders):
 
 def test_processes_share_each_epoch(folders):
     config = configure(folders, **{"training.batch_size": 10, "data.augment": "none"})
-    split = sources.load_source(config, folders).train
-    parts = [next(train_iterator(split, config, SkippedImages(), shard=(i, 2))) for i in range(2)]
+    split = tiny.open_source(config, folders).train
+    parts = [next(train_iterator(split, read_pipeline(config), SkippedImages(), shard=(i, 2))) for i in range(2)]
     images = {image.tobytes() for part in parts for image in part["image"]}
     assert [len(part["label"]) for part in parts] == [5, 5]
     assert len(images) == 10
@@ -127,8 +129,8 @@ def test_folder_without_any_readable_image_ends_in_an_error(folders):
 
 def test_test_batches_hold_every_image_once_and_say_which_are_real(folders):
     config = configure(folders)
-    split = sources.load_source(config, folders).test
-    batches = list(make_test_batches(split, config, SkippedImages(), shard=(0, 1)))
+    split = tiny.open_source(config, folders).test
+    batches = list(make_test_batches(split, read_pipeline(config), SkippedImages(), shard=(0, 1)))
     assert [batch["mask"].tolist() for batch in batches] == [[1, 1, 1, 1], [1, 1, 0, 0]]
     labels = np.concatenate([batch["label"][batch["mask"] > 0] for batch in batches])
     assert labels.tolist() == [0, 0, 0, 1, 1, 1]

@@ -2,18 +2,33 @@
 
 import numpy as np
 import pytest
+import tiny
 
 import interpjax
 from interpjax.config import override
-from interpjax.data import sources
 from interpjax.data.images import decode_image
-from interpjax.data.two_figures import concepts as two_figures_concepts
+from interpjax.data.two_figures import builder
 from interpjax.data.two_figures import drawing as figures
 
 
 def small(**fields):
     settings = {"train_images": 12, "test_images": 7, **fields}
     return override(interpjax.get_config("two_figures_gbn"), {f"data.two_figures.{k}": v for k, v in settings.items()})
+
+
+def decoded(config, folder, split):
+    """The records of a split, with their images decoded."""
+    settings = config.data.two_figures
+    made = builder.TwoFigures(
+        data_dir=folder,
+        image_size=settings.image_size,
+        figure_size=settings.figure_size,
+        noise=settings.noise,
+        seed=settings.seed,
+        counts={"train": settings.train_images, "test": settings.test_images},
+    )
+    builder.prepare(made)
+    return made.as_data_source(split)
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +38,7 @@ def folder(tmp_path_factory):
 
 def test_masks_are_the_pixels_that_differ_from_the_background(folder):
     config = small(noise=0.0)
-    records = sources.two_figures_builder(config, folder).as_data_source("test")
+    records = decoded(config, folder, "test")
     for record in records:
         drawn = (record["image"] != figures.BACKGROUND).any(axis=-1)
         for category in figures.CATEGORIES:
@@ -36,7 +51,7 @@ def test_masks_are_the_pixels_that_differ_from_the_background(folder):
 
 
 def test_classes_follow_from_the_labels(folder):
-    records = sources.two_figures_builder(small(), folder).as_data_source("train")
+    records = decoded(small(), folder, "train")
     kinds = list(figures.PAIR_LABELS)
     for record in records:
         present = set(np.unique(record["color-shape"])) - {0}
@@ -59,21 +74,21 @@ def test_shapes_have_the_areas_of_their_formulas():
 
 
 def test_data_depend_on_the_seed_alone(folder, tmp_path):
-    first = sources.load_source(small(), folder).test
-    again = sources.load_source(small(), tmp_path).test
-    longer = sources.load_source(small(test_images=9), tmp_path).test
-    other = sources.load_source(small(seed=1), tmp_path).test
+    first = tiny.open_source(small(), folder).test
+    again = tiny.open_source(small(), tmp_path).test
+    longer = tiny.open_source(small(test_images=9), tmp_path).test
+    other = tiny.open_source(small(seed=1), tmp_path).test
     images = [[split[i]["image"] for i in range(7)] for split in (first, again, longer, other)]
     assert images[0] == images[1] == images[2]
     assert all(a != b for a, b in zip(images[0], images[3], strict=True))
-    train = sources.load_source(small(), folder).train
+    train = tiny.open_source(small(), folder).train
     assert train[0]["image"] != first[0]["image"]
 
 
 def test_concepts_are_fifteen_in_three_categories(folder):
     config = small()
-    source = sources.load_source(config, folder)
-    concepts = two_figures_concepts.load(config, source.test.records)
+    source = tiny.open_source(config, folder)
+    concepts = source.concepts
     assert concepts.concepts["category"].value_counts().to_dict() == {"color-shape": 9, "color": 3, "shape": 3}
     record = concepts.records[3]
     assert record.name == "test/000003"
@@ -86,7 +101,7 @@ def test_concepts_are_fifteen_in_three_categories(folder):
 
 def test_every_concept_of_the_default_can_reach_the_cut(folder):
     config = override(interpjax.get_config("two_figures_gbn"), {"data.two_figures.test_images": 300})
-    concepts = two_figures_concepts.load(config, sources.load_source(config, folder).test.records)
+    concepts = tiny.open_source(config, folder).concepts
     labels = [record.labels() for record in concepts.records]
     for number, category in concepts.concepts[["number", "category"]].to_numpy():
         share = np.mean([(channels[category][0] == number).mean() for channels in labels])
@@ -98,4 +113,4 @@ def test_every_concept_of_the_default_can_reach_the_cut(folder):
 
 def test_figures_that_do_not_fit_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"config.data.two_figures.figure_size = 30: .* allowed are 3 to 20"):
-        sources.load_source(small(figure_size=30), tmp_path)
+        tiny.open_source(small(figure_size=30), tmp_path)

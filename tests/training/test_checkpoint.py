@@ -7,11 +7,20 @@ import numpy as np
 import pytest
 import tiny
 
-from interpjax import experiment, training
-from interpjax.training.checkpoint import CheckpointError, Checkpoints, Progress
+from interpjax import config as config_lib
+from interpjax import models, training
+from interpjax.training.checkpoint import CheckpointError, Checkpoints, Position
 from interpjax.training.state import TrainState
 
-PROGRESS = Progress({"next_index": 24}, 1.5, ("bad.jpg",))
+POSITION = Position({"next_index": 24}, 1.5, ("bad.jpg",))
+
+
+NETWORK = models.create_model("two_figures_cnn", num_classes=2, width=0.0625)
+
+
+def latest_step(workdir):
+    with Checkpoints(workdir) as checkpoints:
+        return checkpoints.latest
 
 
 def state(step, filters=600):
@@ -22,12 +31,12 @@ def state(step, filters=600):
 def test_state_and_progress_come_back_bit_for_bit(tmp_path):
     with Checkpoints(tmp_path, keep=2) as checkpoints:
         for step in (1, 2, 3):
-            checkpoints.save(state(step), PROGRESS)
+            checkpoints.save(state(step), POSITION)
         assert checkpoints.latest == 3
         restored, progress = checkpoints.restore(state(0))
     np.testing.assert_array_equal(restored.params["conv"]["kernel"], state(3).params["conv"]["kernel"])
     assert int(restored.step) == 3
-    assert progress == PROGRESS
+    assert progress == POSITION
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["2", "3"]
 
 
@@ -35,18 +44,18 @@ def test_state_and_progress_come_back_bit_for_bit(tmp_path):
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_full_disk_leaves_the_last_good_checkpoint(tmp_path):
     checkpoints = Checkpoints(tmp_path, keep=2)
-    checkpoints.save(state(1), PROGRESS)
+    checkpoints.save(state(1), POSITION)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))  # no file may grow further: as on a full disk
     try:
         with pytest.raises(CheckpointError, match=r"(?i)step 2 .* written to .*file too large.*last good .* step 1"):
-            checkpoints.save(state(2), PROGRESS)
+            checkpoints.save(state(2), POSITION)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     with Checkpoints(tmp_path, keep=2) as again:
         restored, _ = again.restore(state(0))
         np.testing.assert_array_equal(restored.params["conv"]["kernel"], state(1).params["conv"]["kernel"])
-        again.save(state(2), PROGRESS)  # room again: it goes on
+        again.save(state(2), POSITION)  # room again: it goes on
         assert again.latest == 2
 
 
@@ -54,7 +63,7 @@ def test_checkpoint_of_another_network_or_none_is_refused(tmp_path):
     with Checkpoints(tmp_path, keep=2) as checkpoints:
         with pytest.raises(CheckpointError, match="holds no checkpoint"):
             checkpoints.restore(state(0))
-        checkpoints.save(state(1), PROGRESS)
+        checkpoints.save(state(1), POSITION)
         with pytest.raises(CheckpointError, match="checkpoints/1 cannot be read"):
             checkpoints.restore(state(0, filters=10))
 
@@ -62,20 +71,19 @@ def test_checkpoint_of_another_network_or_none_is_refused(tmp_path):
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_full_disk_in_the_middle_of_a_run_says_so_and_loses_nothing(tmp_path):
     config = tiny.tiny_config(data__directory=str(tmp_path / "data"))
-    prepared = experiment.prepare(config, tmp_path / "run")
     (tmp_path / "run").mkdir()
-    training.train(tiny.tiny_config(training__num_steps=2), prepared.model, prepared.source, tmp_path / "run")
+    tiny.train(config_lib.override(config, {"training.num_steps": 2}), tmp_path / "run")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, limits[1]))
     try:
         with pytest.raises((CheckpointError, OSError), match=r"cannot be written|could not be written") as caught:
-            training.train(config, prepared.model, prepared.source, tmp_path / "run")
+            tiny.train(config, tmp_path / "run")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert str(tmp_path / "run") in str(caught.value)
-    assert int(training.restore_state(config, prepared.model, tmp_path / "run").step) == 2
-    training.train(config, prepared.model, prepared.source, tmp_path / "run")
-    assert int(training.restore_state(config, prepared.model, tmp_path / "run").step) == 6
+    assert latest_step(tmp_path / "run") == 2
+    tiny.train(config, tmp_path / "run")
+    assert latest_step(tmp_path / "run") == 6
 
 
 def test_reading_changes_nothing_and_needs_a_folder(tmp_path):
@@ -83,7 +91,7 @@ def test_reading_changes_nothing_and_needs_a_folder(tmp_path):
         Checkpoints(tmp_path)
     assert not list(tmp_path.iterdir())
     with Checkpoints(tmp_path, keep=1) as checkpoints:
-        checkpoints.save(state(1), PROGRESS)
+        checkpoints.save(state(1), POSITION)
         unfinished = tmp_path / "checkpoints" / "2.orbax-checkpoint-tmp"
         unfinished.mkdir()  # as of a run that is writing
         with Checkpoints(tmp_path) as reader:
@@ -99,9 +107,8 @@ def test_parameters_that_are_not_finite_are_never_a_checkpoint(tmp_path):
         training__checkpoint_every_steps=1,
         data__directory=str(tmp_path / "data"),
     )
-    prepared = experiment.prepare(config, tmp_path / "run")
     with pytest.raises(training.TrainingDivergedError, match=r"step \d: (the loss|a parameter) is not finite"):
-        training.train(config, prepared.model, prepared.source, tmp_path / "run")
+        tiny.train(config, tmp_path / "run")
     for folder in (tmp_path / "run" / "checkpoints").iterdir():
-        variables = training.restore_state(config, prepared.model, tmp_path / "run").variables
+        variables = training.read_variables(NETWORK, 40, tmp_path / "run")
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(variables)), folder

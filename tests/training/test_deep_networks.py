@@ -7,16 +7,15 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import tiny
 
 import interpjax
 from interpjax import config as config_lib
-from interpjax import models, parallel, training
-from interpjax import regularizers as reg
-from interpjax.training import diagnostics
-from interpjax.training.optimizer import make_optimizer
-from interpjax.training.setup import create_state
+from interpjax import models, parallel
+from interpjax.prepare.recipes import read_block_norm, read_recipe
+from interpjax.preprocessing import Preprocessing
+from interpjax.training import create_train_state
 from interpjax.training.step import make_train_step
-from interpjax.training.terms import block_norm_settings, make_objective
 
 NAMES = ("resnet18", "densenet121")
 TWO_GROUPS = {"regularizer.grouping.num_groups": 2}  # growth 32 is 4 filters here
@@ -33,17 +32,15 @@ def network(name, **fields):
     return models.create_model(name, num_classes=10, width=0.125, **fields)
 
 
-def shapes(name):
-    images = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
-    return jax.eval_shape(network(name).init, jax.random.key(0), images)
+def outline(name):
+    return models.outline(network(name), 32)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_block_norm_covers_the_convolutions_and_nothing_else(name):
-    params = jax.tree.map(lambda leaf: jnp.asarray(np.zeros(leaf.shape, np.float32)), shapes(name)["params"])
-    settings = block_norm_settings(small(name, "gbn"))
-    covered = reg.grouped_kernels(params, settings["grouping"], layers=settings["layers"], dense=settings["dense"])
-    assert set(covered) == set(network(name).conv_layers)
+    params = jax.tree.map(lambda leaf: jnp.asarray(np.zeros(leaf.shape, np.float32)), outline(name).variables["params"])
+    covered = read_block_norm(small(name, "gbn")).kernels(params)
+    assert set(covered) == set(outline(name).convolutions)
     assert set(covered) == {layer for layer, own in params.items() if getattr(own.get("kernel"), "ndim", 0) == 4}
     shortcut = {"resnet18": "layer2.0.downsample.0", "densenet121": "transition1.conv"}[name]
     assert shortcut in covered
@@ -62,18 +59,20 @@ def test_one_training_step_changes_every_kernel_and_is_finite(name, regularizer)
     config, model = small(name, regularizer), network(name, axis_name=parallel.AXIS)
     if name == "densenet121":
         model = model.clone(blocks=(2, 1, 1, 1))  # all kinds of layers, and seconds to compile instead of minutes
-    training.check(config, model)
-    optimizer = make_optimizer(config, optax.constant_schedule(0.1))
-    objective = make_objective(config, model, axis_name=parallel.AXIS)
-    before = create_state(config, model, optimizer)
-    kernels = {layer: np.asarray(before.params[layer]["kernel"]) for layer in model.conv_layers}
-    step = make_train_step(model, optimizer, objective, seed=0, mean=config.data.mean, std=config.data.std)
+    recipe, schedule = read_recipe(config, model), optax.constant_schedule(0.1)
+    optimizer = recipe.optimizer.optimizer(schedule)
+    before = create_train_state(model, optimizer, image_size=32, seed=0)
+    layers = models.outline(model, 32).convolutions
+    kernels = {layer: np.asarray(before.params[layer]["kernel"]) for layer in layers}
+    step = make_train_step(
+        model, optimizer, recipe.objective, preprocessing=Preprocessing.imagenet(), learning_rate=schedule, seed=0
+    )
     batch = {
         "image": RNG.integers(0, 256, (4, 32, 32, 3), dtype=np.uint8),
         "label": np.arange(4, dtype=np.int32),
     }
     after, metrics = jax.tree.map(
-        np.asarray, parallel.first(step(parallel.replicate(before), parallel.split_batch(batch)))
+        np.asarray, parallel.first(step(parallel.replicate(before), parallel.put_batch(batch)))
     )
     losses = {"gbn": {"block_norm"}, "cgl": {"block_norm", "group_activation", "spatial"}}[regularizer]
     assert {f"penalty/{term}" for term in losses} <= set(metrics)
@@ -85,16 +84,16 @@ def test_one_training_step_changes_every_kernel_and_is_finite(name, regularizer)
 
 
 def test_losses_on_activations_are_of_every_convolution_of_a_resnet():
-    objective = make_objective(small("resnet18", "cgl"), network("resnet18"), axis_name=None)
-    assert set(objective.layers) == set(network("resnet18").conv_layers)
+    objective = read_recipe(small("resnet18", "cgl"), network("resnet18")).objective
+    assert set(objective.layers) == set(outline("resnet18").convolutions)
 
 
 def test_sums_at_the_ends_of_residual_blocks_are_known():
-    ends = {layer for layer in network("resnet18").conv_layers if fnmatch.fnmatch(layer, "layer*.conv2")}
+    ends = {layer for layer in outline("resnet18").convolutions if fnmatch.fnmatch(layer, "layer*.conv2")}
     shortcuts = {f"layer{stage}.0.downsample.0" for stage in (2, 3, 4)}
-    assert network("resnet18").summed_layers == ends | shortcuts
+    assert outline("resnet18").summed == ends | shortcuts
     assert (
-        network("densenet121").summed_layers == models.create_model("alexnet_b", num_classes=2).summed_layers == set()
+        outline("densenet121").summed == models.outline(models.create_model("alexnet_b", num_classes=2)).summed == set()
     )
 
 
@@ -111,25 +110,24 @@ def test_statistics_of_batch_norm_are_of_what_it_gives(name, layers, message):
     chosen = {f"regularizer__{term}__layers": layers for term in ("group_activation", "spatial")}
     config = small(name, "cgl", regularizer__soft_receptive_field__statistics="batch_norm", **chosen)
     if message is None:
-        training.check(config, network(name))
+        read_recipe(config, network(name))
     else:
         with pytest.raises(ValueError, match=message):
-            training.check(config, network(name))
+            read_recipe(config, network(name))
 
 
 def test_input_channels_of_split_convolutions_are_not_grouped():
     fields = {"regularizer__block_norm__axis": "inputs", "data__image_size": 64}
     config = config_lib.override(small("alexnet", "gbn", **fields), {"model.name": "alexnet_caffe"})
     with pytest.raises(ValueError, match=r"block_norm\.axis = 'inputs': the kernels of conv2, conv4, conv5 are split"):
-        training.check(config, network("alexnet_caffe"))
+        read_recipe(config, network("alexnet_caffe"))
 
 
 def test_folded_relevance_has_the_network_s_own_epsilon():
     config, model = small("resnet18", "gbn"), models.create_model("googlenet", num_classes=2, width=0.125)
-    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
-    variables = jax.tree.map(lambda leaf: jnp.ones(leaf.shape), dict(shapes))
+    variables = jax.tree.map(lambda leaf: jnp.ones(leaf.shape), dict(models.outline(model, 32).variables))
     variables["batch_stats"] = jax.tree.map(lambda leaf: 0.01 * leaf, variables["batch_stats"])
-    found = diagnostics.make_weight_diagnostics(config, model)(variables)
-    layer = model.conv_layers[0]
+    found = tiny.diagnostics(config, model, 32).of_weights(variables)
+    layer = models.outline(model, 32).convolutions[0]
     expected = np.asarray(found[layer]["relevance"]) / np.sqrt(0.01 + model.epsilon)
     np.testing.assert_allclose(found[layer]["folded_relevance"], expected, rtol=1e-5)

@@ -7,11 +7,11 @@ import pytest
 import tiny
 
 import interpjax
-from interpjax import models, training
+from interpjax import models
 from interpjax.config.checks import validate
-from interpjax.training.optimizer import make_optimizer, make_schedule, num_steps
-from interpjax.training.step import normalize
-from interpjax.training.terms import make_objective
+from interpjax.prepare import prepare
+from interpjax.prepare.recipes import read_recipe
+from interpjax.preprocessing import Preprocessing
 
 PARAMS = {
     "conv1": {"kernel": jnp.ones((3, 3, 2, 5)), "bias": jnp.full((5,), 2.0)},
@@ -23,7 +23,7 @@ MODEL = models.create_model("two_figures_cnn", num_classes=2)
 
 
 def terms(params=PARAMS, step=0, **fields):
-    objective = make_objective(tiny.tiny_config(**fields), MODEL, axis_name=None)
+    objective = read_recipe(tiny.tiny_config(**fields), MODEL).objective
     return objective(jnp.float32(1.0), params, {}, step=step, key=jax.random.key(0))
 
 
@@ -46,15 +46,16 @@ def test_no_array_is_penalized_twice():
 
 def test_published_recipe_divides_the_learning_rate_every_thirty_epochs():
     config, images = interpjax.get_config("places365_gbn"), 1_803_460
-    schedule, epoch = make_schedule(config, images), images / 256
-    assert num_steps(config, images) == round(90 * epoch)
+    recipe = read_recipe(config, models.create_model("alexnet", num_classes=365))
+    schedule, epoch = recipe.optimizer.learning_rate.over(recipe.duration, images), images / 256
+    assert recipe.duration.steps(images) == round(90 * epoch)
     for epochs, rate in [(0, 1e-2), (29.9, 1e-2), (30.1, 1e-3), (59.9, 1e-3), (60.1, 1e-4), (89.9, 1e-4)]:
         np.testing.assert_allclose(schedule(round(epochs * epoch)), rate, rtol=1e-5)
 
 
 def test_sgd_with_momentum_is_the_published_one():
     config = tiny.tiny_config(optimizer__name="sgd", optimizer__learning_rate=0.1, optimizer__schedule="constant")
-    optimizer = make_optimizer(config, make_schedule(config, 100))
+    optimizer = tiny.optimizer(config, MODEL, 100)
     weight, velocity, rng = 1.0, 0.0, np.random.default_rng(0)
     params = jnp.array(weight)
     memory = optimizer.init(params)
@@ -69,25 +70,22 @@ def test_sgd_with_momentum_is_the_published_one():
 def test_images_are_normalized_by_channel():
     image = jnp.broadcast_to(jnp.array([0, 51, 255], jnp.uint8), (1, 2, 2, 3))
     expected = [(0 - 0.5) / 0.25, (0.2 - 0.5) / 0.5, 0.5]
-    np.testing.assert_allclose(normalize(image, (0.5, 0.5, 0.5), (0.25, 0.5, 1.0))[0, 0, 0], expected, rtol=1e-5)
+    np.testing.assert_allclose(Preprocessing((127.5,) * 3, (63.75, 127.5, 255))(image)[0, 0, 0], expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        (
-            {"regularizer__grouping__num_groups": 9},
-            r"config.regularizer.block_norm: layer conv1: num_groups = 9: .* 8",
-        ),
-        ({"training__batch_size": 6}, r"config.training.batch_size = 6: must be a multiple of the 4 devices"),
-    ],
-)
-def test_what_does_not_fit_is_found_before_training(fields, message):
+def test_what_does_not_fit_is_found_before_training():
     model = models.create_model("two_figures_cnn", num_classes=2, width=0.0625)
-    config = tiny.tiny_config(**fields)
+    config = tiny.tiny_config(regularizer__grouping__num_groups=9)
     validate(config)
-    with pytest.raises(ValueError, match=message):
-        training.check(config, model)
+    with pytest.raises(ValueError, match=r"config.regularizer.block_norm: layer conv1: num_groups = 9: .* 8"):
+        read_recipe(config, model)
+
+
+def test_a_batch_is_shared_by_all_devices(tmp_path):
+    config = tiny.tiny_config(training__batch_size=6)
+    validate(config)
+    with pytest.raises(ValueError, match=r"config.training.batch_size = 6: must be a multiple of the 4 devices"):
+        prepare(config, tmp_path)
 
 
 def test_gradient_of_the_step_is_that_of_the_objective():

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import tiny
 
-from interpjax import models, training
+from interpjax import config as config_lib
+from interpjax import models
 from interpjax import regularizers as reg
-from interpjax.training.optimizer import make_optimizer, make_schedule
-from interpjax.training.setup import create_state
-from interpjax.training.terms import make_objective
+from interpjax.prepare.recipes import read_recipe
+from interpjax.training import create_train_state
+from interpjax.training.terms import REPULSION_DRAWS
 
 RNG = np.random.default_rng(0)
 MODEL = models.create_model("two_figures_cnn", num_classes=2, width=0.0625)  # 8 and 16 filters
@@ -30,8 +31,13 @@ def config(**fields):
     return tiny.tiny_config(**(off | {f"regularizer__{name}": value for name, value in fields.items()}))
 
 
+def of_sgd(**fields):
+    """Adam makes no proximal steps."""
+    return config_lib.override(config(**fields), {"optimizer.name": "sgd"})
+
+
 def penalties(params=PARAMS, step=0, **fields):
-    objective = make_objective(config(**fields), MODEL, axis_name=None)
+    objective = read_recipe(of_sgd(**fields), MODEL).objective
     loss, metrics = objective(
         jnp.float32(0), params, {name: MAPS[name] for name in objective.layers}, step=step, key=KEY
     )
@@ -90,7 +96,7 @@ def test_a_grouping_of_dense_layers_is_no_matter_to_other_terms():
     np.testing.assert_allclose(
         found["exclusive_lasso"], sum(reg.exclusive_lasso(w, g4) for w in convolutions), rtol=1e-5
     )
-    training.check(config(block_norm__strength=1.0, exclusive_lasso__strength=1.0, **fields), MODEL)
+    read_recipe(config(block_norm__strength=1.0, exclusive_lasso__strength=1.0, **fields), MODEL)
 
 
 def test_of_two_patterns_by_layer_the_first_counts():
@@ -115,7 +121,9 @@ def test_losses_on_activations_are_means_over_layers():
         grouping, psi = reg.Grouping(num_groups=2), reg.soft_receptive_field(maps, 2.0, -1.0)
         pairs = reg.draw_pairs(jax.random.fold_in(KEY, number), grouping, maps.shape[-1])
         within.append(reg.group_activation_loss(psi, grouping, pairs))
-        between.append(reg.group_repulsion_loss(psi, grouping, pairs))
+        others = reg.draw_pairs(jax.random.fold_in(KEY, REPULSION_DRAWS + number), grouping, maps.shape[-1])
+        assert (pairs != others).any()
+        between.append(reg.group_repulsion_loss(psi, grouping, others))
         spatial.append(reg.spatial_loss(psi))
     np.testing.assert_allclose(found["group_activation"], 0.5 * np.mean(within), rtol=1e-5)
     np.testing.assert_allclose(found["group_repulsion"], np.mean(between), rtol=1e-5)
@@ -139,7 +147,7 @@ def test_terms_on_single_kernels():
 def test_a_proximal_block_norm_is_reported_but_has_no_gradient():
     def loss(params, proximal):
         fields = {"block_norm__strength": 0.3, "block_norm__proximal": proximal}
-        objective = make_objective(config(**fields), MODEL, axis_name=None)
+        objective = read_recipe(of_sgd(**fields), MODEL).objective
         return objective(jnp.float32(0), params, {}, step=0, key=KEY)
 
     (value, metrics), (expected, _) = loss(PARAMS, True), loss(PARAMS, False)
@@ -152,7 +160,7 @@ def test_a_proximal_block_norm_is_reported_but_has_no_gradient():
 def test_the_configured_optimizer_makes_proximal_steps():
     settings = config(block_norm__strength=1e6, block_norm__proximal=True, block_norm__layers=("conv1",))
     settings.optimizer.name = "sgd"
-    optimizer = make_optimizer(settings, make_schedule(settings, 40))
+    optimizer = tiny.optimizer(settings, MODEL)
     updates, _ = optimizer.update(jax.tree.map(jnp.ones_like, PARAMS), optimizer.init(PARAMS), PARAMS)
     zeros = jax.tree.map(lambda p, u: (p + u == 0).mean(), PARAMS, updates)
     np.testing.assert_allclose(zeros["conv1"]["kernel"], 5 / 8)  # five groups of one filter; three are free
@@ -166,9 +174,12 @@ def test_learned_fields_are_trained_and_not_decayed():
         soft_receptive_field__learned=True,
         soft_receptive_field__shift=-0.5,
     )
-    state = create_state(settings, MODEL, make_optimizer(settings, make_schedule(settings, 40)))
+    recipe = read_recipe(settings, MODEL)
+    further = recipe.objective.soft_fields.params()
+    optimizer = tiny.optimizer(settings, MODEL)
+    state = create_train_state(MODEL, optimizer, image_size=40, seed=0, further_params=further)
     assert state.params["soft_receptive_field"] == START
-    objective = make_objective(settings, MODEL, axis_name=None)
+    objective = recipe.objective
 
     def loss(params):
         return objective(jnp.float32(0), params, MAPS, step=0, key=KEY)
@@ -186,8 +197,8 @@ def test_learned_fields_are_trained_and_not_decayed():
 def test_fields_behind_batch_norm_take_its_scale():
     model = models.create_model("alexnet_b", num_classes=2, width=0.125)
     settings = config(spatial__strength=1.0, soft_receptive_field__statistics="batch_norm")
-    objective = make_objective(settings, model, axis_name=None)
-    maps = dict.fromkeys(model.conv_layers, MAPS["conv1"])
+    objective = read_recipe(config_lib.override(settings, {"data.image_size": 64}), model).objective
+    maps = dict.fromkeys(models.outline(model, 64).convolutions, MAPS["conv1"])
     params = {f"bn{n}": {"scale": jnp.full(8, 2.0 * n)} for n in range(1, 6)}
     value = objective(jnp.float32(0), params, maps, step=0, key=KEY)[0]
     expected = [reg.spatial_loss(jax.nn.sigmoid(MAPS["conv1"] / (2 * n))) for n in range(1, 6)]
@@ -209,7 +220,7 @@ def test_fields_behind_batch_norm_take_its_scale():
         ),
         ({"group_activation__strength": 1.0}, "regularizer.group_activation: layer conv1: .* no pairs: use fewer"),
         ({"grouping__indices": ((0, 0),), "block_norm__strength": 1.0}, "config.regularizer.grouping: indices = "),
-        ({"grouping__by_layer": (("conv1",),)}, r"grouping.by_layer = \(\('conv1',\),\): needs pairs of a name"),
+        ({"grouping__by_layer": (("conv1",),)}, r"grouping.by_layer = \(\('conv1',\),\): expected pairs of a name"),
         ({"grouping__by_layer": ("conv1", 8)}, r"grouping.by_layer = \('conv1', 8\): .* with the comma"),
         ({"grouping__by_layer": (("conv1", -8),)}, "config.regularizer.grouping: num_groups = -8"),
         (
@@ -237,4 +248,4 @@ def test_fields_behind_batch_norm_take_its_scale():
 )
 def test_what_does_not_fit_is_named_before_training(fields, message):
     with pytest.raises(ValueError, match=message):
-        training.check(config(**fields), MODEL)
+        read_recipe(config(**fields), MODEL)
