@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,6 @@ from jaxtyping import Int, UInt8
 
 from interpjax.data.images import BadImageError, SkippedImages, resize
 
-READING_THREADS = 8
 # By category; label numbers, 0 where unlabelled; an integer labels the whole image.
 Channels = dict[str, list[Int[np.ndarray, "label_height label_width"] | int]]
 
@@ -36,6 +35,10 @@ class ConceptRecord(Protocol):
         """(height, width) of its label maps."""
         ...
 
+    def opened(self) -> "ConceptRecord":
+        """The same record, whose files are read when they are asked for, but not twice."""
+        ...
+
     def image(self) -> UInt8[np.ndarray, "height width 3"]:
         """The image; raises BadImageError."""
         ...
@@ -47,6 +50,33 @@ class ConceptRecord(Protocol):
     def digest(self) -> bytes:
         """Of what its image and label maps are, byte for byte."""
         ...
+
+
+class ReadOnce:
+    """Encoded records, by number, of which those that were asked for are kept; for a record that is opened."""
+
+    def __init__(self, records: Any):
+        self._records = records
+        self._kept: dict[int, Any] = {}
+
+    def __getitem__(self, number: int) -> Any:
+        if number not in self._kept:
+            self._kept[number] = self._records[number]
+        return self._kept[number]
+
+
+class ConceptBatch(NamedTuple):
+    """Some images that follow each other.
+
+    Attributes:
+      numbers: of their records.
+      records: themselves, opened.
+      images: of one size.
+    """
+
+    numbers: Int[np.ndarray, " batch"]
+    records: Sequence[ConceptRecord]
+    images: UInt8[np.ndarray, "batch height width 3"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -70,6 +100,10 @@ class RestrictedRecord:
     def label_shape(self) -> tuple[int, int]:
         """That of the record."""
         return self.record.label_shape
+
+    def opened(self) -> "RestrictedRecord":
+        """The same record, of files that are not read twice."""
+        return RestrictedRecord(self.record.opened(), self.categories)
 
     def image(self) -> UInt8[np.ndarray, "height width 3"]:
         """That of the record."""
@@ -136,11 +170,11 @@ class ConceptData:
             records=[RestrictedRecord(record, frozenset(kept)) for record in self.records],
         )
 
-    def fingerprint(self) -> str:
-        """A hex digest of all that is in the data; reads every file once."""
+    def fingerprint(self, num_threads: int = 8) -> str:
+        """A hex digest of all that is in the data; reads every file once, in so many threads."""
         whole = self._listing()
-        with ThreadPoolExecutor(READING_THREADS) as threads:
-            for digest in threads.map(lambda record: record.digest(), self.records):
+        with ThreadPoolExecutor(num_threads) as threads:
+            for digest in threads.map(lambda record: record.opened().digest(), self.records):
                 whole.update(digest)
         return whole.hexdigest()
 
@@ -161,8 +195,9 @@ class ConceptData:
         start: int = 0,
         image_size: int | None = None,
         skipped: SkippedImages | None = None,
-    ) -> Iterator[tuple[Int[np.ndarray, " batch"], UInt8[np.ndarray, "batch height width 3"]]]:
-        """The images in order, with the numbers of their records.
+        num_threads: int = 8,
+    ) -> Iterator[ConceptBatch]:
+        """The images in order, with their records; nothing but the images is read.
 
         Args:
           batch_size: images at a time; the last batch is shorter, and others where images are left out.
@@ -170,37 +205,42 @@ class ConceptData:
           start: leave out so many batches of this shard.
           image_size: if given, every image is squashed to this side, so that labels stay in place.
           skipped: if given, unreadable images are left out and noted there.
+          num_threads: how many threads read images.
 
         Raises:
           BadImageError: on an unreadable image, if ``skipped`` is None, or if images of one batch differ in size.
         """
-        with ThreadPoolExecutor(READING_THREADS) as threads:
+        with ThreadPoolExecutor(num_threads) as threads:
             first = (shard[0] + start * shard[1]) * batch_size
             for begin in range(first, len(self.records), shard[1] * batch_size):
                 numbers = range(begin, min(begin + batch_size, len(self.records)))
-                images = list(threads.map(lambda i: self._read(i, image_size, skipped), numbers))
-                readable = [(n, image) for n, image in zip(numbers, images, strict=True) if image is not None]
-                yield np.array([n for n, _ in readable], np.int64), self._stack(readable)
+                records = [self.records[number].opened() for number in numbers]
+                images = list(threads.map(lambda record: _read(record, image_size, skipped), records))
+                readable = [place for place, image in enumerate(images) if image is not None]
+                records = [records[place] for place in readable]
+                stacked = _stack(records, [image for image in images if image is not None])
+                yield ConceptBatch(np.array([numbers[place] for place in readable], np.int64), records, stacked)
 
-    def _read(self, number: int, image_size: int | None, skipped: SkippedImages | None) -> np.ndarray | None:
-        try:
-            image = self.records[number].image()
-        except BadImageError as error:
-            if skipped is None:
-                raise
-            skipped.add(error)
-            return None
-        return image if image_size is None else resize(image, image_size, image_size)
 
-    def _stack(self, readable: list[tuple[int, np.ndarray]]) -> np.ndarray:
-        if not readable:
-            return np.zeros((0, 0, 0, 3), np.uint8)
-        shape = readable[0][1].shape
-        for number, image in readable:
-            if image.shape != shape:
-                name = self.records[number].name
-                raise BadImageError(name, f"is of size {image.shape[:2]}, others are {shape[:2]}; pass image_size=")
-        return np.stack([image for _, image in readable])
+def _read(record: ConceptRecord, image_size: int | None, skipped: SkippedImages | None) -> np.ndarray | None:
+    try:
+        image = record.image()
+    except BadImageError as error:
+        if skipped is None:
+            raise
+        skipped.add(error)
+        return None
+    return image if image_size is None else resize(image, image_size, image_size)
+
+
+def _stack(records: Sequence[ConceptRecord], images: Sequence[np.ndarray]) -> np.ndarray:
+    if not images:
+        return np.zeros((0, 0, 0, 3), np.uint8)
+    shape = images[0].shape
+    for record, image in zip(records, images, strict=True):
+        if image.shape != shape:
+            raise BadImageError(record.name, f"is of size {image.shape[:2]}, others are {shape[:2]}; pass image_size=")
+    return np.stack(images)
 
 
 def primary_categories(coverage: pd.DataFrame) -> pd.Series:

@@ -2,9 +2,10 @@
 
 from interpjax.dissection.dissect import dissect, dissect_all, dissect_arrays
 from interpjax.dissection.feeds import ActivationsFn
-from interpjax.dissection.networks import Network, from_jax, from_torch
+from interpjax.dissection.networks import Network, from_jax
 from interpjax.dissection.protocol import PROTOCOLS, Protocol, get_protocol
 from interpjax.dissection.result import Dissection
+from interpjax.dissection.torch_network import from_torch
 from interpjax.preprocessing import Preprocessing
 
 __all__ = [

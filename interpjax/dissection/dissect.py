@@ -1,8 +1,11 @@
-"""Dissecting a network or stored activations."""
+"""Dissecting a network or stored activations: thresholds, then counts, then results."""
 
+import contextlib
 import dataclasses
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -10,28 +13,28 @@ from jaxtyping import Float
 from interpjax import parallel
 from interpjax.data.concepts import ConceptData
 from interpjax.data.images import SkippedImages
-from interpjax.dissection import feeds
-from interpjax.dissection.arguments import Run, check_arrays, check_run
-from interpjax.dissection.checks import check_protocol
-from interpjax.dissection.progress import Progress
+from interpjax.dissection import arguments, feeds
+from interpjax.dissection.passes import KeptSums, run_pass
 from interpjax.dissection.protocol import Protocol, get_protocol
-from interpjax.dissection.run import Results, run
-from interpjax.dissection.upsampling import FieldMap
+from interpjax.dissection.result import Dissection
+from interpjax.dissection.settings import Settings, takes_settings
+from interpjax.dissection.tally import Counts, UnitTally
+from interpjax.dissection.thresholds import Thresholds
+from interpjax.errors import UserError
+from interpjax.progress import progress_bar
+
+Results = dict[str, Dissection]
 
 
+@takes_settings()
 def dissect(
     activations_fn: feeds.ActivationsFn,
     broden: ConceptData,
     *,
-    layers: Sequence[str],
     protocol: Protocol | None = None,
-    fieldmaps: Mapping[str, FieldMap] | None = None,
-    batch_size: int = 64,
-    image_size: int | None = None,
-    top_images: int = 5,
     skipped: SkippedImages | None = None,
     cache: str | Path | None = None,
-    shard_images: int = 4096,
+    **settings: Any,
 ) -> Results:
     """Dissects a network: two passes over the images, one for thresholds and one that counts.
 
@@ -43,99 +46,65 @@ def dissect(
       activations_fn: uint8 RGB images → activation maps by layer (NHWC); it normalizes for itself. A plain function
         or a :class:`~interpjax.dissection.Network`.
       broden: images and labels.
-      layers: names of those to dissect.
       protocol: how to threshold and count; by default ``"paper"``.
-      fieldmaps: by layer, for protocols that upsample through the centres of receptive fields: their offset, size
-        and stride, each (y, x) in pixels of the network's input. By default those that NetDissect's wrapper for
-        PyTorch makes up from the size of the map.
-      batch_size: images in a batch, of which two are on each device at a time; the last one is filled up to it.
-      image_size: squash images to this side first; by default they go in as they are.
-      top_images: how many images to remember for each unit.
       skipped: collects unreadable images; without it they are errors.
       cache: a folder for what was added up so far: a run that is cut off goes on from its last shard, and one that
         was done is read. Only for a :class:`~interpjax.dissection.Network`, which says what its content is: other
         weights, layers, data or protocols never meet what is kept.
-      shard_images: save after so many images of a pass.
+      **settings: those of :class:`Settings`.
 
     Returns:
       The result of each layer.
 
     Raises:
-      ValueError: if an argument is not as it must be, naming it; a layer is missing in what ``activations_fn``
-        returns, an activation is not finite, the data have none of the protocol's categories, or ``cache`` is given
-        for a plain function or a network without a name.
+      TypeError: if an argument is missing or unknown, naming it.
+      ValueError: if an argument is not as expected, naming it, or ``cache`` is given for a plain function or a
+        network without a name.
+      UserError: if a layer is missing in what ``activations_fn`` returns, an activation is not finite, maps differ in
+        size, a label map is damaged, or the data have none of the protocol's categories.
       BadImageError: on an unreadable image.
     """
-    return dissect_all(
-        activations_fn,
-        broden,
-        layers=layers,
-        protocols=[get_protocol("paper") if protocol is None else check_protocol(protocol)],
-        fieldmaps=fieldmaps,
-        batch_size=batch_size,
-        image_size=image_size,
-        top_images=top_images,
-        skipped=skipped,
-        cache=cache,
-        shard_images=shard_images,
-    )[0]
+    protocols = [get_protocol("paper") if protocol is None else arguments.check_protocol(protocol)]
+    return dissect_all(activations_fn, broden, protocols=protocols, skipped=skipped, cache=cache, **settings)[0]
 
 
+@takes_settings()
 def dissect_all(
     activations_fn: feeds.ActivationsFn,
     broden: ConceptData,
     *,
-    layers: Sequence[str],
     protocols: Sequence[Protocol],
-    fieldmaps: Mapping[str, FieldMap] | None = None,
-    batch_size: int = 64,
-    image_size: int | None = None,
-    top_images: int = 5,
     skipped: SkippedImages | None = None,
     cache: str | Path | None = None,
-    shard_images: int = 4096,
+    **settings: Any,
 ) -> list[Results]:
     """As :func:`dissect` by several protocols in the same two passes; other quantiles are other protocols.
 
     Args:
       activations_fn: as in :func:`dissect`.
       broden: as in :func:`dissect`.
-      layers: as in :func:`dissect`.
       protocols: as many as you like, ``[get_protocol("paper", top_quantile=q) for q in (0.001, 0.005, 0.01)]``; all
         of one ``tap``, since the activations are the same.
-      fieldmaps: as in :func:`dissect`.
-      batch_size: as in :func:`dissect`.
-      image_size: as in :func:`dissect`.
-      top_images: as in :func:`dissect`.
       skipped: as in :func:`dissect`.
       cache: as in :func:`dissect`.
-      shard_images: as in :func:`dissect`.
+      **settings: those of :class:`Settings`.
 
     Returns:
       The results of each layer for each protocol, in their order.
 
     Raises:
-      ValueError: as :func:`dissect`, or if protocols differ in their tap.
-      BadImageError: on an unreadable image.
+      ValueError: if protocols differ in their tap; and all that :func:`dissect` raises.
     """
-    given = check_run(
-        layers=layers,
-        protocols=protocols,
-        fieldmaps=fieldmaps,
-        batch_size=batch_size,
-        image_size=image_size,
-        top_images=top_images,
-        shard_images=shard_images,
-    )
-    feed = feeds.NetworkFeed(activations_fn, broden, given.layers, given.batch_size, given.image_size, skipped)
-    progress = _progress(feed, given, cache)
-    results = run(feed, broden, given.protocols, given.fieldmaps, None, given.top_images, progress)
+    given, chosen = Settings(**settings), arguments.check_protocols(protocols)
+    feed = feeds.NetworkFeed(activations_fn, broden, given, skipped)
+    results = _dissect(feed, broden, chosen, given, _kept_sums(feed, chosen, given, cache))
     if skipped is not None:
         own = {"names": np.array(feed.left_out([]), np.str_)}
         skipped.names.update(*(process["names"].tolist() for process in parallel.gather(own)))
     return results
 
 
+@takes_settings("fieldmaps", "top_images", "num_threads", "progress")
 def dissect_arrays(
     activations: Mapping[str, Float[np.ndarray, "images _ _ _"]],
     broden: ConceptData,
@@ -143,10 +112,9 @@ def dissect_arrays(
     images: Sequence[str],
     protocol: Protocol | None = None,
     thresholds: Mapping[str, Float[np.ndarray, " units"]] | None = None,
-    fieldmaps: Mapping[str, FieldMap] | None = None,
-    top_images: int = 5,
+    **settings: Any,
 ) -> Results:
-    """Dissects stored activations, of whatever framework.
+    """Dissects stored activations, of whatever framework; the network's input is as large as ``index.csv`` says.
 
     Args:
       activations: by layer, [images, h, w, units]: channels last (of PyTorch's, ``a.transpose(0, 2, 3, 1)``).
@@ -154,39 +122,148 @@ def dissect_arrays(
       images: the name of each row, as in ``index.csv``; rows that carry no label are left out.
       protocol: how to threshold and count; by default ``"paper"``.
       thresholds: by layer, in place of the protocol's.
-      fieldmaps: as in :func:`dissect`; the network's input is taken to be as large as ``index.csv`` says.
-      top_images: how many images to remember for each unit.
+      **settings: those of :class:`Settings`.
 
     Returns:
       The result of each layer; ``top_images`` are records of ``broden``.
 
     Raises:
-      ValueError: if an argument is not as it must be, naming it; a name is unknown or twice there, shapes do not fit,
-        or an activation is not finite.
+      TypeError: if an argument is missing or unknown, naming it.
+      ValueError: if an argument is not as expected, naming it; a name is unknown or twice there, or shapes do not fit.
+      UserError: if an activation is not finite, or a label map is damaged.
     """
-    given = check_arrays(
-        activations,
-        images=images,
-        protocol=protocol,
-        thresholds=thresholds,
-        fieldmaps=fieldmaps,
-        top_images=top_images,
-    )
-    feed = feeds.ArrayFeed(given.activations, broden, given.images)
-    progress = Progress(None, {}, every=1, process=parallel.shard())
-    return run(feed, broden, [given.protocol], given.fieldmaps, given.thresholds, given.top_images, progress)[0]
+    names = arguments.check_names("images", images, "a.jpg")
+    maps = arguments.check_activations(activations, len(names))
+    units = {layer: stored.shape[3] for layer, stored in maps.items()}
+    limits = None if thresholds is None else arguments.check_thresholds(thresholds, units)
+    protocols = [get_protocol("paper") if protocol is None else arguments.check_protocol(protocol)]
+    given = Settings(layers=tuple(maps), **settings)
+    feed = feeds.ArrayFeed(maps, broden, names, given.num_threads)
+    nothing_kept = KeptSums(None, {}, every=1, process=parallel.shard())
+    return _dissect(feed, broden, protocols, given, nothing_kept, limits)[0]
 
 
-def _progress(feed: feeds.NetworkFeed, given: Run, cache: str | Path | None) -> Progress:
-    every = max(1, given.shard_images // given.batch_size)
+def _dissect(
+    feed: feeds.Feed,
+    broden: ConceptData,
+    protocols: Sequence[Protocol],
+    settings: Settings,
+    kept: KeptSums,
+    limits: Mapping[str, np.ndarray] | None = None,
+) -> list[Results]:
+    """Thresholds, then counts, then results; ``limits`` are thresholds by layer in place of the protocols'."""
+    data = [_restricted(broden, protocol) for protocol in protocols]
+    labellings = {own.categories: feeds.columns_of(own) for own in data}
+    largest = max(protocol.top_quantile for protocol in protocols)
+    with _bar(feed, settings.progress) as show:
+        no_values = functools.partial(Thresholds, largest, feed.images, settings.top_images)
+        first = _over_all_images("thresholds", no_values, feed, {}, kept, show[0])
+        if not first.quantiles:
+            raise UserError("nothing to dissect: no image could be used")
+        found = [first.thresholds(protocol, limits) for protocol in protocols]
+        no_counts = functools.partial(_no_counts, found, protocols, data, labellings, settings)
+        second = _over_all_images("counts", no_counts, feed, labellings, kept, show[1])
+    return _results(first, second, protocols, data, settings, feed.preprocessing)
+
+
+def _over_all_images(
+    name: str,
+    make: Callable[[], Any],
+    feed: feeds.Feed,
+    labellings: feeds.Labellings,
+    kept: KeptSums,
+    show: Callable[[int], None],
+) -> Any:
+    """A pass over this process's images, in what ``make`` gives; returns the sum over all processes."""
+    statistic = make()
+    run_pass(name, statistic, lambda start: feed.works(start, labellings), feed.devices, kept, show)
+    if parallel.shard()[1] == 1:
+        return statistic
+    total = make()
+    for state in parallel.gather(statistic.state()):
+        total.merge(state)
+    return total
+
+
+def _no_counts(
+    thresholds: Sequence[Mapping[str, np.ndarray]],
+    protocols: Sequence[Protocol],
+    data: Sequence[ConceptData],
+    labellings: feeds.Labellings,
+    settings: Settings,
+) -> Counts:
+    """The counts of every protocol and layer, before there is a pixel in them."""
+    tallies, fieldmaps = {}, settings.fieldmaps or {}
+    for number, (protocol, own) in enumerate(zip(protocols, data, strict=True)):
+        for layer, limits in thresholds[number].items():
+            units = UnitTally(limits, labellings[own.categories], protocol, fieldmaps.get(layer))
+            tallies[number, layer] = list(labellings).index(own.categories), units
+    return Counts(list(labellings.values()), tallies)
+
+
+def _results(
+    first: Thresholds,
+    second: Counts,
+    protocols: Sequence[Protocol],
+    data: Sequence[ConceptData],
+    settings: Settings,
+    preprocessing: Mapping[str, Any],
+) -> list[Results]:
+    """What both passes found, by protocol and layer."""
+    results: list[Results] = [{} for _ in protocols]
+    fieldmaps = settings.fieldmaps or {}
+    for (number, layer), (way, units) in second.units.items():
+        protocol, own, labels, top = protocols[number], data[number], second.labels[way], first.top[layer]
+        results[number][layer] = Dissection(
+            concepts=own.concepts,
+            categories=own.categories,
+            protocol=protocol,
+            thresholds=units.thresholds,
+            intersection=units.intersection,
+            unit_area=units.area_by_category[:, feeds.columns_of(own).category_of],
+            label_area=labels.label_area,
+            pixels=labels.pixels,
+            top_images=top.numbers,
+            top_values=top.values,
+            fieldmap=fieldmaps.get(layer) if protocol.upsampling == "fieldmap" else None,
+            preprocessing=dict(preprocessing),
+        )
+    return results
+
+
+@contextlib.contextmanager
+def _bar(feed: feeds.Feed, shown: bool) -> Iterator[list[Callable[[int], None]]]:
+    """A bar of the images done in both passes; for each pass, what is told how many of its batches are done."""
+    process, processes = parallel.shard()
+    with progress_bar("dissect", 2 * feed.images, shown=shown and process == 0) as bar:
+
+        def show(before: int, batches: int) -> None:
+            images = min(batches * processes * feed.batch_size, feed.images)  # the other processes are about as far
+            bar.update(before + images - bar.n)
+
+        yield [functools.partial(show, number * feed.images) for number in (0, 1)]
+
+
+def _restricted(broden: ConceptData, protocol: Protocol) -> ConceptData:
+    """The data with the categories of a protocol; those that the data lack are not missed."""
+    if protocol.categories is None:
+        return broden
+    chosen = [category for category in broden.categories if category in protocol.categories]
+    if not chosen:
+        raise UserError(
+            f"protocol.categories = {protocol.categories}: {broden.name} has only {', '.join(broden.categories)}"
+        )
+    return broden.restricted(chosen)
+
+
+def _kept_sums(
+    feed: feeds.NetworkFeed, protocols: Sequence[Protocol], settings: Settings, cache: str | Path | None
+) -> KeptSums:
+    every = max(1, settings.shard_images // settings.batch_size)
     if cache is None:
-        return Progress(None, {}, every=every, process=parallel.shard())
+        return KeptSums(None, {}, every=every, process=parallel.shard())
     # The name and the IoU cut decide no sum.
-    counted = [{**dataclasses.asdict(protocol), "name": "", "detector_iou": 0} for protocol in given.protocols]
-    content = {
-        **feed.content(),
-        "protocols": counted,
-        "fieldmaps": given.fieldmaps,
-        "top_images": given.top_images,
-    }
-    return Progress(Path(cache), content, every=every, process=parallel.shard(), skipped=feed.left_out)
+    counted = [{**dataclasses.asdict(protocol), "name": "", "detector_iou": 0} for protocol in protocols]
+    own = {"protocols": counted, "fieldmaps": settings.fieldmaps, "top_images": settings.top_images}
+    content = feed.content() | own
+    return KeptSums(Path(cache), content, every=every, process=parallel.shard(), skipped=feed.left_out)

@@ -12,12 +12,14 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from interpjax import parallel
-from interpjax.data.concepts import READING_THREADS, ConceptData, ConceptRecord
+from interpjax.data.concepts import ConceptData, ConceptRecord
 from interpjax.data.images import BadImageError, SkippedImages
-from interpjax.dissection.checks import listed
+from interpjax.dissection.arguments import listed
 from interpjax.dissection.labels import ConceptColumns, ImageLabels, image_labels
 from interpjax.dissection.networks import Network
 from interpjax.dissection.passes import Work
+from interpjax.dissection.settings import Settings
+from interpjax.errors import UserError
 
 ActivationsFn = Callable[
     [UInt8[Array | np.ndarray, "batch height width 3"]], Mapping[str, Float[Array | np.ndarray, "batch _ _ _"]]
@@ -57,19 +59,16 @@ class NetworkFeed:
         self,
         activations_fn: ActivationsFn,
         broden: ConceptData,
-        layers: tuple[str, ...],
-        batch_size: int,
-        image_size: int | None,
-        skipped: SkippedImages | None,
+        settings: Settings,
+        skipped: SkippedImages | None = None,
     ):
         if not callable(activations_fn):
-            raise ValueError(f"activations_fn: a {type(activations_fn).__name__}; needed is a function of images")
+            raise ValueError(f"activations_fn: a {type(activations_fn).__name__}; expected a function of images")
         if hasattr(activations_fn, "named_modules"):
-            raise ValueError("activations_fn: a module of PyTorch; needed is what dissection.from_torch makes of it")
-        self.batch_size, self.images = batch_size, len(_checked(broden).records)
+            raise ValueError("activations_fn: a module of PyTorch; expected what dissection.from_torch makes of it")
+        self.batch_size, self.images = settings.batch_size, len(_checked(broden).records)
         self._network = activations_fn if isinstance(activations_fn, Network) else None
-        self._activations_fn, self._broden, self._layers = activations_fn, broden, layers
-        self._image_size = image_size
+        self._activations_fn, self._broden, self._settings = activations_fn, broden, settings
         # Its own, so that names that came from elsewhere are not kept with this one's sums.
         self._skipped = None if skipped is None else SkippedImages()
         self._follows_images = self._network is not None and self._network.follows_images
@@ -98,9 +97,9 @@ class NetworkFeed:
             )
         return {
             "network": self._network.storage_key(),
-            "layers": self._layers,
-            "data": self._broden.fingerprint(),
-            "image_size": self._image_size,
+            "layers": self._settings.layers,
+            "data": self._broden.fingerprint(self._settings.num_threads),
+            "image_size": self._settings.image_size,
             "batch_size": self.batch_size,
             # The same sums are rounded differently by different hardware.
             "computed": [self.devices[0].device_kind, self._x64, self._precision],
@@ -121,14 +120,20 @@ class NetworkFeed:
 
     def works(self, start: int, labellings: Labellings) -> Iterator[Work]:
         """As :meth:`Feed.works`."""
+        settings = self._settings
         batches = self._broden.batches(
-            self.batch_size, start=start, shard=parallel.shard(), image_size=self._image_size, skipped=self._skipped
+            settings.batch_size,
+            start=start,
+            shard=parallel.shard(),
+            image_size=settings.image_size,
+            skipped=self._skipped,
+            num_threads=settings.num_threads,
         )
-        with ThreadPoolExecutor(READING_THREADS) as threads:
-            for numbers, images in batches:
-                records = [self._broden.records[number] for number in numbers]
-                labels, names = _read_labels(threads, records, labellings), [record.name for record in records]
-                yield Work(numbers, names, functools.partial(self._maps, images), labels, images.shape[1:3])
+        with ThreadPoolExecutor(settings.num_threads) as threads:
+            for batch in batches:
+                labels, names = _read_labels(threads, batch.records, labellings), [own.name for own in batch.records]
+                maps = functools.partial(self._maps, batch.images)
+                yield Work(batch.numbers, names, maps, labels, batch.images.shape[1:3])
 
     def _maps(self, images: np.ndarray, device: jax.Device) -> dict[str, Array]:
         # The last batch is filled up, so that it is not compiled for anew and sums in the same order.
@@ -142,22 +147,20 @@ class NetworkFeed:
                     maps = self._activations_fn(filled)
         self._check(maps)
         with jax.enable_x64(True):  # so that float64 stays float64
-            return {layer: jax.device_put(maps[layer], device) for layer in self._layers}
+            return {layer: jax.device_put(maps[layer], device) for layer in self._settings.layers}
 
     def _check(self, maps: Any) -> None:
         if not isinstance(maps, Mapping):
-            raise ValueError(f"activations_fn returned a {type(maps).__name__}; needed is {{layer: maps}}")
-        for layer in self._layers:
+            raise UserError(f"activations_fn returned a {type(maps).__name__}; expected {{layer: maps}}")
+        for layer in self._settings.layers:
             if layer not in maps:
-                raise ValueError(
-                    f"layer {layer!r}: activations_fn returned {listed(sorted(map(repr, maps))) or 'none'}"
-                )
+                raise UserError(f"layer {layer!r}: activations_fn returned {listed(sorted(map(repr, maps))) or 'none'}")
             shape = getattr(maps[layer], "shape", None)
             if shape is None or len(shape) != 4 or shape[0] != self.batch_size:
                 kind = f"a {type(maps[layer]).__name__}" if shape is None else f"the shape {tuple(shape)}"
-                raise ValueError(
+                raise UserError(
                     f"layer {layer!r}: activations_fn returned {kind} for a batch of {self.batch_size} images; "
-                    "needed is an array [images, h, w, units]"
+                    "expected an array [images, h, w, units]"
                 )
 
 
@@ -167,14 +170,16 @@ class ArrayFeed:
     batch_size = STORED_BATCH
     preprocessing: Mapping[str, Any] = types.MappingProxyType({})  # it is not known
 
-    def __init__(self, activations: Mapping[str, np.ndarray], broden: ConceptData, images: Sequence[str]):
+    def __init__(
+        self, activations: Mapping[str, np.ndarray], broden: ConceptData, images: Sequence[str], num_threads: int
+    ):
         numbers = {record.name: number for number, record in enumerate(_checked(broden).records)}
         unknown = set(images) - set(numbers) - set(broden.unlabelled)
         if unknown or len(set(images)) != len(images):
             name = min(unknown) if unknown else next(name for name in images if images.count(name) > 1)
             problem = f"not in the data ({broden.name})" if unknown else "twice in it"
             raise ValueError(f"images: {name!r} is {problem}; names are as {broden.records[0].name!r}")
-        self._activations, self._broden = activations, broden
+        self._activations, self._broden, self._num_threads = activations, broden, num_threads
         self._rows = [row for row, name in enumerate(images) if name in numbers]
         self._numbers = np.array([numbers[images[row]] for row in self._rows], np.int64)
         self.images, self.devices = len(self._rows), parallel.local_devices()
@@ -182,7 +187,7 @@ class ArrayFeed:
     def works(self, start: int, labellings: Labellings) -> Iterator[Work]:
         """As :meth:`Feed.works`."""
         process, processes = parallel.shard()
-        with ThreadPoolExecutor(READING_THREADS) as threads:
+        with ThreadPoolExecutor(self._num_threads) as threads:
             for part in self._batches()[start * processes + process :: processes]:
                 records = [self._broden.records[number] for number in self._numbers[part]]
                 labels, names = _read_labels(threads, records, labellings), [record.name for record in records]
@@ -215,7 +220,7 @@ def columns_of(data: ConceptData) -> ConceptColumns:
 
 def _checked(broden: Any) -> ConceptData:
     if not isinstance(broden, ConceptData):
-        raise ValueError(f"broden: a {type(broden).__name__}; needed is what data.load_broden(path) gives")
+        raise ValueError(f"broden: a {type(broden).__name__}; expected what data.load_broden(path) gives")
     return broden
 
 

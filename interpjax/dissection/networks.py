@@ -4,7 +4,6 @@ What decides the activations is written into a fingerprint, so that stored activ
 other weights.
 """
 
-import copy
 import dataclasses
 import hashlib
 import json
@@ -16,7 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
-from interpjax.dissection.checks import check_layers, listed, shown
+from interpjax.dissection.arguments import check_layers, listed, shown
+from interpjax.errors import UserError
 from interpjax.preprocessing import Preprocessing
 
 Maps = dict[str, Float[Array | np.ndarray, "batch _ _ _"]]
@@ -84,10 +84,10 @@ def from_jax(
         Without one nothing can be stored.
 
     Raises:
-      ValueError: if an argument is not as it must be; at the first call, if ``apply`` gives no mapping or a layer is
+      ValueError: if an argument is not as expected; at the first call, if ``apply`` gives no mapping or a layer is
         not in it.
     """
-    layers = _checked(layers, preprocessing, name)
+    layers = check_network(layers, preprocessing, name)
     variables = jax.tree.map(jnp.array, variables)
     copies: dict[Any, Any] = {None: variables}  # of each device that images came from
 
@@ -95,8 +95,8 @@ def from_jax(
     def forward(variables: Any, images: Any) -> Maps:
         maps = apply(variables, jnp.asarray(preprocessing(images)))
         if not isinstance(maps, Mapping):
-            raise ValueError(f"apply: gave a {type(maps).__name__}; needed is {{layer: maps}}")
-        return _selected(maps, layers)
+            raise ValueError(f"apply: gave a {type(maps).__name__}; expected {{layer: maps}}")
+        return select(maps, layers)
 
     def activations(images: Any) -> Maps:
         device = images.device if isinstance(images, jax.Array) else None
@@ -110,105 +110,33 @@ def from_jax(
         activations=activations,
         preprocessing=preprocessing.describe(),
         layers=layers,
-        fingerprint=_fingerprint(arrays, "jax", name, layers, preprocessing.describe()),
+        fingerprint=fingerprint_of(arrays, "jax", name, layers, preprocessing.describe()),
         follows_images=True,
         code_is_named=bool(name),
     )
 
 
-def from_torch(
-    module: Any, layers: Sequence[str], *, preprocessing: Preprocessing, device: Any = None, name: str = ""
-) -> Network:
-    """A network of a PyTorch module that takes images [n, 3, height, width].
-
-    A copy in evaluation mode is dissected: the module stays as it is, and what it learns later does not count.
-
-    Args:
-      module: a ``torch.nn.Module``.
-      layers: names of submodules, as in ``module.named_modules()``, whose outputs are [n, channels, height, width].
-      preprocessing: of the images.
-      device: to compute on; by default where the module's parameters are.
-      name: stands for the module's code in the fingerprint, besides its ``repr``, as code cannot be hashed. Without
-        one nothing can be stored.
-
-    Raises:
-      ImportError: if PyTorch is not installed.
-      ValueError: if an argument is not as it must be or there is no such layer; at the first call, if its output is
-        not a tensor of four axes, or it does not run, or runs several times.
-    """
-    torch = _import_torch()
-    if not isinstance(module, torch.nn.Module):
-        raise ValueError(f"module: a {type(module).__name__}; a torch.nn.Module is needed")
-    layers = _checked(layers, preprocessing, name)
-    found: dict[str, Any] = {}
-    module = copy.deepcopy(module).eval().to(device)
-    arrays = [*module.named_parameters(), *module.named_buffers()]
-    device = next((array.device for _, array in arrays), torch.device("cpu")) if device is None else device
-    submodules = {path: submodule for path, submodule in module.named_modules() if path}
-    for layer in layers:
-        if layer not in submodules:
-            raise ValueError(f"layer {layer!r}: {type(module).__name__} has the layers {listed(list(submodules))}")
-        submodules[layer].register_forward_hook(_keep_in(found, layer))
-
-    def activations(images: Array | np.ndarray) -> Maps:
-        found.clear()
-        x = np.asarray(preprocessing(images)).transpose(0, 3, 1, 2)
-        with torch.no_grad():
-            module(torch.from_numpy(np.ascontiguousarray(x)).to(device))
-        maps = _selected(found, layers)
-        return {layer: tensor.permute(0, 2, 3, 1).float().cpu().numpy() for layer, tensor in maps.items()}
-
-    as_bytes = ((path, array.detach().cpu().reshape(-1).view(torch.uint8).numpy()) for path, array in arrays)
-    kind = [(str(array.dtype), list(array.shape)) for _, array in arrays]
-    return Network(
-        activations=activations,
-        preprocessing=preprocessing.describe(),
-        layers=layers,
-        fingerprint=_fingerprint(as_bytes, "torch", name, repr(module), kind, layers, preprocessing.describe()),
-        code_is_named=bool(name),
-    )
-
-
-def _checked(layers: Any, preprocessing: Any, name: Any) -> tuple[str, ...]:
+def check_network(layers: Any, preprocessing: Any, name: Any) -> tuple[str, ...]:
+    """The names of layers; raises ValueError unless these arguments of a network are as expected."""
     if not isinstance(preprocessing, Preprocessing):
         raise ValueError(
-            f"preprocessing = {shown(preprocessing)}: a Preprocessing is needed, as Preprocessing.imagenet()"
+            f"preprocessing = {shown(preprocessing)}: expected a Preprocessing, as Preprocessing.imagenet()"
         )
     if not isinstance(name, str):
-        raise ValueError(f"name = {shown(name)}: must be a string")
+        raise ValueError(f"name = {shown(name)}: expected a string")
     return check_layers(layers)
 
 
-def _import_torch() -> Any:
-    try:
-        import torch
-    except ImportError as error:
-        raise ImportError("from_torch needs PyTorch, which interpjax does not install: pip install torch") from error
-    return torch
-
-
-def _keep_in(found: dict[str, Any], layer: str) -> Callable:
-    def hook(module: Any, inputs: Any, output: Any) -> None:
-        del module, inputs
-        if layer in found:
-            raise ValueError(f"layer {layer!r}: runs several times on one image; give each place a module of its own")
-        shape = getattr(output, "shape", None)
-        if shape is None or len(shape) != 4:
-            kind = type(output).__name__ if shape is None else f"shape {tuple(shape)}"
-            raise ValueError(f"layer {layer!r}: gives {kind}, not a tensor [n, channels, height, width]")
-        found[layer] = output.detach().clone()  # what follows may work in place
-
-    return hook
-
-
-def _selected(maps: Mapping[str, Any], layers: Sequence[str]) -> dict[str, Any]:
+def select(maps: Mapping[str, Any], layers: Sequence[str]) -> dict[str, Any]:
+    """The maps of some layers; raises UserError, naming it, if one is missing."""
     for layer in layers:
         if layer not in maps:
-            raise ValueError(f"layer {layer!r}: the network gives maps of {listed(list(maps)) or 'none'}")
+            raise UserError(f"layer {layer!r}: the network gives maps of {listed(list(maps)) or 'none'}")
     return {layer: maps[layer] for layer in layers}
 
 
-def _fingerprint(arrays: Iterable[tuple[str, np.ndarray]], *rest: Any) -> str:
+def fingerprint_of(arrays: Iterable[tuple[str, np.ndarray]], *rest: Any) -> str:
+    """A hex digest of named arrays, and of what else decides the activations, as JSON has it."""
     digest = hashlib.sha256(json.dumps(rest, sort_keys=True).encode())
     for path, array in arrays:
         digest.update(json.dumps([path, str(array.dtype), array.shape]).encode())

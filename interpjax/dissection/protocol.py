@@ -50,24 +50,24 @@ class Protocol:
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str):
-            raise ValueError(f"protocol.name = {self.name!r}: must be a string")
+            raise ValueError(f"protocol.name = {self.name!r}: expected a string")
         if not 0 < self._as_float("top_quantile") < 1:
-            raise ValueError(f"protocol.top_quantile = {self.top_quantile}: must lie between 0 and 1")
+            raise ValueError(f"protocol.top_quantile = {self.top_quantile}: expected a number between 0 and 1")
         if not 0 < self._as_float("detector_iou") <= 1:
-            raise ValueError(f"protocol.detector_iou = {self.detector_iou}: must be above 0 and at most 1")
+            raise ValueError(f"protocol.detector_iou = {self.detector_iou}: expected a number above 0 and at most 1")
         for field, allowed in CHOICES.items():
             value = getattr(self, field)
             if not isinstance(value, str) or value not in allowed:
                 raise ValueError(f"protocol.{field} = {value!r}: choose one of {', '.join(allowed)}")
         if not isinstance(self.skip_below, bool):
-            raise ValueError(f"protocol.skip_below = {self.skip_below!r}: must be True or False")
+            raise ValueError(f"protocol.skip_below = {self.skip_below!r}: expected True or False")
         if self.categories is not None:  # a list, as JSON has it, will do
             object.__setattr__(self, "categories", _category_names(self.categories))
 
     def _as_float(self, field: str) -> float:
         value = getattr(self, field)
         if isinstance(value, bool) or not isinstance(value, numbers.Real):
-            raise ValueError(f"protocol.{field} = {value!r}: must be a number")
+            raise ValueError(f"protocol.{field} = {value!r}: expected a number")
         object.__setattr__(self, field, float(value))  # what JSON takes, and the same number is the same protocol
         return float(value)
 
@@ -88,10 +88,10 @@ def _category_names(value: Any) -> tuple[str, ...]:
     if isinstance(value, str) or not isinstance(value, Sequence) or not all(isinstance(name, str) for name in value):
         known = value if isinstance(value, str) and value else "object"
         raise ValueError(
-            f"protocol.categories = {value!r}: needed is a sequence of names, as ({known!r},), or None for all"
+            f"protocol.categories = {value!r}: expected a sequence of names, as ({known!r},), or None for all"
         )
     if not value:
-        raise ValueError("protocol.categories = (): name one at least, or None for all")
+        raise ValueError("protocol.categories = (): expected one at least, or None for all")
     return tuple(value)
 
 

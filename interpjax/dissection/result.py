@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 from interpjax.dissection import scoring, tally
 from interpjax.dissection.protocol import Protocol
 from interpjax.dissection.upsampling import FieldMap
+from interpjax.errors import UserError
 
 ARRAYS = ("thresholds", "intersection", "unit_area", "label_area", "top_images", "top_values")
 CONCEPT_COLUMNS = {"number": np.int64, "name": np.str_, "category": np.str_}
@@ -119,7 +120,7 @@ class Dissection:
           ValueError: if the cuts are no sequence.
         """
         if isinstance(thresholds, float | int):
-            raise ValueError(f"thresholds = {thresholds}: needed is a sequence of cuts, as [{thresholds}]")
+            raise ValueError(f"thresholds = {thresholds}: expected a sequence of cuts, as [{thresholds}]")
         score = self.best()["iou"].to_numpy()
         rows = [
             {
@@ -165,7 +166,7 @@ class Dissection:
 
         Raises:
           OSError: if the file cannot be read.
-          ValueError: naming it, if it is damaged or something else.
+          UserError: naming it, if it is damaged or something else.
         """
         try:
             with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as stored:
@@ -179,7 +180,7 @@ class Dissection:
                     **{name: stored[name] for name in ARRAYS},
                 )
         except (KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise ValueError(f"{path}: not a file that Dissection.save wrote, or a damaged one") from error
+            raise UserError(f"{path}: not a file that Dissection.save wrote, or a damaged one") from error
 
     def _stored(self) -> dict[str, Any]:
         arrays = {name: np.asarray(getattr(self, name)) for name in (*ARRAYS, "iou", "pixels", "categories")}

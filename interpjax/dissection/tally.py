@@ -4,24 +4,20 @@ Numbers nearer to 0 than float32's smallest normal one, 1.2e-38, may count as 0,
 """
 
 import functools
-from collections.abc import Iterator
-from typing import NamedTuple
+import threading
+from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from interpjax.dissection import tiles as tiles_lib
-from interpjax.dissection.labels import BatchLabels, ConceptColumns, ImageLabels
+from interpjax.dissection.chunks import Chunk, list_chunks
+from interpjax.dissection.labels import BatchLabels, ConceptColumns, ImageLabels, group_by_shape
+from interpjax.dissection.passes import State, Work
 from interpjax.dissection.protocol import Protocol
-from interpjax.dissection.tiles import BLOCK
 from interpjax.dissection.upsampling import FieldMap, resampling
-
-# Masks are counted in chunks of these sizes (multiples of a block), so that few shapes are compiled.
-CHUNKS = (16384, 2048)
-PAIRS = 4  # (mask, concept in its tile) pairs that a chunk has room for, a mask
-AT_A_TIME = 2**21  # tiles of a batch, all units and images, whose active ones are listed together
 
 
 class LabelTally:
@@ -35,24 +31,6 @@ class LabelTally:
         """Counts one image."""
         np.add.at(self.label_area, labels.column, np.bitwise_count(labels.words).sum(axis=1, dtype=np.int64))
         self.pixels += labels.shape[0] * labels.shape[1]
-
-
-class Chunk(NamedTuple):
-    """Some active tiles of a batch, each with the concepts that occur in it; filled up to a fixed size.
-
-    Attributes:
-      number: of each mask, by image and unit; −1 in what fills up.
-      tile: of each block of masks.
-      place: of each pair of a mask and a concept, which mask it is.
-      words: the concept's pixels in the tile; none in what fills up.
-      column: the concept.
-    """
-
-    number: np.ndarray
-    tile: np.ndarray
-    place: np.ndarray
-    words: np.ndarray
-    column: np.ndarray
 
 
 class UnitTally:
@@ -115,7 +93,7 @@ class UnitTally:
             jnp.zeros((images, units), jnp.int32),
             jnp.zeros((images, units, categories if self._protocol.unit_area == "touched" else 0), bool),
         )
-        for chunk in _chunks(np.asarray(active).reshape(-1, images * units), units, labels):
+        for chunk in list_chunks(np.asarray(active).reshape(-1, images * units), units, labels):
             cells, limits = _gather(tiles, maps, self.thresholds, chunk)
             masks = tiles_lib.masks(tiles, cells, chunk.tile, limits)
             totals = _add(masks, self._concepts.category_of, chunk, totals)
@@ -127,6 +105,54 @@ class UnitTally:
             return np.einsum("nu,nuc->uc", area, touched)
         counts = np.ones_like(labels.categories) if self._protocol.unit_area == "all" else labels.categories
         return area.T @ counts.astype(np.int64)
+
+
+class Counts:
+    """Second pass: pixels of concepts, of units, and of both, for every protocol and layer at once."""
+
+    def __init__(self, labellings: Sequence[ConceptColumns], tallies: Mapping[tuple[int, str], tuple[int, UnitTally]]):
+        """Starts with no pixels.
+
+        Args:
+          labellings: the ways of labelling.
+          tallies: for each protocol's number and layer, the number of its way of labelling and its tally.
+        """
+        self._lock = threading.Lock()
+        self.labels = [LabelTally(len(concepts.numbers)) for concepts in labellings]
+        self.units = dict(tallies)
+
+    def add(self, work: Work, maps: Mapping[str, Array]) -> None:
+        """Takes a batch."""
+        rows = len(next(iter(maps.values())))
+        fill = [None] * (rows - len(work.numbers))
+        batches = [group_by_shape([*labels, *fill]) for labels in work.labels]
+        with self._lock:
+            for concepts, labels in zip(self.labels, work.labels, strict=True):
+                for image in labels:
+                    concepts.add(image)
+        for (_, layer), (labelling, units) in self.units.items():
+            counts = units.count(maps[layer], batches[labelling], work.image_shape)
+            with self._lock:
+                units.add(*counts)
+
+    def state(self) -> State:
+        """What has come so far."""
+        labels = {f"labels|{n}|area": tally.label_area for n, tally in enumerate(self.labels)}
+        pixels = {f"labels|{n}|pixels": np.array(tally.pixels) for n, tally in enumerate(self.labels)}
+        units = {}
+        for (protocol, layer), (_, tally) in self.units.items():
+            units[f"units|{protocol}|{layer}|intersection"] = tally.intersection
+            units[f"units|{protocol}|{layer}|area"] = tally.area_by_category
+        return labels | pixels | units
+
+    def merge(self, state: State) -> None:
+        """Takes what another one has seen."""
+        for number, labels in enumerate(self.labels):
+            labels.label_area += state[f"labels|{number}|area"]
+            labels.pixels += int(state[f"labels|{number}|pixels"])
+        for (protocol, layer), (_, tally) in self.units.items():
+            prefix = f"units|{protocol}|{layer}"
+            tally.add(state[f"{prefix}|intersection"], state[f"{prefix}|area"])
 
 
 def round_down(thresholds: Float[np.ndarray, " units"], dtype: np.dtype) -> Float[np.ndarray, " units"]:
@@ -148,55 +174,6 @@ def iou(
     """Intersection over union of summed pixel counts; 0 where both are empty."""
     union = unit_area + label_area - intersection
     return np.divide(intersection, union, out=np.zeros(union.shape), where=union > 0)
-
-
-def _chunks(active: Bool[np.ndarray, "tiles images_units"], units: int, labels: BatchLabels) -> Iterator[Chunk]:
-    """Active tiles with the concepts in them, cut to fixed sizes; those of some tiles after those of others."""
-    tiles, maps = active.shape
-    step = max(1, AT_A_TIME // maps)
-    for start in range(0, tiles, step):
-        found = np.flatnonzero(active[start : start + step]).astype(np.int32)
-        stop = min(start + step, tiles)
-        masks = np.diff(np.searchsorted(found, np.arange(stop - start + 1) * maps))
-        blocks = -(-masks // BLOCK)
-        tile = np.repeat(np.arange(start, stop, dtype=np.int32), blocks)
-        shift = np.cumsum(blocks * BLOCK) - blocks * BLOCK - (np.cumsum(masks) - masks)
-        # Each tile's masks begin a block.
-        slot = np.arange(len(found), dtype=np.int32) + np.repeat(shift.astype(np.int32), masks)
-        number = np.full(len(tile) * BLOCK, -1, np.int32)
-        number[slot] = found - np.repeat(np.arange(stop - start, dtype=np.int32) * np.int32(maps), masks)
-        place, words, column = labels.pairs(start * (maps // units) + found // np.int32(units))
-        yield from _cut(number, tile, (slot[place], words, column))
-
-
-def _cut(number: np.ndarray, tile: np.ndarray, pairs: tuple[np.ndarray, np.ndarray, np.ndarray]) -> Iterator[Chunk]:
-    place, words, column = pairs
-    start = 0
-    while start < len(number):
-        size = next((size for size in CHUNKS if size // 2 < len(number) - start), CHUNKS[-1])
-        stop, first = min(start + size, len(number)), int(np.searchsorted(place, start))
-        last = int(np.searchsorted(place, stop))
-        if last - first > PAIRS * size:  # fewer blocks; but for one there is always room
-            stop = max(int(place[first + PAIRS * size]) // BLOCK * BLOCK, start + BLOCK)
-            last = int(np.searchsorted(place, stop))
-        room = size
-        while room < last - first:
-            room *= 2
-        yield Chunk(
-            _fill(number[start:stop], size, -1).reshape(-1, BLOCK),
-            _fill(tile[start // BLOCK : stop // BLOCK], size // BLOCK),
-            _fill(place[first:last] - np.int32(start), room),
-            _fill(words[first:last], room),
-            _fill(column[first:last], room),
-        )
-        start = stop
-
-
-def _fill(values: np.ndarray, size: int, value: int = 0) -> np.ndarray:
-    """Filled up to a size; much faster than ``np.pad``."""
-    filled = np.full((size, *values.shape[1:]), value, values.dtype)
-    filled[: len(values)] = values
-    return filled
 
 
 @functools.partial(jax.jit, static_argnames="tiles")

@@ -1,10 +1,15 @@
-"""Exact quantiles of a stream, one per unit, without keeping the stream."""
+"""The first pass: exact quantiles of a stream, one per unit, without keeping the stream, and its top images."""
 
 import math
+import threading
 from collections.abc import Mapping
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float, Int
+
+from interpjax.dissection.passes import State, Work
+from interpjax.dissection.protocol import Protocol
+from interpjax.errors import UserError
 
 SPARE = 0.25  # of the values that can matter: room for new ones, so that the least of them are seldom searched for
 LEAST_SPARE = 1024
@@ -74,10 +79,10 @@ class TopQuantile:
           ValueError: if nothing has come, or the values that matter to this ``top_quantile`` were not kept.
         """
         if not self.rows:
-            raise ValueError("no activations came: a threshold needs at least one image")
+            raise ValueError("no activations came: expected at least one image")
         share = self.top_quantile if top_quantile is None else top_quantile
         if share > self.top_quantile:
-            raise ValueError(f"top_quantile = {share}: at most the stream's, {self.top_quantile}")
+            raise ValueError(f"top_quantile = {share}: expected at most the stream's, {self.top_quantile}")
         position = (1 - share) * (self.rows - 1)
         below = math.floor(position)
         self._negated.sort(axis=1)
@@ -128,3 +133,115 @@ def _interpolate(low: np.ndarray, high: np.ndarray, weight: float) -> np.ndarray
     """Between two order statistics from the nearer end, as numpy's quantile does, so that the result is the same."""
     difference = high - low
     return np.where(weight >= 0.5, high - difference * (1 - weight), low + difference * weight)
+
+
+class TopImages:
+    """The images on which each unit's maximum is largest, of a stream of them; of equals those of lower number."""
+
+    def __init__(self, keep: int, units: int):
+        self._keep = keep
+        self.numbers = np.zeros((units, 0), np.int64)
+        self.values = np.zeros((units, 0))
+
+    def update(self, numbers: Int[np.ndarray, " batch"], maxima: Float[np.ndarray, "batch units"]) -> None:
+        """Takes a batch."""
+        self.merge({"numbers": np.broadcast_to(numbers, maxima.T.shape), "values": maxima.T.astype(np.float64)})
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What has come so far, for :meth:`merge`."""
+        return {"numbers": self.numbers, "values": self.values}
+
+    def merge(self, state: Mapping[str, np.ndarray]) -> None:
+        """Takes what another one has seen."""
+        values = np.concatenate([self.values, state["values"]], axis=1)
+        numbers = np.concatenate([self.numbers, state["numbers"]], axis=1)
+        order = np.lexsort((numbers, -values), axis=1)[:, : self._keep]
+        self.values = np.take_along_axis(values, order, axis=1)
+        self.numbers = np.take_along_axis(numbers, order, axis=1)
+
+
+class Thresholds:
+    """First pass: the largest activations of every unit, and the images that have them."""
+
+    def __init__(self, top_quantile: float, images: int, top_images: int):
+        """Starts empty.
+
+        Args:
+          top_quantile: the largest share above a threshold that will be asked for.
+          images: at most so many come.
+          top_images: how many to remember for each unit.
+        """
+        self._settings = top_quantile, images, top_images
+        self._lock = threading.Lock()
+        self._shapes: dict[str, tuple[int, ...]] = {}
+        self.quantiles: dict[str, TopQuantile] = {}
+        self.top: dict[str, TopImages] = {}
+
+    def add(self, work: Work, maps: Mapping[str, Array]) -> None:
+        """Takes a batch.
+
+        Raises:
+          UserError: if an activation is not finite, or a layer's maps are not all of one size.
+        """
+        for layer, values in maps.items():
+            own = np.asarray(values)[: len(work.numbers)]
+            own = own if own.dtype == np.float64 else own.astype(np.float32, copy=False)
+            finite = np.isfinite(own)
+            if not finite.all():
+                image, y, x, unit = np.argwhere(~finite)[0]
+                raise UserError(
+                    f"layer {layer!r}: the activation of unit {unit} on image {work.names[image]!r} is not finite "
+                    f"({own[image, y, x, unit]})"
+                )
+            maxima = own.max(axis=(1, 2))
+            with self._lock:
+                shape = self._shapes.setdefault(layer, own.shape[1:])
+                if shape != own.shape[1:]:
+                    raise UserError(
+                        f"layer {layer!r}: its maps are {own.shape[1:]} on image {work.names[0]!r} and {shape} before "
+                        "[h, w, units]; expected one size, as of images of one size (image_size=)"
+                    )
+                quantile, top = self._of(layer, shape[0] * shape[1], shape[2], own.dtype)
+                quantile.update(own.reshape(-1, own.shape[-1]))
+                top.update(work.numbers, maxima)
+
+    def state(self) -> State:
+        """What has come so far."""
+        quantiles = {
+            f"{layer}|quantile|{name}": value
+            for layer, own in self.quantiles.items()
+            for name, value in own.state().items()
+        }
+        sizes = {f"{layer}|quantile|most_rows": np.array(own.most_rows) for layer, own in self.quantiles.items()}
+        top = {f"{layer}|top|{name}": value for layer, own in self.top.items() for name, value in own.state().items()}
+        return quantiles | sizes | top
+
+    def merge(self, state: State) -> None:
+        """Takes what another one has seen."""
+        for layer in dict.fromkeys(name.rsplit("|", 2)[0] for name in state):
+            part = {
+                name.removeprefix(f"{layer}|"): value for name, value in state.items() if name.startswith(f"{layer}|")
+            }
+            kept = part["quantile|negated"]
+            positions = int(part["quantile|most_rows"]) // self._settings[1]
+            quantile, top = self._of(layer, positions, len(kept), kept.dtype)
+            quantile.merge({"rows": part["quantile|rows"], "negated": kept})
+            top.merge({"numbers": part["top|numbers"], "values": part["top|values"]})
+
+    def thresholds(
+        self, protocol: Protocol, given: Mapping[str, np.ndarray] | None = None
+    ) -> dict[str, Float[np.ndarray, " units"]]:
+        """Of every layer, by a protocol; or those that are given of every layer, rounded as the protocol wants."""
+        found = {layer: quantile.result(protocol.top_quantile) for layer, quantile in self.quantiles.items()}
+        for layer, values in found.items():
+            found[layer] = values if given is None else given[layer]
+            if protocol.threshold_dtype == "float32":
+                found[layer] = found[layer].astype(np.float32).astype(np.float64)
+        return found
+
+    def _of(self, layer: str, positions: int, units: int, dtype: np.dtype) -> tuple[TopQuantile, TopImages]:
+        top_quantile, images, top_images = self._settings
+        if layer not in self.quantiles:
+            self.quantiles[layer] = TopQuantile(top_quantile, positions * images, units, dtype)
+            self.top[layer] = TopImages(top_images, units)
+        return self.quantiles[layer], self.top[layer]

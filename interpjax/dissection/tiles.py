@@ -150,7 +150,7 @@ def cells(
     kind = jnp.int32 if maps.size < 2**31 else jnp.int64
     y, x = tiles.rows.source, tiles.columns.source
     cell = (y[:, None, :, None] * width + x[None, :, None, :]).reshape(-1, y.shape[1], x.shape[1])
-    own = image.astype(kind) * (height * width * units) + unit
+    own = image.astype(kind) * (height * width * units) + unit.astype(kind)
     place = jnp.asarray(cell * units, kind)[tile][..., None] + own[:, None, None]  # one index is faster than four
     return maps.reshape(-1).at[place].get(mode="promise_in_bounds")
 

@@ -52,7 +52,7 @@ class Resampling:
     def overshoot(self) -> float:
         """By how much of (largest − smallest tap) a value can exceed its largest tap; 0 for bilinear."""
         (up_y, down_y), (up_x, down_x) = self.rows.overshoot(), self.columns.overshoot()
-        return up_y * down_x + down_y * up_x
+        return float(up_y * down_x + down_y * up_x)
 
 
 def simple_fieldmap(map_shape: tuple[int, int], image_shape: tuple[int, int]) -> FieldMap:

@@ -55,7 +55,8 @@ def test_real_set_has_the_stated_numbers(shared):
 
 @pytest.mark.parametrize("image_size", [None, 20])
 def test_batches_come_in_order(folder, image_size):
-    numbers, images = zip(*load_broden(folder).batches(2, image_size=image_size), strict=True)
+    numbers, records, images = zip(*load_broden(folder).batches(2, image_size=image_size), strict=True)
+    assert [[record.name for record in batch] for batch in records] == [["a.jpg", "b.jpg"], ["c.jpg"]]
     assert [n.tolist() for n in numbers] == [[0, 1], [2]]
     side = image_size or 32
     assert [batch.shape for batch in images] == [(2, side, side, 3), (1, side, side, 3)]

@@ -188,5 +188,5 @@ def test_categories_that_the_data_lack_are_not_missed_unless_all_are(folder):
 
 def test_a_torch_module_itself_is_not_dissected(folder):
     torch = pytest.importorskip("torch")
-    with pytest.raises(ValueError, match=r"activations_fn: a module of PyTorch; needed is what dissection\.from_torch"):
+    with pytest.raises(ValueError, match=r"activations_fn: a module of PyTorch; expected what dissection\.from_torch"):
         run(torch.nn.ReLU(), folder, None)

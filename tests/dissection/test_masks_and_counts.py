@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from interpjax.dissection import labels, tally, tiles
+from interpjax.dissection import chunks, labels, tally, tiles
 from interpjax.dissection.protocol import PROTOCOLS, get_protocol
 from interpjax.dissection.upsampling import METHODS, resampling, upsample
 
@@ -273,8 +273,8 @@ def test_chunks_cover_every_tile_once_whatever_their_size(monkeypatch, dtype):
     monkeypatch.setattr(tally, "sum_dtype", lambda images, shape: dtype)
     # Listed together: all, those of one tile (fifteen), those of three.
     for sizes, at_a_time in [((64, 32, 16), 2**21), ((16,), 1), ((1024,), 45)]:
-        monkeypatch.setattr(tally, "CHUNKS", sizes)
-        monkeypatch.setattr(tally, "AT_A_TIME", at_a_time)
+        monkeypatch.setattr(chunks, "CHUNKS", sizes)
+        monkeypatch.setattr(chunks, "AT_A_TIME", at_a_time)
         units = tally.UnitTally(thresholds, CONCEPTS, get_protocol("paper"))
         units.add(*units.count(jnp.asarray(maps), packed, IMAGE))
         np.testing.assert_array_equal(units.intersection, expected[0])

@@ -48,11 +48,11 @@ def test_preprocessing_describes_itself_by_content():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"mean": "grey"}, r"mean = 'grey': must be a number, \[3\] or \[height, width, 3\]"),
-        ({"mean": np.zeros((3, 8, 8))}, r"mean of shape \(3, 8, 8\): must be a number"),
-        ({"mean": np.nan}, "mean = nan: must be finite"),
-        ({"std": (1, 0, 1)}, r"std = \[1. 0. 1.\]: must be positive"),
-        ({"std": (0.229, 0.224, 0.225)}, r"std = \[0.229 0.224 0.225\]: is of images in 0..1; needed are .* times 255"),
+        ({"mean": "grey"}, r"mean = 'grey': expected a number, \[3\] or \[height, width, 3\]"),
+        ({"mean": np.zeros((3, 8, 8))}, r"mean of shape \(3, 8, 8\): expected a number"),
+        ({"mean": np.nan}, "mean = nan: expected finite numbers"),
+        ({"std": (1, 0, 1)}, r"std = \[1. 0. 1.\]: expected positive numbers"),
+        ({"std": (0.229, 0.224, 0.225)}, r"std = \[0.229 0.224 0.225\]: is of images in 0..1; expected are .* times 255"),
         ({"channels": "GBR"}, "channels = 'GBR': choose one of RGB, BGR"),
     ],
 )
@@ -65,12 +65,12 @@ def test_images_that_do_not_fit_are_refused():
     preprocessing = Preprocessing(np.zeros((8, 8, 3)), 255)
     with pytest.raises(ValueError, match=r"images of \(12, 10\) pixels: mean is for \(8, 8\)"):
         preprocessing(IMAGES)
-    with pytest.raises(ValueError, match="images of type float32: must be uint8, RGB"):
+    with pytest.raises(ValueError, match="images of type float32: expected uint8, RGB"):
         PLAIN(IMAGES.astype(np.float32))
 
 
 @pytest.mark.parametrize("images", [IMAGES.transpose(0, 3, 1, 2), IMAGES[0], np.zeros((2, 8, 8, 1), np.uint8)])
 def test_images_that_are_not_nhwc_are_refused(untyped, images):
     for preprocessing in (PLAIN, Preprocessing.imagenet()):
-        with pytest.raises(ValueError, match=r"images of shape \(.*\): must be \[n, height, width, 3\] \(NHWC"):
+        with pytest.raises(ValueError, match=r"images of shape \(.*\): expected \[n, height, width, 3\] \(NHWC"):
             preprocessing(images)

@@ -37,7 +37,7 @@ def test_results_say_in_one_line_what_they_are():
 
 
 def test_one_cut_is_no_sequence_of_cuts(untyped):
-    with pytest.raises(ValueError, match=r"thresholds = 0\.04: needed is a sequence of cuts, as \[0.04\]"):
+    with pytest.raises(ValueError, match=r"thresholds = 0\.04: expected a sequence of cuts, as \[0.04\]"):
         dissected().sweep(0.04)
 
 

@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from interpjax.dissection import thresholds
-from interpjax.dissection.thresholds import TopQuantile
-from interpjax.dissection.top_images import TopImages
+from interpjax.dissection.thresholds import TopImages, TopQuantile
 
 
 @settings(max_examples=60, deadline=None)
@@ -61,7 +60,7 @@ def test_quantile_refuses_no_values_too_many_and_shares_it_did_not_keep():
         stream.result()
     with pytest.raises(ValueError, match="4 rows came, at most 3"):
         stream.update(np.zeros((4, 1), np.float32))
-    with pytest.raises(ValueError, match=r"top_quantile = 0.1: at most the stream's, 0.005"):
+    with pytest.raises(ValueError, match=r"top_quantile = 0.1: expected at most the stream's, 0.005"):
         stream.result(0.1)
 
 

@@ -14,8 +14,8 @@ from small_network import network, run, thirteen_images
 
 from interpjax import dissection
 from interpjax.data import load_broden
-from interpjax.dissection.progress import Progress
-from interpjax.dissection.top_images import TopImages
+from interpjax.dissection.passes import KeptSums
+from interpjax.dissection.thresholds import TopImages
 
 JOB = Path(__file__).parent / "streaming_job.py"
 
@@ -136,7 +136,7 @@ def test_a_damaged_cache_is_named_and_a_plain_function_has_none(folder, tmp_path
 def test_progress_keeps_whole_shards_and_each_process_its_own(tmp_path):
     top = TopImages(2, 1)
     top.update(np.array([3, 4]), np.array([[1.0], [2.0]]))
-    progress = Progress(tmp_path, {"weights": 1}, every=3, process=(0, 2))
+    progress = KeptSums(tmp_path, {"weights": 1}, every=3, process=(0, 2))
     progress.save("pass", top, 2)
     assert progress.restore("pass", TopImages(2, 1)) == 0
     progress.save("pass", top, 3)
@@ -144,8 +144,8 @@ def test_progress_keeps_whole_shards_and_each_process_its_own(tmp_path):
     assert progress.restore("pass", restored) == 3
     np.testing.assert_array_equal(restored.numbers, [[4, 3]])
     for other in [
-        Progress(tmp_path, {"weights": 1}, every=3, process=(1, 2)),
-        Progress(tmp_path, {"weights": 2}, every=3, process=(0, 2)),
+        KeptSums(tmp_path, {"weights": 1}, every=3, process=(1, 2)),
+        KeptSums(tmp_path, {"weights": 2}, every=3, process=(0, 2)),
     ]:
         assert other.restore("pass", TopImages(2, 1)) == 0
     assert not list(tmp_path.rglob("*.tmp*"))
@@ -153,11 +153,11 @@ def test_progress_keeps_whole_shards_and_each_process_its_own(tmp_path):
 
 def test_progress_is_kept_once_a_shard_is_whole_even_between_groups_of_batches(tmp_path):
     """With groups of four batches and shards of three, what is done is hardly ever a whole number of shards."""
-    top, progress, kept = TopImages(1, 1), Progress(tmp_path, {}, every=3, process=(0, 1)), []
+    top, progress, kept = TopImages(1, 1), KeptSums(tmp_path, {}, every=3, process=(0, 1)), []
     top.update(np.array([0]), np.ones((1, 1)))
     for done in range(4, 21, 4):
         progress.save("pass", top, done)
-        kept.append(Progress(tmp_path, {}, every=3, process=(0, 1)).restore("pass", TopImages(1, 1)))
+        kept.append(KeptSums(tmp_path, {}, every=3, process=(0, 1)).restore("pass", TopImages(1, 1)))
     assert kept == [4, 8, 12, 16, 20]
     (file,) = tmp_path.glob("*/pass-1-of-1.npz")
     written = file.stat().st_mtime_ns
@@ -187,7 +187,7 @@ def test_several_protocols_share_their_passes_and_equal_each_alone(folder):
         alone = run(network()[0], folder, None, protocol=protocol)
         assert_equal({"layer": result["layer"]}, alone)
     assert together[0]["layer"].preprocessing == {"mean": 0.0, "std": 255.0, "channels": "RGB"}
-    with pytest.raises(ValueError, match="protocols: needed is one at least, and all of the same tap"):
+    with pytest.raises(ValueError, match="protocols: expected one at least, and all of the same tap"):
         dissection.dissect_all(
             shared,
             load_broden(folder),

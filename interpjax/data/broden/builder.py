@@ -22,6 +22,7 @@ from tqdm import tqdm
 from interpjax.data.broden import records as broden
 from interpjax.data.broden import tables as broden_tables
 from interpjax.data.images import BadImageError
+from interpjax.errors import UserError
 
 SHARD_IMAGES = 512
 
@@ -41,13 +42,13 @@ class Broden(tfds.core.ShardBasedBuilder):
 
         Args:
           source: a directory in Broden's layout.
-          data_dir: gets :data:`interpjax.data.broden.PREPARED`.
+          data_dir: gets :data:`interpjax.data.broden.records.PREPARED`.
 
         Raises:
-          ValueError: as :func:`interpjax.data.load_broden`.
+          UserError: as :func:`interpjax.data.load_broden`.
         """
         if broden.prepared_folder(source):
-            raise ValueError(f"{source}: is built already; give a directory with index.csv and images/")
+            raise UserError(f"{source}: is built already; give a directory with index.csv and images/")
         data = broden.load_broden(source)
         self._categories, self._records = data.categories, cast(list[broden.BrodenRecord], data.records)
         self.tables = {name: (source / name).read_bytes() for name in broden_tables.file_names(data.categories)}
@@ -99,7 +100,7 @@ class _Tables(tfds.core.Metadata):
             (Path(data_dir) / name).write_bytes(content)
 
     def load_metadata(self, data_dir):
-        """Reading is the work of :mod:`interpjax.data.broden_tables`."""
+        """Reading is the work of :mod:`interpjax.data.broden.tables`."""
 
 
 def build_broden(source: str | Path, destination: str | Path) -> Path:
@@ -116,7 +117,7 @@ def build_broden(source: str | Path, destination: str | Path) -> Path:
       The folder of the data set, below ``destination``.
 
     Raises:
-      ValueError: naming file and row, if the source is not as it should be, or the destination has other data.
+      UserError: naming file and row, if the source is not as it should be, or the destination has other data.
       BadImageError: if an image cannot be read. Those that cannot be decoded are copied, with a warning.
     """
     source, destination = Path(source), Path(destination)
@@ -127,7 +128,7 @@ def build_broden(source: str | Path, destination: str | Path) -> Path:
     prepared = destination / broden.PREPARED
     for name, content in builder.tables.items():
         if (prepared / name).read_bytes() != content:
-            raise ValueError(f"{prepared} was built from other data than {source}: its {name} differs; remove it first")
+            raise UserError(f"{prepared} was built from other data than {source}: its {name} differs; remove it first")
     return prepared
 
 

@@ -5,10 +5,8 @@ References:
 """
 
 import dataclasses
-import errno
 import hashlib
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -16,89 +14,14 @@ import tensorflow_datasets as tfds
 from jaxtyping import Int, UInt8
 
 from interpjax.data.broden import tables as broden_tables
+from interpjax.data.broden.files import EncodedMaps, Files, Folder, KeepEncoded, Shards
 from interpjax.data.concepts import Channels, ConceptData
 from interpjax.data.images import BadImageError, decode_image
+from interpjax.errors import UserError
 
 VERSION, SPLIT = "1.0.0", "labelled"
 PREPARED = Path("broden") / VERSION  # where in its destination the builder puts the data
 DATASET_INFO = "dataset_info.json"  # what TFDS writes last
-EncodedMaps = dict[str, list[bytes]]  # by category, in the order of the row's cell
-
-
-@runtime_checkable
-class Files(Protocol):
-    """Where encoded images and label maps are; several threads may read at once."""
-
-    def image(self, row: broden_tables.Row) -> bytes:
-        """The file of the row's image; raises OSError."""
-        ...
-
-    def maps(self, row: broden_tables.Row) -> EncodedMaps:
-        """The files of its label maps, for each category of the row; raises OSError."""
-        ...
-
-
-@dataclasses.dataclass(frozen=True)
-class Folder:
-    """Files below ``images/``."""
-
-    path: Path
-
-    def image(self, row: broden_tables.Row) -> bytes:
-        """Reads the file."""
-        return (self.path / row.image).read_bytes()
-
-    def maps(self, row: broden_tables.Row) -> EncodedMaps:
-        """Reads the files."""
-        return {
-            category: [(self.path / entry).read_bytes() for entry in entries if isinstance(entry, str)]
-            for category, entries in row.cells.items()
-        }
-
-    def require(self, rows: list[broden_tables.Row]) -> None:
-        """Raises ValueError, naming row and file, if a file is missing."""
-        for row in rows:
-            files = [("image", row.image)]
-            files += [("label map", e) for entries in row.cells.values() for e in entries if isinstance(e, str)]
-            for what, name in files:
-                if not (self.path / name).is_file():
-                    raise ValueError(f"{row.where}: {what} {self.path / name} is missing")
-
-
-class KeepEncoded(tfds.decode.SkipDecoding):
-    """Leaves an image, or each of several, encoded; TFDS itself does so without TensorFlow for single images only."""
-
-    def decode_batch_example_np(self, encoded: np.ndarray) -> np.ndarray:
-        """The bytes, as they are."""
-        return encoded
-
-
-@dataclasses.dataclass(frozen=True)
-class Shards:
-    """Records of the prepared data set, one for each row that carries a label."""
-
-    records: Any
-    folder: Path
-
-    def image(self, row: broden_tables.Row) -> bytes:
-        """Reads the row's record."""
-        return self._record(row)["image"]
-
-    def maps(self, row: broden_tables.Row) -> EncodedMaps:
-        """Reads the row's record."""
-        maps = self._record(row)["maps"]
-        return {category: maps[category].tolist() for category in row.cells}
-
-    def _record(self, row: broden_tables.Row) -> dict[str, Any]:
-        try:
-            record = self.records[row.position]
-        except RuntimeError as error:  # array_record's, on a checksum that fails
-            raise OSError(errno.EIO, str(error), f"in {self.folder}") from error
-        if record["name"] is None:  # what becomes of a record beyond the end of a file that is cut short
-            raise OSError(errno.EIO, "an empty record; damaged or cut short", f"in {self.folder}")
-        if record["name"].decode() != row.image:
-            raise ValueError(f"{row.where}: its record is of {record['name'].decode()}; index.csv has been changed")
-        return record
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -124,6 +47,10 @@ class BrodenRecord:
         """(height, width) of the label maps, as the row says."""
         return self.row.label_shape
 
+    def opened(self) -> "BrodenRecord":
+        """The same record, of files that are not read twice."""
+        return dataclasses.replace(self, files=self.files.opened())
+
     def encoded_image(self) -> bytes:
         """The image file; raises BadImageError if it cannot be read."""
         try:
@@ -132,12 +59,12 @@ class BrodenRecord:
             raise BadImageError(self._image_name, f"cannot be read ({error.strerror})") from error
 
     def encoded_maps(self) -> EncodedMaps:
-        """The files of the label maps; raises ValueError, naming row and file, if one cannot be read."""
+        """The files of the label maps; raises UserError, naming row and file, if one cannot be read."""
         try:
             return self.files.maps(self.row)
         except OSError as error:
             reason = f"label map {error.filename} cannot be read ({error.strerror})"
-            raise ValueError(f"{self.row.where}: {reason}") from error
+            raise UserError(f"{self.row.where}: {reason}") from error
 
     def decode_image(self, encoded: bytes) -> UInt8[np.ndarray, "height width 3"]:
         """The image in a file; raises BadImageError, naming row and file."""
@@ -147,7 +74,7 @@ class BrodenRecord:
         """The channels whose label maps are in these files.
 
         Raises:
-          ValueError: naming row and file, if a map is damaged, of the wrong size, or has a label that is not in
+          UserError: naming row and file, if a map is damaged, of the wrong size, or has a label that is not in
             ``label.csv``.
         """
         labels: Channels = {}
@@ -182,13 +109,13 @@ class BrodenRecord:
         where = f"{self.row.where}: label map images/{entry}"
         pixels = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR_RGB) if encoded else None
         if pixels is None:
-            raise ValueError(f"{where} cannot be decoded")
+            raise UserError(f"{where} cannot be decoded")
         if pixels.shape[:2] != self.label_shape:
-            raise ValueError(f"{where} is {pixels.shape[:2]} pixels (height, width); the row says {self.label_shape}")
+            raise UserError(f"{where} is {pixels.shape[:2]} pixels (height, width); the row says {self.label_shape}")
         labels = pixels[..., 0].astype(np.int32) + 256 * pixels[..., 1].astype(np.int32)
         unknown = set(np.flatnonzero(np.bincount(labels.ravel())).tolist()) - self.known - {0}
         if unknown:
-            raise ValueError(f"{where} has the label {min(unknown)}, which label.csv does not list")
+            raise UserError(f"{where} has the label {min(unknown)}, which label.csv does not list")
         return labels
 
 
@@ -200,13 +127,13 @@ def load_broden(path: str | Path) -> ConceptData:
         ``images/``; or what :func:`build_broden` made of one, which gives the same.
 
     Raises:
-      ValueError: naming the file and row, if a file or a column is missing, or a row names a label map or image
+      UserError: naming the file and row, if a file or a column is missing, or a row names a label map or image
         that is not there. Whether maps have the right size and known labels shows when they are read.
     """
     path = Path(path)
     prepared = prepared_folder(path)
     if prepared is None and not (path / "index.csv").is_file():
-        raise ValueError(
+        raise UserError(
             f"{path}: no Broden directory there (neither index.csv nor, as the builder makes it, {PREPARED})"
         )
     tables = broden_tables.read(prepared or path)
@@ -241,8 +168,8 @@ def _open_shards(prepared: Path, tables: broden_tables.Tables) -> Shards:
     builder = tfds.builder_from_directory(prepared)
     missing = [file for file in builder.info.splits[SPLIT].filepaths if not file.is_file()]
     if missing:
-        raise ValueError(f"{missing[0]} is missing")
+        raise UserError(f"{missing[0]} is missing")
     records = builder.as_data_source(SPLIT, decoders=decoders)
     if len(records) != len(tables.rows):
-        raise ValueError(f"{prepared}: {len(records)} records, but index.csv has {len(tables.rows)} rows with a label")
+        raise UserError(f"{prepared}: {len(records)} records, but index.csv has {len(tables.rows)} rows with a label")
     return Shards(records, prepared)

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from interpjax.data.concepts import primary_categories
+from interpjax.errors import UserError
 
 INDEX_COLUMNS = ["image", "ih", "iw", "sh", "sw"]
 Cells = dict[str, tuple[str | int, ...]]  # by category: label maps below images/ and labels of the whole image
@@ -57,7 +58,7 @@ def read(folder: Path) -> Tables:
     """Reads the tables of a folder.
 
     Raises:
-      ValueError: naming the file, and row and value where there are such, if a file or a column is missing, a number
+      UserError: naming the file, and row and value where there are such, if a file or a column is missing, a number
         is none, a label is listed twice or in no category, or no row carries a label.
     """
     categories = read_categories(folder)
@@ -65,14 +66,14 @@ def read(folder: Path) -> Tables:
     labels = labels.assign(number=_label_numbers(labels, folder / "label.csv")).sort_values("number")
     numbers = labels["number"].tolist()
     if not numbers:
-        raise ValueError(f"{folder}/label.csv lists no label")
+        raise UserError(f"{folder}/label.csv lists no label")
     coverage = _read_coverage(folder, categories, numbers)
     concepts = pd.DataFrame(
         {"number": numbers, "name": labels["name"].to_numpy(), "category": primary_categories(coverage).to_numpy()}
     )
     rows, unlabelled = _read_rows(folder / "index.csv", categories, frozenset(numbers))
     if not rows:
-        raise ValueError(f"{folder}/index.csv: no row carries a label")
+        raise UserError(f"{folder}/index.csv: no row carries a label")
     return Tables(categories, concepts, coverage, rows, tuple(unlabelled))
 
 
@@ -96,7 +97,7 @@ def _read_coverage(folder: Path, categories: tuple[str, ...], numbers: list[int]
     coverage = pd.DataFrame(columns, index=pd.Index(numbers, name="number"))
     homeless = coverage.index[coverage.isna().all(axis=1)]
     if len(homeless):
-        raise ValueError(f"{folder}/label.csv: the label {homeless[0]} is in no c_<category>.csv")
+        raise UserError(f"{folder}/label.csv: the label {homeless[0]} is in no c_<category>.csv")
     return coverage
 
 
@@ -122,7 +123,7 @@ def _cells(texts: dict[str, str], where: str, known: frozenset[int]) -> Cells:
         entries = [int(entry) if entry.isdecimal() else entry for entry in text.split(";") if entry]
         unknown = [entry for entry in entries if isinstance(entry, int) and entry not in known and entry != 0]
         if unknown:
-            raise ValueError(f"{where}: {category} label {unknown[0]} is not in label.csv")
+            raise UserError(f"{where}: {category} label {unknown[0]} is not in label.csv")
         kept = tuple(entry for entry in entries if entry != 0)  # the published data have 0 where a label was dropped
         if kept:
             cells[category] = kept
@@ -131,18 +132,18 @@ def _cells(texts: dict[str, str], where: str, known: frozenset[int]) -> Cells:
 
 def _read_csv(file: Path, columns: list[str]) -> pd.DataFrame:
     if not file.is_file():
-        raise ValueError(f"{file} is missing")
+        raise UserError(f"{file} is missing")
     table = pd.read_csv(file, dtype=str, keep_default_na=False)
     missing = [column for column in columns if column not in table.columns]
     if missing:
-        raise ValueError(f"{file}: the column {missing[0]!r} is missing; it has {', '.join(table.columns)}")
+        raise UserError(f"{file}: the column {missing[0]!r} is missing; it has {', '.join(table.columns)}")
     return table
 
 
 def _label_numbers(table: pd.DataFrame, file: Path) -> list[int]:
     numbers = pd.Index(_convert(table, "number", file, int))
     if numbers.has_duplicates:
-        raise ValueError(f"{file}: the label {numbers[numbers.duplicated()][0]} is listed twice")
+        raise UserError(f"{file}: the label {numbers[numbers.duplicated()][0]} is listed twice")
     return numbers.tolist()
 
 
@@ -152,5 +153,5 @@ def _convert(table: pd.DataFrame, column: str, file: Path, number: Callable[[str
         try:
             values.append(number(text))
         except ValueError as error:
-            raise ValueError(f"{file} row {row}: {column} = {text!r} is no number") from error
+            raise UserError(f"{file} row {row}: {column} = {text!r} is no number") from error
     return values

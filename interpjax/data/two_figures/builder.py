@@ -82,7 +82,7 @@ class TwoFigures(tfds.core.GeneratorBasedBuilder):
     def _generate_examples(self, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
         for index in range(self._counts[split]):
             rng = np.random.default_rng([self._seed, SPLIT_STREAMS[split], index])
-            yield index, self._example(rng, f"{split}/{index:06d}")
+            yield index, self._example(rng, example_name(split, index))
 
     def _example(self, rng: np.random.Generator, name: str) -> dict[str, Any]:
         image_size, figure_size, noise = self._parameters
@@ -94,6 +94,11 @@ class TwoFigures(tfds.core.GeneratorBasedBuilder):
         example["binary"] = int(any(figure.shape == "square" for figure in placed))
         example["name"] = name
         return example
+
+
+def example_name(split: str, index: int) -> str:
+    """The name of an example: ``"test/000007"``."""
+    return f"{split}/{index:06d}"
 
 
 def prepare(builder: TwoFigures) -> None:

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import UInt8
 
-from interpjax.data.concepts import Channels, ConceptData, primary_categories
+from interpjax.data.concepts import Channels, ConceptData, ReadOnce, primary_categories
 from interpjax.data.images import decode_image
 from interpjax.data.two_figures import drawing as figures
+from interpjax.data.two_figures.builder import example_name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,17 +20,17 @@ class TwoFiguresRecord:
 
     records: Any
     number: int
+    name: str
     image_shape: tuple[int, int]
-
-    @property
-    def name(self) -> str:
-        """``"test/000007"``."""
-        return self.records[self.number]["name"].decode()
 
     @property
     def label_shape(self) -> tuple[int, int]:
         """That of the image."""
         return self.image_shape
+
+    def opened(self) -> "TwoFiguresRecord":
+        """The same record, which is parsed once."""
+        return dataclasses.replace(self, records=ReadOnce(self.records))
 
     def image(self) -> UInt8[np.ndarray, "height width 3"]:
         """The image as RGB."""
@@ -47,13 +48,15 @@ class TwoFiguresRecord:
         return {name: [decode_image(record[name], name)[..., 0].astype(np.int32)] for name in figures.CATEGORIES}
 
 
-def load(records: Any, *, image_size: int, figure_size: int) -> ConceptData:
+def load(records: Any, *, image_size: int, figure_size: int, split: str = "test") -> ConceptData:
     """The concepts of a two-figures split.
 
     Args:
-      records: a TFDS data source with its images left encoded; none of them is read here.
+      records: by number, with images and label maps left encoded, as a TFDS data source gives them; only their
+        number is asked for here.
       image_size: side of the images in pixels.
       figure_size: side of a figure's square in pixels.
+      split: that they are of.
     """
     names = {number: name for labels in figures.CATEGORIES.values() for name, number in labels.items()}
     coverage = _expected_coverage(image_size, figure_size, len(records))
@@ -64,7 +67,7 @@ def load(records: Any, *, image_size: int, figure_size: int) -> ConceptData:
         categories=tuple(figures.CATEGORIES),
         concepts=concepts.assign(category=primary_categories(coverage).to_numpy()),
         coverage=coverage,
-        records=[TwoFiguresRecord(records, number, shape) for number in range(len(records))],
+        records=[TwoFiguresRecord(records, i, example_name(split, i), shape) for i in range(len(records))],
     )
 
 
