@@ -144,7 +144,7 @@ def test_gradients_match_numeric_differences(name):
         np.testing.assert_allclose(jnp.vdot(jax.grad(loss)(point), direction), numeric, rtol=1e-6)
 
 
-@pytest.mark.parametrize("value", [0.0, 0.5, 1e-30])
+@pytest.mark.parametrize("value", [0.0, *(pytest.param(value, marks=pytest.mark.long) for value in (0.5, 1e-30))])
 @pytest.mark.parametrize("name", LOSSES)
 def test_constant_maps_give_finite_values_and_gradients(name, value):
     loss, gradient = jax.value_and_grad(LOSSES[name])(jnp.full((2, 5, 5, 6), value))
@@ -193,7 +193,7 @@ def test_refuses_what_has_no_pairs():
         reg.group_activation_loss(fields, reg.Grouping(num_groups=2, axis="inputs"), PAIRS)
 
 
-@pytest.mark.parametrize("form", ["code", "paper"])
+@pytest.mark.parametrize("form", ["paper", pytest.param("code", marks=pytest.mark.long)])
 def test_devices_see_the_statistics_of_the_whole_batch(form):
     devices = jax.local_device_count()
     assert devices == 4

@@ -12,7 +12,8 @@ from interpjax import regularizers as reg
 
 PAIRS = [(1, 1), (2, 1), (2, 2), (2, 1.33), (1.5, 3), (4, 1), (np.inf, 1), (2, np.inf), (1, np.inf), (np.inf, np.inf)]
 PAIRS += [(1, 2), (20, 1.1)]
-KERNELS = ["alexnet_conv1", "alexnet_conv2_small", "square", "one_by_one"]
+KERNELS = ["one_by_one", "square"]
+KERNELS += [pytest.param(kernel, marks=pytest.mark.long) for kernel in ("alexnet_conv1", "alexnet_conv2_small")]
 
 
 def brute_force(kernel, groups, p, q):
@@ -43,7 +44,7 @@ def test_matches_brute_force_with_filters_left_over(p, q, remainder):
     np.testing.assert_allclose(value, brute_force(kernel, groups, p, q), rtol=1e-6)
 
 
-@pytest.mark.parametrize("remainder", ["free", "last"])
+@pytest.mark.parametrize("remainder", ["last", pytest.param("free", marks=pytest.mark.long)])
 @pytest.mark.parametrize(("p", "q"), [pq for pq in PAIRS if np.isfinite(pq).all()])
 def test_gradient_matches_numeric_differences(p, q, remainder):
     with jax.enable_x64(True):

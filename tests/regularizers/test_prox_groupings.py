@@ -15,7 +15,9 @@ KERNEL = jnp.asarray(np.random.default_rng(0).normal(size=(2, 2, 3, 8)), jnp.flo
 G2 = reg.Grouping(num_groups=2)
 
 
-@pytest.mark.parametrize(("p", "q"), [(2, 1), (INF, 1), (1, INF), (2, 3)])
+@pytest.mark.parametrize(
+    ("p", "q"), [(2, 1), (1, INF), *(pytest.param(p, q, marks=pytest.mark.long) for p, q in ((INF, 1), (2, 3)))]
+)
 def test_other_orders_are_a_permutation_away(p, q):
     def prox(kernel, grouping):
         return np.asarray(reg.prox_block_norm(kernel, 1.5, grouping, p=p, q=q))
@@ -61,7 +63,14 @@ def test_shape_and_dtype_are_kept(dtype):
     np.testing.assert_array_equal(found, exact.astype(dtype))
 
 
-@pytest.mark.parametrize(("p", "q"), [(2, 1), (INF, 1), (1.5, 1), (1, INF), (2, INF), (3, 3)])
+@pytest.mark.parametrize(
+    ("p", "q"),
+    [
+        (2, 1),
+        (1, INF),
+        *(pytest.param(p, q, marks=pytest.mark.long) for p, q in ((INF, 1), (1.5, 1), (2, INF), (3, 3))),
+    ],
+)
 def test_works_in_jit_and_vmap(p, q):
     prox = lambda kernel, strength: reg.prox_block_norm(kernel, strength, G2, p=p, q=q)  # noqa: E731
     kernels, strengths = jnp.stack([KERNEL, 3 * KERNEL, 0 * KERNEL]), jnp.array([0.3, 2.0, 0.1])

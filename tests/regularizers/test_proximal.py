@@ -11,8 +11,15 @@ INF = np.inf
 PAIRS = [(1, 1), (2, 1), (2, 2), (INF, 1), (2, INF), (INF, INF), (1, INF), (2, 1.33), (2, 4), (4, 1), (1.5, 1)]
 PAIRS += [(1.05, 1), (20, 1), (3, 3)]
 SQUARED = [(2, 2, "half_squared"), (1, 2, "half_squared"), (2, 2, "power"), (1, 2, "power")]
+# One of each kind of operator; every other takes a compilation of its own.
+QUICK = {(2, 1), (1.5, 1), (2, 4), (1, INF), (1, 2)}
 GROUPS = [range(0, 3), range(3, 6), range(6, 10)]
 LAST = reg.Grouping(num_groups=3, remainder="last")  # of ten filters: GROUPS
+
+
+def others_long(cases, quick=lambda p, q, *_: (p, q) in QUICK):
+    """The cases, of which those that are not quick run with the long tests."""
+    return [case if quick(*case) else pytest.param(*case, marks=pytest.mark.long) for case in cases]
 
 
 def lp(x, p):
@@ -47,7 +54,7 @@ def weights(seed=0, shape=(2, 2, 10), dtype=np.float64):
     return np.random.default_rng(seed).normal(size=shape).astype(dtype)
 
 
-@pytest.mark.parametrize(("p", "q"), PAIRS)
+@pytest.mark.parametrize(("p", "q"), others_long(PAIRS))
 def test_result_is_optimal_at_every_strength(p, q):
     v = weights()
     with jax.enable_x64(True):
@@ -60,7 +67,7 @@ def test_result_is_optimal_at_every_strength(p, q):
 
 
 @pytest.mark.parametrize("scale", [1, 1e-30, 1e30])
-@pytest.mark.parametrize(("p", "q"), PAIRS)
+@pytest.mark.parametrize(("p", "q"), others_long(PAIRS))
 def test_float32_result_is_optimal_at_every_scale(p, q, scale):
     # Strengths of the size of the weights: a rounding of w by 6e-8 of itself then is well below 1e-5 of the strength.
     v = (weights(1) * scale).astype(np.float32)
@@ -77,7 +84,10 @@ CASES = [(p, q, dtype) for dtype in (np.float32, np.float64) for p, q in HARD]
 CASES += [(p, q, np.float64) for p, q in ((1.02, 1), (2, 1.05))]  # a power of 1/(p − 1) multiplies roundings by it
 
 
-@pytest.mark.parametrize(("p", "q", "dtype"), CASES)
+HARD_AND_QUICK = {(3, 1, np.float32), (2, 10, np.float64), (1, INF, np.float64)}
+
+
+@pytest.mark.parametrize(("p", "q", "dtype"), others_long(CASES, lambda *case: case in HARD_AND_QUICK))
 def test_one_weight_may_be_as_large_as_all_others_together(p, q, dtype):
     # The rounding of a weight of 1000 in float32 is 6e-5, which must stay small beside the strength.
     strength, tails = (20.0 if dtype == np.float32 else 0.1), weights(6) ** 7
@@ -119,7 +129,7 @@ def search(objective, start, rounds=250, samples=1500):
     return objective(best[None])[0]
 
 
-@pytest.mark.parametrize(("p", "q", "form"), [*[(p, q, "norm") for p, q in PAIRS], *SQUARED])
+@pytest.mark.parametrize(("p", "q", "form"), others_long([*[(p, q, "norm") for p, q in PAIRS], *SQUARED]))
 def test_a_random_search_finds_the_same_minimum_and_none_below(p, q, form):
     v, groups = np.array([1.3, -0.4, 0.9, 0.2, -2.1, 0.7, 0.05]), [[0, 1], [2, 3], [4, 5, 6]]
     strength = 0.4
@@ -136,8 +146,8 @@ def test_a_random_search_finds_the_same_minimum_and_none_below(p, q, form):
     assert search(objective, w, rounds=30) >= ours - 1e-9
 
 
-@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32])
-@pytest.mark.parametrize(("p", "q", "form"), [*[(p, q, "norm") for p, q in PAIRS], *SQUARED])
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, pytest.param(jnp.float32, marks=pytest.mark.long)])
+@pytest.mark.parametrize(("p", "q", "form"), others_long([*[(p, q, "norm") for p, q in PAIRS], *SQUARED]))
 def test_strength_zero_changes_no_bit(p, q, form, dtype):
     special = np.array([0.0, -0.0, 1e-40, 1e-30, -3e38, 1 / 3, np.pi, 7, 9, 11], np.float32)
     v = jnp.asarray(np.stack([special, weights(4, 10, np.float32)]), dtype)

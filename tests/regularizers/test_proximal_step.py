@@ -108,7 +108,9 @@ def test_steps_of_layers_and_groups():
         optax.noisy_sgd(0.1, key=0),
     ],
 )
-@pytest.mark.parametrize("how", ["plain", "jit", "eval_shape"])
+@pytest.mark.parametrize(
+    "how", ["eval_shape", *(pytest.param(how, marks=pytest.mark.long) for how in ("plain", "jit"))]
+)
 def test_optimizers_without_one_step_size_are_refused(optimizer, how):
     init = reg.proximal_block_norm(0.1, 1.0, G3, optimizer=optimizer).init
     call = {"plain": init, "jit": jax.jit(init), "eval_shape": lambda p: jax.eval_shape(init, p)}[how]
