@@ -48,16 +48,17 @@ def draw_strips(
     tiles: dict[str, dict[tuple[int, int], np.ndarray]] = {layer: {} for layer in results}
     for start in range(0, len(wanted), batch_size):
         numbers = wanted[start : start + batch_size]
-        images = [broden.records[number].image() for number in numbers]
+        records = [broden.records[number] for number in numbers]
+        images = [record.image() for record in records]
         inputs = images if image_size is None else [resize(image, image_size, image_size) for image in images]
         inputs += [np.zeros_like(inputs[0])] * (batch_size - len(inputs))  # so that it is not compiled anew
         activations = activations_fn(np.stack(inputs))
         for layer, result in results.items():
             maps = np.asarray(activations[layer])
-            for row, number in enumerate(numbers):
+            for row, (number, record) in enumerate(zip(numbers, records, strict=True)):
                 for unit, place in np.argwhere(result.top_images == number):
-                    labels = broden.records[number].label_shape
-                    mask = counted_mask(maps[row, :, :, unit], result, int(unit), labels, inputs[row].shape[:2])
+                    own = maps[row, :, :, unit]
+                    mask = counted_mask(own, result, int(unit), record.label_shape, inputs[row].shape[:2])
                     tiles[layer][int(unit), int(place)] = draw_mask(images[row], mask)
     for layer, drawn in tiles.items():
         for unit in range(len(results[layer].thresholds)):

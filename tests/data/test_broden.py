@@ -62,6 +62,13 @@ def test_batches_come_in_order(folder, image_size):
     assert [batch.shape for batch in images] == [(2, side, side, 3), (1, side, side, 3)]
 
 
+def test_batches_read_no_label_maps(folder):
+    broden = load_broden(folder)
+    for file in (folder / "images").glob("*.png"):
+        file.unlink()
+    assert [len(batch.images) for batch in broden.batches(2, num_threads=1)] == [2, 1]
+
+
 def test_missing_label_map_is_named_with_its_row(folder):
     (folder / "images" / "b_color.png").unlink()
     with pytest.raises(ValueError, match=r"index.csv row 3 \(b.jpg\): label map .*b_color.png is missing"):

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import tensorflow_datasets as tfds
 
+from interpjax import dissection
 from interpjax.data import build_broden, load_broden
 from interpjax.data.broden import builder
 from interpjax.data.images import BadImageError
@@ -53,6 +54,22 @@ def test_gives_what_the_directory_gives(source, tmp_path, monkeypatch, shard_ima
     objects = [data.restricted(["object"]).records[3].labels() for data in (original, load_broden(prepared))]
     assert_same_labels(*objects)
     assert "tensorflow" not in sys.modules
+
+
+def test_each_record_is_parsed_once_an_image_in_every_pass(source, tmp_path, monkeypatch):
+    build_broden(source, tmp_path / "built")
+    broden = load_broden(tmp_path / "built")
+    read, shards = [], type(broden.records[0].files.records)
+    parse = shards.__getitem__
+    monkeypatch.setattr(shards, "__getitem__", lambda self, number: read.append(number) or parse(self, number))
+    assert broden.fingerprint() == load_broden(source).fingerprint()
+    assert sorted(read) == [0, 1, 2, 3]
+    read.clear()
+    settings = {"layers": ("conv",), "image_size": 32, "num_threads": 2, "progress": False}
+    for data in (broden, broden.restricted(["color"])):
+        dissection.dissect(lambda x: {"conv": x[:, ::2, ::2].astype(np.float32)}, data, **settings)
+        assert sorted(read) == sorted([0, 1, 2, 3] * 2)
+        read.clear()
 
 
 def test_has_the_fingerprint_of_the_directory_which_any_byte_changes(source, tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from broden_layout import add_channels, make_broden
 from small_network import network, run, thirteen_images
 
-from interpjax import dissection
+from interpjax import dissection, parallel
 from interpjax.data import load_broden
 from interpjax.data.images import BadImageError, SkippedImages
 
@@ -39,8 +39,9 @@ def test_wrong_activations_are_refused(folder, maps, message):
         run(lambda images: maps, folder, None)
 
 
-def test_batches_of_unreadable_images_are_left_out_and_noted(folder):
+def test_batches_of_unreadable_images_are_left_out_and_noted(folder, monkeypatch):
     """Both images of a batch: what is left is as if they were not there."""
+    monkeypatch.setattr(parallel, "local_devices", lambda: jax.local_devices()[:1])  # to compile for one only
     names, skipped = [f"more{number}.png" for number in (2, 3)], SkippedImages()
     contents = {name: (folder / "images" / name).read_bytes() for name in names}
     for name in names:
@@ -148,6 +149,18 @@ def test_field_maps_are_recorded_where_they_are_used(tmp_path):
             fieldmaps={"layer": fieldmap},
         )
         assert result["layer"].fieldmap == recorded
+
+
+def test_progress_is_shown_of_both_passes_unless_it_is_turned_off(folder, capsys, tmp_path):
+    broden = load_broden(folder)
+    for shown in (True, False):
+        run(network()[0], folder, tmp_path, progress=shown)  # the second time it is read from the cache
+        maps = np.zeros((len(broden.records), 4, 4, 1), np.float32)
+        names = [record.name for record in broden.records]
+        dissection.dissect_arrays({"layer": maps}, broden, images=names, progress=shown)
+        bars = capsys.readouterr().err
+        assert bars.count("dissect: 100%") == bars.count("26.0/26.0") == 2 * shown
+        assert bool(bars) == shown
 
 
 def test_plain_functions_are_called_one_at_a_time(folder):

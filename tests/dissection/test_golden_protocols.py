@@ -1,10 +1,11 @@
 """Protocols against the outputs of the published codes on real activations, field by field."""
 
+import jax
 import numpy as np
 import pandas as pd
 import pytest
 
-from interpjax import dissection
+from interpjax import dissection, parallel
 from interpjax.data import load_broden
 
 SIMPLE, CONV5 = ((0, 0), (17, 17), (17, 17)), ((-64, -64), (163, 163), (16, 16))
@@ -31,6 +32,14 @@ def broden(shared):
 @pytest.fixture(scope="module")
 def stored(shared):
     return dict(np.load(shared / "golden" / "dissect" / "activations.npz"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_device():
+    """Everything is compiled for every device; that their number makes no difference is for test_streaming.py."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parallel, "local_devices", lambda: jax.local_devices()[:1])
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -94,13 +94,18 @@ def test_packed_bits_are_the_pixels_of_tiles():
 
 VALUES = [-1.0, 0.0, float(np.float32(0.1)), 0.5, 1.0, 3.0]  # few, so that plateaus and ties are common
 NEAR = [np.float64(np.float32(0.1)) * (1 + shift) for shift in (-2e-9, -1e-9, 1e-9)]  # all of them 0.1 in float32
+QUICK = [("bilinear", 1), ("fieldmap", 0), ("pil-bilinear", 2), ("pil-bicubic", 1)]
 SIZES = [((4, 4), (16, 16)), ((13, 7), (17, 11)), ((16, 20), (17, 11))]
 
 
 @pytest.mark.parametrize(
     ("method", "source", "target"),
-    # With more cells than label pixels field maps are refused.
-    [(method, *sizes) for method in METHODS for sizes in SIZES if method != "fieldmap" or sizes is not SIZES[2]],
+    [
+        pytest.param(method, *sizes, marks=[] if (method, number) in QUICK else pytest.mark.long)
+        for method in METHODS
+        for number, sizes in enumerate(SIZES)
+        if method != "fieldmap" or number != 2  # with more cells than label pixels field maps are refused
+    ],
 )
 @settings(max_examples=15, deadline=None)
 @given(data=st.data())
@@ -126,7 +131,9 @@ def test_masks_equal_dense_upsampling_and_tiles_left_out_are_empty(method, sourc
     assert not expected.any()
 
 
-@pytest.mark.parametrize("method", ["bilinear", "pil-bilinear", "fieldmap"])
+@pytest.mark.parametrize(
+    "method", ["bilinear", *(pytest.param(name, marks=pytest.mark.long) for name in ("pil-bilinear", "fieldmap"))]
+)
 def test_few_tiles_are_taken_in_vain_whatever_the_sign(method):
     """Of negative maps too, and of such as have both signs; the corners of a lone peak's cells are left out."""
     smooth = np.random.default_rng(9).normal(size=(4, 5, 5, 8)).repeat(3, axis=1).repeat(3, axis=2)
@@ -218,8 +225,11 @@ def brute_force(maps, images, shape, thresholds, protocol):
     return intersection, area, truth
 
 
-@pytest.mark.parametrize("name", PROTOCOLS)
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [(name, np.float32) for name in PROTOCOLS]
+    + [pytest.param(name, np.float64, marks=[] if name == "paper" else pytest.mark.long) for name in PROTOCOLS],
+)
 def test_counts_equal_brute_force(name, dtype):
     rng, protocol, shape = np.random.default_rng(6), get_protocol(name), (17, 12)
     maps = rng.normal(size=(9, 4, 5, 3)).astype(dtype)

@@ -1,6 +1,7 @@
 """Passes over devices, processes, kills and caches: the counts are the same, and nothing old is met."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -29,7 +30,14 @@ def start(folder, out, **settings):
     out.mkdir(parents=True)
     file = out / "settings.json"
     file.write_text(json.dumps({"broden": str(folder), "out": str(out), "devices": 1} | settings))
-    return subprocess.Popen([sys.executable, str(JOB), str(file)], stderr=subprocess.PIPE, text=True)
+    compiled = {  # is kept, since the jobs compile the same
+        "JAX_COMPILATION_CACHE_DIR": str(folder.parent / "compiled"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+    return subprocess.Popen(
+        [sys.executable, str(JOB), str(file)], stderr=subprocess.PIPE, text=True, env=os.environ | compiled
+    )
 
 
 def finish(*jobs, code=0):
@@ -60,7 +68,7 @@ def expected(folder, tmp_path_factory):
     return results
 
 
-@pytest.mark.parametrize("devices", [2, 4])
+@pytest.mark.parametrize("devices", [pytest.param(2, marks=pytest.mark.long), 4])
 def test_the_number_of_devices_changes_nothing(folder, tmp_path, expected, devices):
     finish(start(folder, tmp_path / "out", devices=devices))
     assert_equal(load(tmp_path / "out"), expected)
@@ -76,7 +84,7 @@ def test_two_processes_with_two_devices_each_change_nothing(folder, tmp_path, ex
         assert_equal(load(tmp_path / f"{number}"), expected)
 
 
-@pytest.mark.parametrize("kill_at", [5, 11])
+@pytest.mark.parametrize("kill_at", [pytest.param(5, marks=pytest.mark.long), 11])
 def test_a_killed_dissection_goes_on_from_its_last_shard(folder, tmp_path, expected, kill_at):
     """Batches of two, shards of four images: at call 5 the first pass has two shards done, at 11 the second has one."""
     cache = {"cache": str(tmp_path / "cache")}

@@ -9,7 +9,13 @@ from interpjax.data import load_broden
 from interpjax.visualization.top_images import SIDE, counted_mask, draw_mask
 
 
-@pytest.mark.parametrize("name", sorted(dissection.PROTOCOLS))
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name in ("paper", "cgl") else pytest.mark.long)
+        for name in sorted(dissection.PROTOCOLS)
+    ],
+)
 def test_masks_are_drawn_as_they_were_counted(tmp_path, name):
     broden = load_broden(add_channels(make_broden(tmp_path / "broden")))
     maps = np.random.default_rng(0).normal(size=(len(broden.records), 5, 5, 3)).astype(np.float32)
