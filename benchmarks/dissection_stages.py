@@ -24,8 +24,9 @@ import pandas as pd
 
 from interpjax import dissection, models
 from interpjax.data import ConceptData, load_broden
-from interpjax.dissection import feeds, passes, tally
-from interpjax.dissection.thresholds import TopQuantile
+from interpjax.dissection import feeds, tally
+from interpjax.dissection.settings import Settings
+from interpjax.dissection.thresholds import Thresholds, TopQuantile
 
 BATCH = 32
 WARM = 8  # batches that are counted untimed first: the sizes of what is counted vary, and each is compiled
@@ -49,7 +50,7 @@ def squeezenet(folder: Path, stage: str = "post") -> dissection.Network:
 def alexnet() -> dissection.Network:
     """All five layers of AlexNet, as initialized: what it takes does not depend on the weights much."""
     model = models.create_model("alexnet", num_classes=365)
-    layers = model.conv_layers
+    layers = tuple(ALEXNET_SHAPES)
     return dissection.from_jax(
         lambda variables, images: models.apply_with_taps(model, variables, images, layers=layers)[1],
         model.init(jax.random.key(0), jnp.zeros((1, 224, 224, 3))),
@@ -85,13 +86,13 @@ def protocols(folder: Path, broden: ConceptData) -> None:
 
 def stages(network: dissection.Network, broden: ConceptData) -> dict[str, float]:
     """Milliseconds an image of each stage, one after the other, after some batches that compile."""
-    feed = feeds.NetworkFeed(network, broden, network.layers, BATCH, None, None)
+    feed = feeds.NetworkFeed(network, broden, Settings(layers=network.layers, batch_size=BATCH))
     labellings = {broden.categories: feeds.columns_of(broden)}
     device = feed.devices[0]
     seconds: dict[str, float] = {}
     works = list(_timed(seconds, "decode images", feed.works(0, {})))
     labelled = list(_timed(seconds, "decode images and pack labels", feed.works(0, labellings)))
-    first = passes.Thresholds(0.005, feed.images, 5)
+    first = Thresholds(0.005, feed.images, 5)
     tallies: dict[str, tally.UnitTally] = {}
     for run in ("compile", "time"):
         for work in works[: WARM if run == "compile" else None]:
@@ -106,7 +107,7 @@ def stages(network: dissection.Network, broden: ConceptData) -> dict[str, float]
     columns = labellings[broden.categories]
     tallies = {layer: tally.UnitTally(values[layer], columns, dissection.get_protocol("paper")) for layer in values}
     for run in ("compile", "time"):
-        counts = passes.Counts([columns], {(0, layer): (0, units) for layer, units in tallies.items()})
+        counts = tally.Counts([columns], {(0, layer): (0, units) for layer, units in tallies.items()})
         for work in labelled[: WARM if run == "compile" else None]:
             maps = jax.block_until_ready(work.maps(device))
             start = time.perf_counter()
