@@ -7,7 +7,7 @@ from interpjax.models.taps import apply_in_training, apply_with_taps
 from interpjax.models.weights.files import read_weights
 from interpjax.models.weights.loading import load_weights
 from interpjax.models.weights.torch import export_torch, import_torch
-from interpjax.models.zoo import MODELS, create_model
+from interpjax.models.zoo import MODELS, create_model, find_model
 
 __all__ = [
     "MODELS",
@@ -20,6 +20,7 @@ __all__ = [
     "check_logits",
     "create_model",
     "export_torch",
+    "find_model",
     "import_torch",
     "layers",
     "load_weights",

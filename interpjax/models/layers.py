@@ -60,7 +60,7 @@ class Outline:
       layers: that it offers, in order of execution; none for a module that offers nothing.
     """
 
-    variables: dict[str, Any]
+    variables: Mapping[str, Any]
     logits: Any
     layers: tuple[Layer, ...] = ()
 

@@ -1,9 +1,14 @@
 """Names of models."""
 
+import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import flax.linen as nn
+
+from interpjax.errors import UserError
+from interpjax.imports import import_object, is_import_path
 from interpjax.models.alexnet import AlexNet
 from interpjax.models.caffe_alexnet import CaffeAlexNet
 from interpjax.models.classifier import Classifier
@@ -36,18 +41,76 @@ MODELS: dict[str, Callable[..., Classifier]] = {
 }
 
 
-def create_model(name: str, *, num_classes: int, **fields: Any) -> Classifier:
+PASSED_OVER = {"width": 1.0, "dropout": True, "dtype": None}  # where a network of a user's own has no such field
+
+
+def create_model(name: str, *, num_classes: int, **fields: Any) -> nn.Module:
     """A model by name.
 
     Args:
-      name: one of ``MODELS``.
+      name: one of ``MODELS``, which gives a :class:`~interpjax.models.Classifier`; or the import path of a
+        ``flax.linen.Module`` class, ``"mynets:SmallNet"``, in a notebook ``"__main__:SmallNet"``.
       num_classes: number of logits.
       **fields: ``width`` (multiplies filters), ``dropout``, ``dtype`` (to compute in), ``axis_name`` (devices that
-        share batch statistics).
+        share batch statistics), and others of the class. Those four are passed over where an imported class does not
+        declare them, if they ask for nothing: width 1, dropout True, dtype None, and any axis.
 
     Raises:
-      ValueError: if there is no such model.
+      UserError: if there is no such model, or a class does not have a field.
     """
+    make = find_model("model", name)
     if name not in MODELS:
-        raise ValueError(f"model {name!r}: choose one of {', '.join(MODELS)}")
-    return MODELS[name](num_classes=num_classes, **fields)
+        fields = _declared(name, make, fields)
+    return make(num_classes=num_classes, **fields)
+
+
+def find_model(field: str, name: str) -> Callable[..., nn.Module]:
+    """What makes a model, given the number of classes: an entry of ``MODELS``, or a class by its import path.
+
+    Args:
+      field: of a configuration that holds the name, for errors: ``"config.model.name"``.
+      name: as of :func:`create_model`.
+
+    Raises:
+      UserError: if there is no such model; if an import path leads nowhere, or not to a ``flax.linen.Module`` class
+        with a field ``num_classes``.
+    """
+    if name in MODELS:
+        return MODELS[name]
+    if not is_import_path(name):
+        raise UserError(
+            f"{field} = {name!r}: choose one of {', '.join(MODELS)}, or give the import path of a network of your own, "
+            "as 'mynets:SmallNet'"
+        )
+    found = import_object(field, name)
+    if not (isinstance(found, type) and issubclass(found, nn.Module)):
+        given = f"the class {found.__name__}" if isinstance(found, type) else f"a {type(found).__name__}"
+        raise UserError(f"{field} = {name!r}: this is {given}, expected a class made of flax.linen.Module")
+    if "num_classes" not in _fields(found):
+        raise UserError(
+            f"{field} = {name!r}: {found.__name__} has no field num_classes, expected `num_classes: int` in the class"
+        )
+    return found
+
+
+def _declared(name: str, cls: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that a user's class declares; the others must ask for nothing."""
+    declared = _fields(cls)
+    for field, value in fields.items():
+        passed_over = field == "axis_name" or value == PASSED_OVER.get(field, dataclasses.MISSING)
+        if field not in declared and not passed_over:
+            raise UserError(f"model = {name!r}: {cls.__name__} has no field {field}, and {field} = {value!r} is given")
+    missing = [field for field, required in declared.items() if required and field not in (*fields, "num_classes")]
+    if missing:
+        raise UserError(f"model = {name!r}: {cls.__name__} has no default for {', '.join(missing)}, expected one")
+    return {field: value for field, value in fields.items() if field in declared}
+
+
+def _fields(cls: Any) -> dict[str, bool]:
+    """The fields that a class is made with, and whether they have to be given."""
+    none = dataclasses.MISSING
+    return {
+        field.name: field.default is none and field.default_factory is none
+        for field in dataclasses.fields(cls)
+        if field.init
+    }

@@ -99,7 +99,7 @@ def test_unknown_names_are_refused():
         models.apply_with_taps(model, variables, jnp.zeros((1, 8, 8, 3)), layers=("conv3",))
     with pytest.raises(ValueError, match=r"stage = 'relu': choose one of conv, norm, pre, post"):
         models.apply_with_taps(model, variables, jnp.zeros((1, 8, 8, 3)), layers=("conv1",), stage="relu")
-    with pytest.raises(ValueError, match=r"model 'alexnett': choose one of alexnet"):
+    with pytest.raises(ValueError, match=r"model = 'alexnett': choose one of alexnet"):
         models.create_model("alexnett", num_classes=2)
 
 
