@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from interpjax import models
-from interpjax.models.weights.torch_names import torch_name
+from interpjax.models.weights.torch import torch_name
 
 MODELS = {"cgl_alexnet": "alexnet", "cgl_alexnet_bn": "alexnet_b"}  # of records that are named otherwise
 

@@ -2,6 +2,7 @@
 
 import re
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -35,7 +36,7 @@ def assert_same(found, expected):
 @pytest.mark.parametrize(
     "name", ["resnet18", "densenet121", "googlenet", "alexnet", "vgg16_bn", "squeezenet_places365"]
 )
-def test_exported_weights_come_back_from_a_file_bit_for_bit(name, alone, tmp_path):
+def test_exported_weights_come_back_from_a_file_bit_for_bit(name, tmp_path):
     variables = some_variables(name)
     path = save(tmp_path / "net.pth.tar", models.export_torch(name, variables, width=WIDTH))
     assert_same(models.load_weights(name, path, width=WIDTH), variables)
@@ -54,7 +55,7 @@ def test_exported_weights_come_back_from_a_file_bit_for_bit(name, alone, tmp_pat
         ("alexnet", lambda entry: CGL_ALEXNET[entry.rpartition(".")[0]] + "." + entry.rpartition(".")[2]),
     ],
 )
-def test_names_of_wrappers_old_versions_and_other_code(name, others, alone, tmp_path):
+def test_names_of_wrappers_old_versions_and_other_code(name, others, tmp_path):
     variables = some_variables(name)
     arrays = models.export_torch(name, variables, width=WIDTH)
     renamed = {others(entry): array for entry, array in arrays.items()}
@@ -73,7 +74,7 @@ CGL_ALEXNET_BN = {f"conv{i}": f"features.{place}" for i, place in enumerate((0, 
 CGL_ALEXNET_BN |= {f"fc{i}": f"classifier.{place}" for i, place in enumerate((1, 4, 6), start=1)}
 
 
-def test_counters_and_auxiliary_heads_are_left_out(alone, tmp_path):
+def test_counters_and_auxiliary_heads_are_left_out(tmp_path):
     variables = some_variables("googlenet")
     arrays = models.export_torch("googlenet", variables, width=WIDTH)
     arrays |= {"aux1.fc1.weight": np.ones((3, 4), np.float32), "aux2.conv.bn.running_mean": np.ones(3, np.float32)}
@@ -81,7 +82,7 @@ def test_counters_and_auxiliary_heads_are_left_out(alone, tmp_path):
     assert_same(models.load_weights("googlenet", save(tmp_path / "net.pth", arrays), width=WIDTH), variables)
 
 
-def test_all_that_is_wrong_is_named_at_once_with_the_file(alone, tmp_path):
+def test_all_that_is_wrong_is_named_at_once_with_the_file(tmp_path):
     arrays = models.export_torch("resnet18", some_variables("resnet18"), width=WIDTH)
     del arrays["bn1.running_var"], arrays["layer1.0.conv1.weight"]
     arrays |= {"fc.scale": np.ones(5, np.float32), "conv1.weight": arrays["conv1.weight"][:, :2]}
@@ -93,9 +94,9 @@ def test_all_that_is_wrong_is_named_at_once_with_the_file(alone, tmp_path):
         "bn1.running_var is missing",
         "layer1.0.conv1.weight is missing",
         "module.fc.scale is surplus",
-        "module.conv1.weight has the shape (8, 2, 7, 7), not (8, 3, 7, 7)",
+        "module.conv1.weight has the shape (8, 2, 7, 7), expected (8, 3, 7, 7)",
     }
-    with pytest.raises(ValueError, match=r"wrong\.pth: .*module\.fc\.bias has the shape \(5,\), not \(7,\)"):
+    with pytest.raises(ValueError, match=r"wrong\.pth: .*module\.fc\.bias has the shape \(5,\), expected \(7,\)"):
         models.load_weights("resnet18", path, num_classes=7, width=WIDTH)
 
 
@@ -104,9 +105,12 @@ def test_all_that_is_wrong_is_named_at_once_with_the_file(alone, tmp_path):
     [
         ({"conv1.weight": np.ones((8, 3, 11, 11), np.float32)}, "features.0.weight and conv1.weight are both"),
         ({"module.features.0.bias": np.ones(8, np.float32)}, "features.0.bias and module.features.0.bias are both"),
-        ({"features.0.bias": np.ones(8, np.int64)}, "features.0.bias is of dtype int64; weights are floating-point"),
-        ({"features.0.bias": np.ones(8, np.complex64)}, "features.0.bias is of dtype complex64; weights are"),
-        ({"features.0.bias": np.array(["a"] * 8)}, "features.0.bias is of dtype <U1; weights are floating-point"),
+        ({"features.0.bias": np.ones(8, np.int64)}, "features.0.bias is of dtype int64, expected floating-point"),
+        (
+            {"features.0.bias": np.ones(8, np.complex64)},
+            "features.0.bias is of dtype complex64, expected",
+        ),
+        ({"features.0.bias": np.array(["a"] * 8)}, "features.0.bias is of dtype <U1, expected floating-point"),
         ({"aux1.fc1.weight": np.ones(8, np.float32)}, "aux1.fc1.weight is surplus"),
     ],
 )
@@ -135,8 +139,8 @@ def test_tensors_of_torch_are_taken_also_in_bfloat16_and_in_training():
     np.testing.assert_array_equal(found, tensors["features.0.bias"].detach().float().numpy())
 
 
-def test_wrong_names_and_files_are_named(alone, tmp_path):
-    with pytest.raises(ValueError, match=r"model 'resnet19': choose one of"):
+def test_wrong_names_and_files_are_named(tmp_path):
+    with pytest.raises(ValueError, match=r"model = 'resnet19': choose one of"):
         models.load_weights("resnet19", tmp_path / "missing.pth")
     with pytest.raises(FileNotFoundError, match=r"missing\.pth"):
         models.load_weights("resnet18", tmp_path / "missing.pth")
@@ -172,7 +176,7 @@ def test_squeezenet_as_it_was_published(tmp_path):
     arrays["conv1/W"] = arrays["conv1/W"][:1]
     del arrays["conv10/b"]
     np.savez(tmp_path / "wrong.npz", **arrays)
-    with pytest.raises(ValueError, match=r"wrong\.npz: conv10/b is missing; conv1/W has shape \(1, 3, 3, 3\), not"):
+    with pytest.raises(ValueError, match=r"wrong\.npz: .*conv10/b is missing; conv1/W has the shape \(1, 3, 3, 3\)"):
         models.load_weights("squeezenet_places365", tmp_path / "wrong.npz", num_classes=5, width=WIDTH)
 
 
@@ -182,3 +186,14 @@ def test_the_published_squeezenet_itself(shared):
     for fields in ({}, {"num_classes": 365, "dtype": jnp.bfloat16}):
         found = models.load_weights("squeezenet_places365", path, **fields)
         np.testing.assert_array_equal(found["params"]["fire2_expand3x3"]["kernel"], kernel)
+
+
+def test_weights_are_imported_for_networks_of_this_package(tmp_path):
+    with pytest.raises(ValueError, match=r"model = 'flax\.linen:Dense': .*no field num_classes"):
+        models.load_weights("flax.linen:Dense", tmp_path / "missing.pth")
+    with pytest.raises(ValueError, match=rf"model = '{__name__}:OwnNet': weights are imported for alexnet, "):
+        models.import_torch(f"{__name__}:OwnNet", {})
+
+
+class OwnNet(nn.Module):
+    num_classes: int

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import tiny
 
-from interpjax import experiment, models
+from interpjax import models
 from interpjax.data.images import read_image
-from interpjax.dissection import Preprocessing
 from interpjax.models.offers import collection, maps_of
 from interpjax.models.squeezenet import SLOPES, SqueezeNet
+from interpjax.prepare import prepare
+from interpjax.preprocessing import Preprocessing
 
 FIRES = tuple(f"fire{number}" for number in range(2, 10))
 
@@ -88,11 +89,11 @@ def test_all_that_is_wrong_with_weights_is_named_at_once(published, tmp_path):
     np.savez(tmp_path / "wrong.npz", **arrays)
     with pytest.raises(ValueError, match=r"wrong\.npz") as caught:
         models.load_weights("squeezenet_places365", tmp_path / "wrong.npz")
-    assert str(caught.value).split(": ")[1].split("; ") == [
+    assert str(caught.value).split("weights of squeezenet_places365: ")[1].split("; ") == [
         "fire2/squeeze1x1/bn_mean is missing",
         "conv10/b is missing",
         "conv10/bn_mean is surplus",
-        "conv1/W has shape (64, 3, 2, 3), not (64, 3, 3, 3)",
+        "conv1/W has the shape (64, 3, 2, 3), expected (64, 3, 3, 3)",
     ]
 
 
@@ -167,4 +168,4 @@ def test_experiments_may_dissect_fire_modules(tmp_path):
         regularizer__grouping__num_groups=2,  # conv10, with two filters, is not meant
         dissection__layers=("fire2", "fire9"),
     )
-    assert experiment.prepare(config, tmp_path).layers == ("fire2", "fire9")
+    assert prepare(config, tmp_path).labelled.layers == ("fire2", "fire9")

@@ -1,10 +1,9 @@
 """Files of weights, whatever wrote them, as arrays by name. No code in a file is run."""
 
-import functools
 import math
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 from jaxtyping import Shaped
 from safetensors import SafetensorError, deserialize
 
+from interpjax.errors import UserError
 from interpjax.models.weights.torch_archive import PICKLE, check_stored, open_torch
 from interpjax.models.weights.torch_pickle import Tensor, described
 
@@ -45,8 +45,7 @@ def read_weights(path: str | Path) -> Arrays:
 
     What a file is shows by its content, not by its suffix. Of a checkpoint, a dictionary with the weights under
     ``state_dict`` or ``model``, these are returned, and what stands beside them (``epoch``, ``optimizer``) is left
-    out. Where PyTorch is installed, it reads its own files, with ``weights_only=True``. Files that it refuses, and all
-    where it is not, are read here, by an unpickler that knows tensors alone and imports nothing.
+    out. PyTorch's files are read without it, by an unpickler that knows tensors alone and imports nothing.
 
     Args:
       path: an ``.npz`` without pickles, ``.safetensors``, or a file that ``torch.save`` wrote, in either form.
@@ -55,7 +54,7 @@ def read_weights(path: str | Path) -> Arrays:
       Arrays of any shapes and of the stored dtypes (bfloat16 is ``ml_dtypes.bfloat16``), which share no memory.
 
     Raises:
-      ValueError: naming the file, if it is none of these, is cut off or damaged, asks for code, holds a tensor that
+      UserError: naming the file, if it is none of these, is cut off or damaged, asks for code, holds a tensor that
         reaches beyond its storage, or holds no arrays by name (then with the keys that were found).
     """
     path = Path(path)
@@ -64,7 +63,7 @@ def read_weights(path: str | Path) -> Arrays:
     except (ValueError, *DAMAGED, OSError) as error:
         if isinstance(error, OSError) and error.filename is not None:  # there is no such file to read
             raise
-        raise ValueError(f"{path}: {error}") from error
+        raise UserError(f"{path}: {error}") from error
 
 
 def _read(path: Path) -> Arrays:
@@ -117,27 +116,16 @@ def _read_safetensors(path: Path) -> Arrays:
 
 
 def _read_torch(path: Path) -> Arrays:
-    torch = _torch()
-    if torch is not None:
-        try:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception:  # older than PyTorch reads without running code, or wrong: the other reader says how
-            content = None
-        if content is not None:
-            tensors = named_arrays(content, torch.Tensor)
-            return _bounded(path, tensors, functools.partial(_from_torch, torch))
-    with open_torch(path) as file:
-        return _bounded(path, named_arrays(file.content, Tensor), file.read)
-
-
-def _bounded(path: Path, tensors: Mapping[str, Any], read: Callable[[str, Any], np.ndarray]) -> Arrays:
-    """The arrays of all tensors; raises ValueError if they are much more than the file has."""
+    """Raises ValueError if all tensors together are much more than the file has."""
     arrays, total, limit = {}, 0, SHARED * path.stat().st_size
-    for name, tensor in tensors.items():
-        arrays[name] = read(name, tensor)
-        total += arrays[name].nbytes
-        if total > limit:
-            raise ValueError(f"its tensors up to {name} have {total} bytes, more than {SHARED} times those of the file")
+    with open_torch(path) as file:
+        for name, tensor in named_arrays(file.content, Tensor).items():
+            arrays[name] = file.read(name, tensor)
+            total += arrays[name].nbytes
+            if total > limit:
+                raise ValueError(
+                    f"its tensors up to {name} have {total} bytes, expected at most {SHARED} times those of the file"
+                )
     return arrays
 
 
@@ -161,28 +149,6 @@ def named_arrays(content: Any, array: type) -> dict[str, Any]:
     if others:
         raise ValueError(f"among its arrays are entries that are none: {_listed(others)}")
     return dict(inner)
-
-
-def _torch() -> Any:
-    try:
-        import torch
-    except ImportError:
-        return None
-    return torch
-
-
-def _from_torch(torch: Any, name: str, tensor: Any) -> Shaped[np.ndarray, "..."]:
-    if tensor.layout is not torch.strided or tensor.is_quantized:
-        raise ValueError(f"{name} is sparse or quantized: only plain tensors are read")
-    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
-        raise ValueError(f"{name} of the size {tuple(tensor.shape)} has more elements than its storage")
-    tensor = tensor.detach().resolve_conj().resolve_neg()
-    if tensor.dtype == torch.bfloat16:
-        return np.array(tensor.view(torch.int16).numpy(), order="C").view(ml_dtypes.bfloat16)
-    try:
-        return np.array(tensor.numpy(), order="C")
-    except TypeError as error:
-        raise ValueError(f"{name} is of {tensor.dtype}, which NumPy does not have") from error
 
 
 def _listed(names: Any) -> str:

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+from interpjax.errors import UserError
 from interpjax.models.weights.files import read_weights
 from interpjax.models.weights.squeezenet_places365 import has_published_names, import_squeezenet_places365
-from interpjax.models.weights.torch import import_torch
-from interpjax.models.zoo import create_model
+from interpjax.models.weights.torch import create_classifier, import_torch
 
 
 def load_weights(name: str, path: str | Path, *, num_classes: int | None = None, **fields: Any) -> dict[str, Any]:
@@ -24,10 +24,10 @@ def load_weights(name: str, path: str | Path, *, num_classes: int | None = None,
       ``{"params": …}``, and ``"batch_stats"`` where there are any, of numpy arrays.
 
     Raises:
-      ValueError: if there is no such model, or the file cannot be read; otherwise naming the file, and every entry that
+      UserError: if there is no such model, or the file cannot be read; otherwise naming the file, and every entry that
         is missing, surplus, or of another shape.
     """
-    create_model(name, num_classes=1, **fields)  # so that a wrong name is told before a large file is read
+    create_classifier(name, num_classes=1, **fields)  # so that a wrong name is told before a large file is read
     arrays = read_weights(path)
     published = name == "squeezenet_places365" and has_published_names(arrays)
     try:
@@ -35,4 +35,4 @@ def load_weights(name: str, path: str | Path, *, num_classes: int | None = None,
             return import_squeezenet_places365(arrays, num_classes=num_classes, **fields)
         return import_torch(name, arrays, num_classes=num_classes, **fields)
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise UserError(f"{path}: {error}") from error

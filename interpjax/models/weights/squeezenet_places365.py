@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
-from interpjax.models.layers import outline
+from interpjax.models.layers import Outline, outline
 from interpjax.models.squeezenet import SqueezeNet
+from interpjax.models.weights.entries import check_entries
 
 CLASSES = 365
 CLASSIFIER = "conv10"
@@ -38,11 +39,11 @@ def import_squeezenet_places365(arrays: Arrays, *, num_classes: int | None = Non
       ``{"params": …, "batch_stats": …}`` of float32 numpy arrays.
 
     Raises:
-      ValueError: naming every array that is missing, surplus, or of another shape.
+      UserError: naming every array that is missing, surplus, of another shape, or of other numbers.
     """
     model = SqueezeNet(num_classes=CLASSES if num_classes is None else num_classes, **fields)
     found = outline(model)
-    _check(arrays, _expected_shapes(model))
+    check_entries("weights of squeezenet_places365", arrays, _expected_shapes(found))
     params: dict[str, Any] = {}
     batch_stats: dict[str, Any] = {}
     for layer in (*found.convolutions, CLASSIFIER):
@@ -62,25 +63,7 @@ def has_published_names(arrays: Arrays) -> bool:
     return any("/" in name for name in arrays)
 
 
-def _check(arrays: Arrays, expected: Mapping[str, tuple[int, ...]]) -> None:
-    problems = [f"{name} is missing" for name in expected if name not in arrays]
-    problems += [f"{name} is surplus" for name in arrays if name not in expected]
-    problems += [
-        f"{name} has shape {arrays[name].shape}, not {shape}"
-        for name, shape in expected.items()
-        if name in arrays and arrays[name].shape != shape
-    ]
-    problems += [
-        f"{name} is of dtype {array.dtype}, not floating-point numbers"
-        for name, array in arrays.items()
-        if array.dtype.kind != "f"
-    ]
-    if problems:
-        raise ValueError("; ".join(problems))
-
-
-def _expected_shapes(model: SqueezeNet) -> dict[str, tuple[int, ...]]:
-    found = outline(model)
+def _expected_shapes(found: Outline) -> dict[str, tuple[int, ...]]:
     params, batch_norms = found.variables["params"], found.batch_norms
     shapes: dict[str, tuple[int, ...]] = {}
     for layer in (*found.convolutions, CLASSIFIER):

@@ -4,16 +4,23 @@ References:
   The layouts are PyTorch's: kernels [out, in, height, width], dense weights [out, in]; ``running_var`` is unbiased.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
 
+from interpjax.errors import UserError
+from interpjax.models.alexnet import AlexNet
 from interpjax.models.classifier import Classifier
+from interpjax.models.densenet import DenseNet
+from interpjax.models.googlenet import GoogLeNet
 from interpjax.models.layers import outline
-from interpjax.models.weights.torch_names import COUNTER, plain_names, torch_name
-from interpjax.models.zoo import create_model
+from interpjax.models.vgg import STAGES as VGG_STAGES
+from interpjax.models.vgg import VGG
+from interpjax.models.weights.entries import check_entries
+from interpjax.models.zoo import MODELS, create_model
 
 LEAVES = {
     ("params", "kernel"): "weight",
@@ -22,6 +29,20 @@ LEAVES = {
     ("batch_stats", "mean"): "running_mean",
     ("batch_stats", "var"): "running_var",
 }
+# Of what torchvision numbers: convolutions and dense layers.
+ALEXNET = {f"conv{i}": f"features.{place}" for i, place in enumerate((0, 3, 6, 8, 10), start=1)} | {
+    f"fc{i}": f"classifier.{place}" for i, place in enumerate((1, 4, 6), start=1)
+}
+# Of the CGL code's AlexNet_bn, which numbers convolutions, batch norms and dense layers.
+ALEXNET_BN = (
+    {f"features.{place}": f"conv{i}" for i, place in enumerate((0, 4, 8, 11, 14), start=1)}
+    | {f"features.{place}": f"bn{i}" for i, place in enumerate((1, 5, 9, 12, 15), start=1)}
+    | {f"classifier.{place}": f"fc{i}" for i, place in enumerate((1, 4, 6), start=1)}
+)
+COUNTER = ".num_batches_tracked"
+AUXILIARY = re.compile(r"aux[12]\..*")  # heads that only train
+WRAPPED = re.compile(r"(^|\.)module\.")  # by DataParallel, the whole network or its features alone
+OLD_DENSENET = re.compile(r"^(.*denselayer\d+\.(?:norm|conv))\.([12]\..*)$")
 
 
 def import_torch(
@@ -40,21 +61,18 @@ def import_torch(
       ``{"params": …}``, and ``"batch_stats"`` where there are any, of numpy arrays in the dtype that they came in.
 
     Raises:
-      ValueError: naming every entry that is missing, surplus, or of another shape; two that are the same; one that
-        does not hold floating-point numbers.
+      UserError: naming every entry that is missing, surplus, of another shape, or of other than floating-point numbers;
+        or two that are the same.
     """
-    arrays = {entry: _as_array(entry, value) for entry, value in state_dict.items()}
-    model = create_model(name, num_classes=1, **fields)
-    plain = plain_names(model, arrays)
+    model = create_classifier(name, num_classes=1, **fields)
+    stored_names = plain_names(model, state_dict)
+    arrays = {entry: _as_array(state_dict[stored]) for entry, stored in stored_names.items()}
     if num_classes is None:
-        bias = plain.get(f"{torch_name(model, model.head)}.bias")
-        num_classes = 1 if bias is None else arrays[bias].size
-    expected = _expected(create_model(name, num_classes=num_classes, **fields))
-    _check(name, arrays, plain, expected)
-    variables: dict[str, Any] = {}
-    for entry, (collection, layer, leaf, _) in expected.items():
-        variables.setdefault(collection, {}).setdefault(layer, {})[leaf] = _from_torch(arrays[plain[entry]])
-    return variables
+        bias = arrays.get(f"{torch_name(model, model.head)}.bias")
+        num_classes = 1 if bias is None else bias.size
+    entries = _entries(create_classifier(name, num_classes=num_classes, **fields))
+    check_entries(f"weights of {name}", arrays, {entry: shape for entry, (_, shape) in entries.items()}, stored_names)
+    return unflatten_dict({path: _from_torch(arrays[entry]) for entry, (path, _) in entries.items()})
 
 
 def export_torch(name: str, variables: Mapping[str, Any], **fields: Any) -> dict[str, np.ndarray]:
@@ -66,61 +84,45 @@ def export_torch(name: str, variables: Mapping[str, Any], **fields: Any) -> dict
       **fields: of the model, as of :func:`create_model`.
 
     Raises:
-      ValueError: naming every array that is missing, surplus, or of another shape.
+      UserError: naming every array that is missing, surplus, of another shape, or of other numbers.
     """
-    head = variables.get("params", {}).get(create_model(name, num_classes=1, **fields).head, {}).get("bias")
-    model = create_model(name, num_classes=1 if head is None else np.size(head), **fields)
-    expected = {
-        entry: (f"{collection}/{layer}/{leaf}", shape)
-        for entry, (collection, layer, leaf, shape) in _expected(model).items()
-        if collection in variables
-    }
-    arrays = {
-        f"{collection}/{layer}/{leaf}": _to_torch(np.asarray(array))
-        for collection, layers in variables.items()
-        for layer, leaves in layers.items()
-        for leaf, array in leaves.items()
-    }
-    own = {path: path for path in arrays}
-    _check(name, arrays, own, {path: ("", "", "", shape) for path, shape in expected.values()})
-    return {entry: arrays[path] for entry, (path, _) in expected.items()}
+    arrays = {path: _to_torch(np.asarray(array)) for path, array in flatten_dict(variables).items()}
+    head = arrays.get(("params", create_classifier(name, num_classes=1, **fields).head, "bias"))
+    model = create_classifier(name, num_classes=1 if head is None else head.size, **fields)
+    entries = {entry: own for entry, own in _entries(model).items() if own[0][0] in variables}
+    check_entries(
+        f"weights of {name}",
+        {"/".join(path): array for path, array in arrays.items()},
+        {"/".join(path): shape for path, shape in entries.values()},
+    )
+    return {entry: arrays[path] for entry, (path, _) in entries.items()}
 
 
-def _expected(model: Classifier) -> dict[str, tuple[str, str, str, tuple[int, ...]]]:
-    """Entry → collection, layer, leaf, and the shape in PyTorch's layout."""
-    shapes = outline(model).variables
+def create_classifier(name: str, *, num_classes: int, **fields: Any) -> Classifier:
+    """A model of this package by name.
+
+    Raises:
+      UserError: if there is no such model, or its name is the import path of another.
+    """
+    model = create_model(name, num_classes=num_classes, **fields)
+    if not isinstance(model, Classifier):
+        raise UserError(f"model = {name!r}: weights are imported for {', '.join(MODELS)}, expected one of these")
+    return model
+
+
+def _entries(model: Classifier) -> dict[str, tuple[tuple[str, str, str], tuple[int, ...]]]:
+    """Entry → (collection, layer, leaf), and the shape in PyTorch's layout."""
     return {
-        f"{torch_name(model, layer)}.{LEAVES[collection, leaf]}": (collection, layer, leaf, _torch_shape(array.shape))
-        for collection, layers in shapes.items()
-        for layer, leaves in layers.items()
-        for leaf, array in leaves.items()
+        f"{torch_name(model, layer)}.{LEAVES[collection, leaf]}": ((collection, layer, leaf), _torch_shape(array.shape))
+        for (collection, layer, leaf), array in flatten_dict(outline(model).variables).items()
     }
 
 
-def _check(
-    name: str,
-    arrays: Mapping[str, np.ndarray],
-    plain: Mapping[str, str],
-    expected: Mapping[str, tuple[str, str, str, tuple[int, ...]]],
-) -> None:
-    problems = [f"{entry} is missing" for entry in expected if entry not in plain]
-    problems += [f"{own} is surplus" for entry, own in plain.items() if entry not in expected]
-    problems += [
-        f"{plain[entry]} has the shape {arrays[plain[entry]].shape}, not {shape}"
-        for entry, (*_, shape) in expected.items()
-        if entry in plain and arrays[plain[entry]].shape != shape
-    ]
-    if problems:
-        raise ValueError(f"weights of {name}: {'; '.join(problems)}")
-
-
-def _as_array(entry: str, value: Any) -> np.ndarray:
+def _as_array(value: Any) -> np.ndarray:
     if hasattr(value, "detach"):  # a tensor of PyTorch, whose bfloat16 NumPy does not have
         value = value.detach()
         value = value.float() if value.is_floating_point() and value.element_size() < 4 else value
     array = np.asarray(value)
-    if not (jnp.issubdtype(array.dtype, jnp.floating) or entry.endswith(COUNTER)):
-        raise ValueError(f"{entry} is of dtype {array.dtype}; weights are floating-point numbers")
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
@@ -135,3 +137,57 @@ def _to_torch(array: np.ndarray) -> np.ndarray:
 
 def _torch_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (shape[3], shape[2], shape[0], shape[1]) if len(shape) == 4 else shape[::-1]
+
+
+def torch_name(model: Classifier, layer: str) -> str:
+    """The module of torchvision's definition, or of the published one, that a layer of a network is."""
+    if isinstance(model, VGG):
+        return _vgg_names(model.with_norm)[layer]
+    if isinstance(model, AlexNet) and not model.with_norm:
+        return ALEXNET[layer]
+    if isinstance(model, DenseNet) and layer != "classifier":
+        return f"features.{layer}"
+    return layer
+
+
+def plain_names(model: Classifier, entries: Mapping[str, object]) -> dict[str, str]:
+    """Current torchvision's name of each entry that matters → its name in these entries.
+
+    Takes away what wraps and old versions put into names: ``module.`` of a network (or its features alone) trained on
+    several devices, ``denselayer1.norm.1`` for ``denselayer1.norm1``, and the other names of AlexNet in the CGL code.
+
+    Raises:
+      UserError: if two entries are of one name.
+    """
+    own = _other_names(model)
+    plain: dict[str, str] = {}
+    for entry in entries:
+        name = WRAPPED.sub(r"\1", entry)
+        name = OLD_DENSENET.sub(r"\1\2", name) if isinstance(model, DenseNet) else name
+        layer, _, leaf = name.rpartition(".")
+        name = f"{own[layer]}.{leaf}" if layer in own else name
+        if name.endswith(COUNTER) or (isinstance(model, GoogLeNet) and AUXILIARY.fullmatch(name)):
+            continue
+        if name in plain:
+            raise UserError(f"{plain[name]} and {entry} are both {name}, expected one of them")
+        plain[name] = entry
+    return plain
+
+
+def _other_names(model: Classifier) -> dict[str, str]:
+    """Other published names of layers → that of :func:`torch_name`."""
+    if not isinstance(model, AlexNet):
+        return {}
+    return ALEXNET_BN if model.with_norm else ALEXNET
+
+
+def _vgg_names(with_norm: bool) -> dict[str, str]:
+    names, place = {}, 0
+    for stage, (_, convolutions) in enumerate(VGG_STAGES, start=1):
+        for number in range(1, convolutions + 1):
+            names[f"conv{stage}_{number}"] = f"features.{place}"
+            if with_norm:
+                names[f"bn{stage}_{number}"] = f"features.{place + 1}"
+            place += 3 if with_norm else 2
+        place += 1  # pooling
+    return names | {f"fc{i}": f"classifier.{place}" for i, place in enumerate((0, 3, 6), start=1)}

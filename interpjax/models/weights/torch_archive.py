@@ -79,10 +79,10 @@ def _archived(archive: zipfile.ZipFile) -> tuple[Any, ReadStorage]:
     members = archive.namelist()
     pickles = [member for member in members if member.rpartition("/")[2] == PICKLE]
     if len(pickles) != 1:
-        raise ValueError(f"the archive has {len(pickles)} members called {PICKLE}: one is needed")
+        raise ValueError(f"the archive has {len(pickles)} members called {PICKLE}, expected one")
     folder = pickles[0].removesuffix(PICKLE)
     if f"{folder}byteorder" in members and archive.read(f"{folder}byteorder") != b"little":
-        raise ValueError("the archive is of a big-endian machine: only little-endian ones are read")
+        raise ValueError("the archive is of a big-endian machine, expected a little-endian one")
     content, storages = unpickle(io.BytesIO(archive.read(pickles[0])))
 
     def read_storage(key: str) -> np.ndarray:
@@ -101,7 +101,7 @@ def _legacy(file: io.BufferedIOBase) -> tuple[Any, ReadStorage]:
         raise ValueError("this is a pickle, but none that torch.save wrote")
     version = unpickle(file)[0]
     if version != VERSION:
-        raise ValueError(f"the file has PyTorch's version {described(version)}: only {VERSION} is known")
+        raise ValueError(f"the file has PyTorch's version {described(version)}, expected {VERSION}")
     unpickle(file)  # facts of the machine; the bytes are little-endian whatever it was
     content, storages = unpickle(file)
     places = _places(file, unpickle(file)[0], storages)

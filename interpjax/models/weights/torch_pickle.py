@@ -105,10 +105,10 @@ def to_array(tensor: Tensor, stored: Shaped[np.ndarray, " numel"]) -> Shaped[np.
     elements = stored[storage.start : storage.start + storage.length]
     if not (isinstance(size, tuple) and isinstance(stride, tuple) and len(size) == len(stride)):
         found = f"the size {described(size)} and the strides {described(stride)}"
-        raise ValueError(f"a tensor has {found}: tuples of one length are needed")
+        raise ValueError(f"a tensor has {found}, expected tuples of one length")
     if not all(isinstance(number, int) and number >= 0 for number in (offset, *size, *stride)):
         found = f"the size {described(size)}, strides {described(stride)}, offset {described(offset)}"
-        raise ValueError(f"a tensor has {found}: none may be negative")
+        raise ValueError(f"a tensor has {found}, expected whole numbers from 0")
     count = math.prod(size)
     if count == 0:
         return np.zeros(size, elements.dtype)
