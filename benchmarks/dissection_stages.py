@@ -93,7 +93,6 @@ def stages(network: dissection.Network, broden: ConceptData) -> dict[str, float]
     works = list(_timed(seconds, "decode images", feed.works(0, {})))
     labelled = list(_timed(seconds, "decode images and pack labels", feed.works(0, labellings)))
     first = Thresholds(0.005, feed.images, 5)
-    tallies: dict[str, tally.UnitTally] = {}
     for run in ("compile", "time"):
         for work in works[: WARM if run == "compile" else None]:
             start = time.perf_counter()
@@ -105,9 +104,8 @@ def stages(network: dissection.Network, broden: ConceptData) -> dict[str, float]
             _add(seconds, f"thresholds, {run}", start)
     values = {layer: quantile.result() for layer, quantile in first.quantiles.items()}
     columns = labellings[broden.categories]
-    tallies = {layer: tally.UnitTally(values[layer], columns, dissection.get_protocol("paper")) for layer in values}
     for run in ("compile", "time"):
-        counts = tally.Counts([columns], {(0, layer): (0, units) for layer, units in tallies.items()})
+        counts = tally.Counts([columns], [(dissection.get_protocol("paper"), 0)], [values], {})
         for work in labelled[: WARM if run == "compile" else None]:
             maps = jax.block_until_ready(work.maps(device))
             start = time.perf_counter()

@@ -1,6 +1,7 @@
 """Images with pixel labels in concept categories: what a network is dissected with."""
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -56,13 +57,10 @@ class ReadOnce:
     """Encoded records, by number, of which those that were asked for are kept; for a record that is opened."""
 
     def __init__(self, records: Any):
-        self._records = records
-        self._kept: dict[int, Any] = {}
+        self._read = functools.cache(records.__getitem__)
 
     def __getitem__(self, number: int) -> Any:
-        if number not in self._kept:
-            self._kept[number] = self._records[number]
-        return self._kept[number]
+        return self._read(number)
 
 
 class ConceptBatch(NamedTuple):

@@ -18,7 +18,7 @@ from interpjax.dissection.passes import KeptSums, run_pass
 from interpjax.dissection.protocol import Protocol, get_protocol
 from interpjax.dissection.result import Dissection
 from interpjax.dissection.settings import Settings, takes_settings
-from interpjax.dissection.tally import Counts, UnitTally
+from interpjax.dissection.tally import Counts
 from interpjax.dissection.thresholds import Thresholds
 from interpjax.errors import UserError
 from interpjax.progress import progress_bar
@@ -43,14 +43,13 @@ def dissect(
     :class:`~interpjax.dissection.Network`, several processes likewise; how many makes no difference to the counts.
 
     Args:
-      activations_fn: uint8 RGB images → activation maps by layer (NHWC); it normalizes for itself. A plain function
-        or a :class:`~interpjax.dissection.Network`.
+      activations_fn: uint8 RGB images → activation maps by layer (NHWC); a plain function or a ``Network``.
       broden: images and labels.
       protocol: how to threshold and count; by default ``"paper"``.
       skipped: collects unreadable images; without it they are errors.
       cache: a folder for what was added up so far: a run that is cut off goes on from its last shard, and one that
-        was done is read. Only for a :class:`~interpjax.dissection.Network`, which says what its content is: other
-        weights, layers, data or protocols never meet what is kept.
+        was done is read. Only for a ``Network``, which says what its content is: other weights, layers, data or
+        protocols never meet what is kept.
       **settings: those of :class:`Settings`.
 
     Returns:
@@ -161,7 +160,9 @@ def _dissect(
         if not first.quantiles:
             raise UserError("nothing to dissect: no image could be used")
         found = [first.thresholds(protocol, limits) for protocol in protocols]
-        no_counts = functools.partial(_no_counts, found, protocols, data, labellings, settings)
+        ways = list(labellings)
+        counted = [(protocol, ways.index(own.categories)) for protocol, own in zip(protocols, data, strict=True)]
+        no_counts = functools.partial(Counts, list(labellings.values()), counted, found, settings.fieldmaps or {})
         second = _over_all_images("counts", no_counts, feed, labellings, kept, show[1])
     return _results(first, second, protocols, data, settings, feed.preprocessing)
 
@@ -183,22 +184,6 @@ def _over_all_images(
     for state in parallel.gather(statistic.state()):
         total.merge(state)
     return total
-
-
-def _no_counts(
-    thresholds: Sequence[Mapping[str, np.ndarray]],
-    protocols: Sequence[Protocol],
-    data: Sequence[ConceptData],
-    labellings: feeds.Labellings,
-    settings: Settings,
-) -> Counts:
-    """The counts of every protocol and layer, before there is a pixel in them."""
-    tallies, fieldmaps = {}, settings.fieldmaps or {}
-    for number, (protocol, own) in enumerate(zip(protocols, data, strict=True)):
-        for layer, limits in thresholds[number].items():
-            units = UnitTally(limits, labellings[own.categories], protocol, fieldmaps.get(layer))
-            tallies[number, layer] = list(labellings).index(own.categories), units
-    return Counts(list(labellings.values()), tallies)
 
 
 def _results(
@@ -250,9 +235,8 @@ def _restricted(broden: ConceptData, protocol: Protocol) -> ConceptData:
         return broden
     chosen = [category for category in broden.categories if category in protocol.categories]
     if not chosen:
-        raise UserError(
-            f"protocol.categories = {protocol.categories}: {broden.name} has only {', '.join(broden.categories)}"
-        )
+        known = ", ".join(broden.categories)
+        raise UserError(f"protocol.categories = {protocol.categories}: {broden.name} has only {known}")
     return broden.restricted(chosen)
 
 
@@ -264,6 +248,5 @@ def _kept_sums(
         return KeptSums(None, {}, every=every, process=parallel.shard())
     # The name and the IoU cut decide no sum.
     counted = [{**dataclasses.asdict(protocol), "name": "", "detector_iou": 0} for protocol in protocols]
-    own = {"protocols": counted, "fieldmaps": settings.fieldmaps, "top_images": settings.top_images}
-    content = feed.content() | own
-    return KeptSums(Path(cache), content, every=every, process=parallel.shard(), skipped=feed.left_out)
+    asked = {"protocols": counted, "fieldmaps": settings.fieldmaps, "top_images": settings.top_images}
+    return KeptSums(Path(cache), feed.content() | asked, every=every, process=parallel.shard(), skipped=feed.left_out)

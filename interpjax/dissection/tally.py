@@ -110,16 +110,28 @@ class UnitTally:
 class Counts:
     """Second pass: pixels of concepts, of units, and of both, for every protocol and layer at once."""
 
-    def __init__(self, labellings: Sequence[ConceptColumns], tallies: Mapping[tuple[int, str], tuple[int, UnitTally]]):
+    def __init__(
+        self,
+        labellings: Sequence[ConceptColumns],
+        protocols: Sequence[tuple[Protocol, int]],
+        thresholds: Sequence[Mapping[str, Float[np.ndarray, " units"]]],
+        fieldmaps: Mapping[str, FieldMap],
+    ):
         """Starts with no pixels.
 
         Args:
           labellings: the ways of labelling.
-          tallies: for each protocol's number and layer, the number of its way of labelling and its tally.
+          protocols: how to count, each with the number of its way of labelling.
+          thresholds: of every layer, by each protocol.
+          fieldmaps: by layer, of those that have one.
         """
         self._lock = threading.Lock()
         self.labels = [LabelTally(len(concepts.numbers)) for concepts in labellings]
-        self.units = dict(tallies)
+        self.units = {
+            (number, layer): (way, UnitTally(limits, labellings[way], protocol, fieldmaps.get(layer)))
+            for number, (protocol, way) in enumerate(protocols)
+            for layer, limits in thresholds[number].items()
+        }
 
     def add(self, work: Work, maps: Mapping[str, Array]) -> None:
         """Takes a batch."""

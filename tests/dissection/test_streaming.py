@@ -68,7 +68,7 @@ def expected(folder, tmp_path_factory):
     return results
 
 
-@pytest.mark.parametrize("devices", [pytest.param(2, marks=pytest.mark.long), 4])
+@pytest.mark.parametrize("devices", [2, pytest.param(4, marks=pytest.mark.long)])
 def test_the_number_of_devices_changes_nothing(folder, tmp_path, expected, devices):
     finish(start(folder, tmp_path / "out", devices=devices))
     assert_equal(load(tmp_path / "out"), expected)
