@@ -104,12 +104,13 @@ def loss_and_gradients(record: Record):
     """Of the training mode: logits, loss, gradients, and the new running statistics."""
     labels, divisor = np.array(record.meta["labels"]), record.meta["loss_logit_divisor"]
 
-    def loss(params):
-        logits, changed = record.model.apply(
-            {**record.variables, "params": params}, record.images, train=True, mutable=["batch_stats"]
-        )
+    def loss(params, batch_stats, images):
+        variables = {"params": params, "batch_stats": batch_stats}
+        logits, changed = record.model.apply(variables, images, train=True, mutable=["batch_stats"])
         log_probabilities = jax.nn.log_softmax(logits / divisor)
         return -log_probabilities[np.arange(2), labels].mean(), (logits, changed.get("batch_stats", {}))
 
-    (value, (logits, changed)), gradients = jax.value_and_grad(loss, has_aux=True)(record.variables["params"])
+    run = jax.jit(jax.value_and_grad(loss, has_aux=True))
+    parts = record.variables["params"], record.variables.get("batch_stats", {}), record.images
+    (value, (logits, changed)), gradients = run(*parts)
     return logits, value, gradients, changed

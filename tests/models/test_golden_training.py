@@ -5,8 +5,9 @@ import jax
 import numpy as np
 import pytest
 
-QUICK = ("caffenet", "resnet18")
+QUICK = ("resnet18",)
 LONG = (
+    "caffenet",
     "alexnet",
     "cgl_alexnet",
     "cgl_alexnet_bn",

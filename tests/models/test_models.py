@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from filling import filled
 
 from interpjax import models
 from interpjax.models.pooling import adaptive_average_pool
@@ -51,7 +52,13 @@ def test_alexnet_has_the_published_number_of_parameters():
     assert sum(leaf.size for leaf in jax.tree.leaves(models.outline(model).variables)) == 61_100_840
 
 
-@pytest.mark.parametrize("name", sorted(models.MODELS))
+# What differs from other networks in numbers of layers alone.
+DEEP = ("resnet101", "resnet152", "densenet161", "densenet169", "densenet201")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.long) if name in DEEP else name for name in sorted(models.MODELS)]
+)
 def test_width_scales_filters_and_any_image_size_works(name):
     model = models.create_model(name, num_classes=3, width=0.125)
     images = jnp.zeros((2, 80, 96, 3))
@@ -81,12 +88,16 @@ def test_shortcuts_have_no_maps_of_their_own():
 def test_taps_are_before_and_after_the_nonlinearity_also_inside_jit():
     model = models.create_model("alexnet_b", num_classes=3, width=0.0625)
     images = jax.random.normal(jax.random.key(1), (2, 64, 64, 3))
-    variables = model.init(jax.random.key(0), images)
+
+    @jax.jit
+    def run(variables, images):
+        tapped = functools.partial(models.apply_with_taps, model, variables, images, layers=("conv2",))
+        return model.apply(variables, images), {stage: tapped(stage=stage) for stage in ("pre", "post")}
+
+    expected, found = run(filled(models.outline(model, 64).variables), images)
     taps = {}
-    for stage in ("pre", "post"):
-        tapped = jax.jit(lambda v, x, stage=stage: models.apply_with_taps(model, v, x, layers=("conv2",), stage=stage))
-        logits, taps[stage] = tapped(variables, images)
-        np.testing.assert_allclose(logits, model.apply(variables, images), atol=1e-5)
+    for stage, (logits, taps[stage]) in found.items():
+        np.testing.assert_allclose(logits, expected, atol=1e-5)
         assert list(taps[stage]) == ["conv2"]
     assert (taps["pre"]["conv2"] < 0).any()
     np.testing.assert_allclose(jax.nn.relu(taps["pre"]["conv2"]), taps["post"]["conv2"], atol=1e-6)
@@ -94,7 +105,7 @@ def test_taps_are_before_and_after_the_nonlinearity_also_inside_jit():
 
 def test_unknown_names_are_refused():
     model = models.create_model("two_figures_cnn", num_classes=2, width=0.0625)
-    variables = model.init(jax.random.key(0), jnp.zeros((1, 8, 8, 3)))
+    variables = models.outline(model, 8).variables  # their shapes alone: nothing is computed
     with pytest.raises(ValueError, match=r"layer 'conv3': TwoFiguresCNN has the layers conv1, conv2"):
         models.apply_with_taps(model, variables, jnp.zeros((1, 8, 8, 3)), layers=("conv3",))
     with pytest.raises(ValueError, match=r"stage = 'relu': choose one of conv, norm, pre, post"):

@@ -4,24 +4,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from filling import filled
 
 from interpjax import models
 from interpjax.models.batch_norm import BatchNorm
 
-
-def filled(shapes):
-    """Random kernels that keep the size of what goes through, and batch norm that changes nothing."""
-    rng = np.random.default_rng(0)
-
-    def fill(path, leaf):
-        if path[-1].key == "kernel":
-            return rng.normal(size=leaf.shape).astype(np.float32) * np.sqrt(2 / np.prod(leaf.shape[:-1]))
-        return np.full(leaf.shape, path[-1].key in ("scale", "var"), np.float32)
-
-    return jax.tree_util.tree_map_with_path(fill, shapes)
+# What differs from other networks in numbers of layers alone.
+DEEP = ("resnet101", "resnet152", "densenet161", "densenet169", "densenet201")
 
 
-@pytest.mark.parametrize("name", ["caffenet", "resnet18", "densenet121", "squeezenet_places365"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "resnet18",
+        *(pytest.param(name, marks=pytest.mark.long) for name in ("caffenet", "densenet121", "squeezenet_places365")),
+    ],
+)
 def test_bfloat16_computes_nearly_the_same_with_float32_parameters(name):
     fields = {"num_classes": 3, "width": 0.25} | ({"blocks": (1, 1, 1, 1)} if name == "densenet121" else {})
     model, half = (models.create_model(name, dtype=dtype, **fields) for dtype in (None, jnp.bfloat16))
@@ -45,7 +43,9 @@ def test_bfloat16_computes_nearly_the_same_with_float32_parameters(name):
     np.testing.assert_allclose(found, expected, atol=0.05 * float(jnp.abs(expected).max()))
 
 
-@pytest.mark.parametrize("name", sorted(models.MODELS))
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.long) if name in DEEP else name for name in sorted(models.MODELS)]
+)
 def test_smallest_images_are_taken_and_smaller_ones_refused(name):
     model = models.create_model(name, num_classes=3, width=0.125)
     outline = models.outline(model, model.smallest)

@@ -25,7 +25,14 @@ def positive(model, side):
 
 
 @pytest.mark.parametrize(
-    "name", ["alexnet_b", "caffenet", "vgg16", "resnet18", "densenet121", "googlenet", "squeezenet_places365"]
+    "name",
+    [
+        "caffenet",
+        "resnet18",
+        "densenet121",
+        *(pytest.param(name, marks=pytest.mark.long) for name in ("alexnet_b", "vgg16", "googlenet")),
+        pytest.param("squeezenet_places365", marks=pytest.mark.long),
+    ],
 )
 def test_cells_see_exactly_the_pixels_of_their_receptive_field(name):
     """Maxima hide from a gradient what is not the largest, so light is sent in at one row after the other instead."""
