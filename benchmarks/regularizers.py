@@ -26,10 +26,10 @@ import interpjax
 from interpjax import config as config_lib
 from interpjax import models, parallel
 from interpjax import regularizers as reg
-from interpjax.training.optimizer import make_optimizer
+from interpjax.prepare import read_preprocessing
+from interpjax.prepare.recipes import read_recipe
 from interpjax.training.state import create_train_state
 from interpjax.training.step import make_train_step
-from interpjax.training.terms import make_objective
 
 NUM_GROUPS = 5
 GROUPING = reg.Grouping(num_groups=NUM_GROUPS)
@@ -65,15 +65,19 @@ class Variant:
     """A compiled training step with some terms, and its state."""
 
     def __init__(self, name: str, model: Any, batch: dict[str, np.ndarray]):
-        fields = {f"regularizer.{term}.strength": strength for term, strength in VARIANTS[name].items()}
+        fields: dict[str, Any] = {f"regularizer.{term}.strength": strength for term, strength in VARIANTS[name].items()}
         fields |= {"regularizer.block_norm.proximal": name.startswith("proximal")}
         off = {f"regularizer.{term}.strength": 0.0 for term in config_lib.TERMS}
+        fields |= {"data.image_size": batch["image"].shape[1], "optimizer.schedule": "constant"}
         config = config_lib.override(interpjax.get_config("places365_wd"), off | fields)
-        optimizer = make_optimizer(config, optax.constant_schedule(1e-3))
-        state = create_train_state(model, optimizer, image_size=batch["image"].shape[1], seed=0)
-        objective = make_objective(config, model, axis_name=parallel.AXIS)
-        step: Any = make_train_step(model, optimizer, objective, mean=config.data.mean, std=config.data.std, seed=0)
-        self.state, self.batch = parallel.replicate(state), parallel.split_batch(batch)
+        recipe, preprocessing = read_recipe(config, model), read_preprocessing(config)
+        rate = optax.constant_schedule(1e-3)
+        optimizer = recipe.optimizer.optimizer(rate)
+        state = create_train_state(model, optimizer, image_size=config.data.image_size, seed=0)
+        step: Any = make_train_step(
+            model, optimizer, recipe.objective, preprocessing=preprocessing, learning_rate=rate, seed=0
+        )
+        self.state, self.batch = parallel.replicate(state), parallel.put_batch(batch)
         self.step = step.lower(self.state, self.batch).compile()
         self.memory = temporary_bytes(self.step)
 

@@ -65,7 +65,7 @@ def test_devices_see_the_statistics_of_the_whole_batch(form):
         return parallel.mean(jax.value_and_grad(loss, argnums=1)(maps, factor, parallel.AXIS))
 
     shards = {"maps": maps, "factor": jnp.full(devices, 1.3)}
-    value, slope = parallel.parallelize(step)(parallel.split_batch(maps), shards["factor"])
+    value, slope = parallel.parallelize(step)(parallel.put_batch(maps), shards["factor"])
     expected, expected_slope = jax.value_and_grad(loss, argnums=1)(maps, jnp.float32(1.3), None)
     np.testing.assert_allclose(value, np.full(devices, expected), rtol=1e-5)
     np.testing.assert_allclose(slope, np.full(devices, expected_slope), rtol=1e-4)
