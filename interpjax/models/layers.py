@@ -15,7 +15,8 @@ import jax.numpy as jnp
 from flax.traverse_util import flatten_dict
 
 from interpjax.errors import UserError
-from interpjax.models import offers, receptive_fields
+from interpjax.models.offers import NOTES, STAGES, Note, collection, maps_of, notes_of
+from interpjax.models.receptive_fields import Field, receptive_fields
 
 IMAGE = 224  # pixels a side of the images that networks are outlined with, if nothing else is said
 FieldMap = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]  # (y, x) of offset, size and stride
@@ -133,8 +134,8 @@ def check_logits(model: nn.Module, num_classes: int, image_size: int | tuple[int
 def _outline(model: nn.Module, height: int, width: int) -> Outline:
     def traced(key: jax.Array, images: jax.Array) -> Outline:
         variables = model.init(key, images, train=False)
-        logits, sown = model.apply(variables, images, train=False, mutable=[offers.NOTES])
-        return Outline(variables, logits, tuple(_layers(offers.notes_of(sown), variables.get("params", {}))))
+        logits, sown = model.apply(variables, images, train=False, mutable=[NOTES])
+        return Outline(variables, logits, tuple(_layers(notes_of(sown), variables.get("params", {}))))
 
     key = jax.eval_shape(lambda: jax.random.key(0))
     return jax.eval_shape(traced, key, jax.ShapeDtypeStruct((1, height, width, 3), jnp.float32))
@@ -143,11 +144,11 @@ def _outline(model: nn.Module, height: int, width: int) -> Outline:
 _kept_outline = functools.cache(_outline)
 
 
-def _layers(notes: list[offers.Note], params: Mapping[str, Any]) -> Iterator[Layer]:
+def _layers(notes: list[Note], params: Mapping[str, Any]) -> Iterator[Layer]:
     shapes = {path: leaf.shape for path, leaf in flatten_dict(params, sep="/").items()}
     of_maps: dict[int, str] = {}  # the first convolution that gives them
     for note in notes:
-        stages = tuple(stage for stage in offers.STAGES if stage in note.stages)
+        stages = tuple(stage for stage in STAGES if stage in note.stages)
         maps = note.stages[stages[-1]]
         kernel = shapes.get(f"{note.layer}/kernel", ())
         kernel = kernel if len(kernel) > 2 else ()  # that of a dense layer
@@ -209,12 +210,12 @@ def layers(model: nn.Module, image_size: int | tuple[int, int] = IMAGE) -> tuple
     chosen = {layer.name: "pre" if "pre" in layer.stages else layer.stages[-1] for layer in found.layers}
 
     def maps(variables: Any, images: jax.Array) -> dict[str, jax.Array]:
-        collections = [offers.collection(name, stage) for name, stage in chosen.items()]
+        collections = [collection(name, stage) for name, stage in chosen.items()]
         sown = model.apply(variables, images, train=False, mutable=collections)[1]
-        return {name: offers.maps_of(sown, [name], stage)[name] for name, stage in chosen.items()}
+        return {name: maps_of(sown, [name], stage)[name] for name, stage in chosen.items()}
 
     images = jax.ShapeDtypeStruct((1, height, width, 3), jnp.float32)
-    fields = receptive_fields.receptive_fields(maps, found.variables, images)
+    fields = receptive_fields(maps, found.variables, images)
     own = [field.name for field in dataclasses.fields(LayerInfo) if field.name != "receptive_field"]
     return tuple(
         LayerInfo(**{name: getattr(layer, name) for name in own}, receptive_field=_fieldmap(fields[layer.name]))
@@ -222,7 +223,7 @@ def layers(model: nn.Module, image_size: int | tuple[int, int] = IMAGE) -> tuple
     )
 
 
-def _fieldmap(field: receptive_fields.Field | None) -> FieldMap | None:
+def _fieldmap(field: Field | None) -> FieldMap | None:
     if field is None:
         return None
     rows, columns = field

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -39,8 +40,6 @@ MODELS: dict[str, Callable[..., Classifier]] = {
     "squeezenet_places365": SqueezeNet,
     "two_figures_cnn": TwoFiguresCNN,
 }
-
-
 PASSED_OVER = {"width": 1.0, "dropout": True, "dtype": None}  # where a network of a user's own has no such field
 
 
@@ -73,7 +72,7 @@ def find_model(field: str, name: str) -> Callable[..., nn.Module]:
 
     Raises:
       UserError: if there is no such model; if an import path leads nowhere, or not to a ``flax.linen.Module`` class
-        with a field ``num_classes``.
+        with a field ``num_classes`` that is called as ``(images, *, train)``.
     """
     if name in MODELS:
         return MODELS[name]
@@ -90,6 +89,9 @@ def find_model(field: str, name: str) -> Callable[..., nn.Module]:
         raise UserError(
             f"{field} = {name!r}: {found.__name__} has no field num_classes, expected `num_classes: int` in the class"
         )
+    parameters = inspect.signature(found.__call__).parameters.values()
+    if not any(parameter.name == "train" or parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        raise UserError(f"{field} = {name!r}: {found.__name__} is not called as expected, `(images, *, train)`")
     return found
 
 

@@ -7,6 +7,8 @@ import pytest
 from interpjax import models
 
 NETWORKS = """
+import dataclasses
+
 import flax.linen as nn
 
 class Small(nn.Module):
@@ -24,9 +26,14 @@ class Deep(Small):
 class Classless(nn.Module):
     units: int = 3
 
-class NeedsMore(nn.Module):
+class NeedsMore(Small):
+    blocks: tuple = dataclasses.field(kw_only=True)
+
+class Trainless(nn.Module):
     num_classes: int
-    blocks: tuple
+
+    def __call__(self, images):
+        return images
 
 class NoModule:
     pass
@@ -75,6 +82,7 @@ def test_fields_that_a_class_does_not_declare_are_named(fields, message, network
         ("{}:NoModule", r"this is the class NoModule, expected a class made of flax\.linen\.Module"),
         ("{}:small", r"this is a function, expected a class made of flax\.linen\.Module"),
         ("{}:Classless", "Classless has no field num_classes, expected `num_classes: int` in the class"),
+        ("{}:Trainless", r"Trainless is not called as expected, `\(images, \*, train\)`"),
         ("{}:NeedsMore", "NeedsMore has no default for blocks, expected one"),
         ("{}:", "expected the import path MODULE:NAME"),
     ],
