@@ -63,11 +63,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))  # where networks, data and losses of one's own are looked for
     try:
-        resolved = _resolve_config(given)
+        sys.argv[1:] = _resolve_config(given)  # where ml_collections looks for the fields that are set
     except UserError as error:
         sys.exit(f"{type(error).__name__}: {error}")
     _define_flags()
-    app.run(_run, argv=[sys.argv[0], *resolved])
+    app.run(_run)
 
 
 def default_workdir(config: str) -> Path:

@@ -27,5 +27,5 @@ class Problems:
         if len(self._found) == 1:
             raise self._found[0]
         if self._found:
-            told = "\n".join(f"  - {error}" for error in self._found)
-            raise UserError(f"{len(self._found)} things are wrong:\n{told}")
+            told = "; ".join(f"({number}) {error}" for number, error in enumerate(self._found, start=1))
+            raise UserError(f"{len(self._found)} things are wrong: {told}")

@@ -14,7 +14,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 with install_import_hook("interpjax", "typechecker.check"):
-    import interpjax  # noqa: F401
+    import interpjax.experiment  # noqa: F401  # which brings all rooms
 
 SHARED = Path(os.environ.get("INTERPJAX_SHARED", Path(__file__).parents[1].parent / "shared"))
 

@@ -1,6 +1,8 @@
 """The directions of import: who may know of whom."""
 
 import ast
+import graphlib
+import subprocess
 import sys
 from pathlib import Path
 
@@ -8,11 +10,11 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "interpjax"
 FILES = [path for path in PACKAGE.rglob("*.py") if "configs" not in path.relative_to(PACKAGE).parts]
-DISSECTION_RIM = ("dissect.py", "run.py", "feeds.py", "result.py", "__init__.py")  # they know data, devices and tables
-CORE_LIBRARIES = {"jax", "numpy", "jaxtyping"}
-# For modules and files that a user brings; imported in a function.
-TORCH_USERS = [PACKAGE / "dissection" / "networks.py", PACKAGE / "models" / "weight_files.py"]
-UNPICKLER = PACKAGE / "models" / "torch_pickle.py"  # a restricted one, which runs nothing
+DISSECTION_RIM = ("dissect.py", "feeds.py", "result.py", "__init__.py")  # they know data, devices and tables
+CORE_LIBRARIES = {"jax", "numpy", "scipy", "jaxtyping"}
+LEAVES = ("atomic", "errors", "imports", "preprocessing", "progress")  # import none of the package but each other
+TORCH_USERS = [PACKAGE / "dissection" / "torch_network.py"]  # for modules that a user brings; imported in a function
+UNPICKLER = PACKAGE / "models" / "weights" / "torch_pickle.py"  # a restricted one, which runs nothing
 
 
 def imports(path: Path) -> set[str]:
@@ -36,7 +38,7 @@ def test_core_imports_arrays_and_itself_only(path):
     room = path.relative_to(PACKAGE).parts[0]
     for name in imports(path):
         root = name.partition(".")[0]
-        own = name.startswith(f"interpjax.{room}")
+        own = name.startswith((f"interpjax.{room}", *(f"interpjax.{leaf}" for leaf in LEAVES)))
         optax = root == "optax" and path.name == "proximal_step.py"  # what it makes is an optax transform
         torch = root == "torch" and path in TORCH_USERS
         assert own or optax or torch or root in CORE_LIBRARIES or root in sys.stdlib_module_names, (
@@ -59,9 +61,68 @@ def test_rooms_do_not_look_the_wrong_way(room, forbidden):
             assert not name.startswith(forbidden), f"{path} imports {name}"
 
 
+def module_name(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported_files(path: Path, modules: dict[str, Path]) -> set[Path]:
+    """The files that a file imports, also inside of its functions, but those for a type checker alone."""
+    tree = ast.parse(path.read_text())
+    typing_only = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    found = set()
+    for node in ast.walk(tree):
+        if id(node) in typing_only:
+            continue
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            # A name of a package may be a file in it, or what the package's face takes from one.
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            names = [name if name in modules else str(node.module) for name in names]
+        found |= {modules[name] for name in names if name in modules}
+    return found - {path}
+
+
+def test_no_file_is_in_a_circle():
+    """What a package's face hands on counts as an import of the face, which imports the files of its package."""
+    modules = {module_name(path): path for path in FILES}
+    graph = {path: imported_files(path, modules) for path in FILES}
+    graph[PACKAGE / "__init__.py"] = set()  # it loads what is asked for when it is asked for
+    for path, own in graph.items():  # the face of a file's own package is loaded before it, and needs no arrow
+        graph[path] = {other for other in own if not (other.name == "__init__.py" and other.parent in path.parents)}
+    try:
+        list(graphlib.TopologicalSorter(graph).static_order())
+    except graphlib.CycleError as error:
+        circle = " -> ".join(str(path.relative_to(PACKAGE)) for path in error.args[1])
+        raise AssertionError(f"files import each other: {circle}") from None
+
+
+@pytest.mark.parametrize("leaf", LEAVES)
+def test_leaves_import_none_of_the_package_but_each_other(leaf):
+    for name in imports(PACKAGE / f"{leaf}.py"):
+        assert not name.startswith("interpjax") or name.split(".")[1] in LEAVES, name
+
+
+def test_regularizers_bring_no_library_of_the_other_rooms():
+    code = "import sys, interpjax.regularizers; print(*{name.partition('.')[0] for name in sys.modules})"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(result.stdout.split())
+    assert not loaded & {"tensorflow_datasets", "grain", "orbax", "matplotlib", "cv2", "flax", "pandas", "tensorboardX"}
+    assert {"jax", "optax"} <= loaded
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: "/".join(path.relative_to(PACKAGE).parts))
 def test_only_the_launcher_reads_flags_and_only_parallel_knows_devices(path):
-    assert not any(name.startswith("absl.flags") or name in ("absl.app", "sys.argv") for name in imports(path))
+    if path != PACKAGE / "__main__.py":
+        assert not any(name.startswith("absl.flags") or name in ("absl.app", "absl.flags") for name in imports(path))
+        assert "sys.argv" not in path.read_text()
     if path.name != "parallel.py":
         for word in ("pmap", "jax.distributed", "device_count", "process_index", "process_count"):
             assert word not in path.read_text(), f"{path} speaks of {word}"

@@ -50,7 +50,7 @@ def test_mistakes_end_in_one_line(arguments, message, tmp_path):
     ],
 )
 def test_each_argument_of_a_config_has_a_folder_of_its_own(config, name):
-    code = f"import launch; print(launch.default_workdir({config!r}))"
+    code = f"from interpjax.__main__ import default_workdir; print(default_workdir({config!r}))"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout.split() == [f"workdirs/{name}"]
 

@@ -70,11 +70,16 @@ def diagnostics(config, model, image_size: int) -> GroupDiagnostics:
 
 def start(code: str, *arguments: str, devices: int = 1) -> subprocess.Popen:
     """Runs Python code in a process with so many CPU devices."""
+    return start_command([sys.executable, "-c", code, *arguments], Path(__file__).parents[1], devices)
+
+
+def start_command(command: list[str], folder: Path, devices: int = 1) -> subprocess.Popen:
+    """Runs a command in a folder, with so many CPU devices."""
     environment = os.environ | {"JAX_NUM_CPU_DEVICES": str(devices), "JAX_PLATFORMS": "cpu"}
     return subprocess.Popen(
-        [sys.executable, "-c", code, *arguments],
+        command,
         env=environment,
-        cwd=Path(__file__).parents[1],
+        cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

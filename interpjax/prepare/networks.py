@@ -15,6 +15,7 @@ from interpjax import models, parallel
 from interpjax.data.sources import Source
 from interpjax.errors import UserError
 from interpjax.imports import is_import_path
+from interpjax.models.zoo import find_model
 
 Variables = dict[str, Any]
 
@@ -55,18 +56,12 @@ def check_origin(config: ConfigDict, stages: Sequence[str], *, trained: bool) ->
 def check_name(config: ConfigDict) -> None:
     """Raises UserError, naming the field, unless there is such a network, or the name is the import path of a class."""
     name, weights = config.model.name, config.model.weights
-    if is_import_path(name):
-        if weights:
-            raise UserError(
-                f"config.model.weights = {weights!r}: weights are imported for the networks of interpjax alone, and "
-                f"config.model.name = {name!r} is a class of your own; dissect it by dissection.from_jax"
-            )
-    elif name not in models.MODELS:
-        known = ", ".join(models.MODELS)
+    if is_import_path(name) and weights:
         raise UserError(
-            f"config.model.name = {name!r}: choose one of {known}, or give the import path of your own class, "
-            "'module:Class'"
+            f"config.model.weights = {weights!r}: weights are imported for the networks of interpjax alone, and "
+            f"config.model.name = {name!r} is a class of your own; dissect it by dissection.from_jax"
         )
+    find_model("config.model.name", name)
 
 
 def create(config: ConfigDict, workdir: Path, source: Source | None, imported: Variables | None) -> nn.Module:
@@ -135,13 +130,16 @@ def digests(config: ConfigDict, *, missing_ok: bool = False) -> dict[str, str]:
 
 def _create(config: ConfigDict, classes: int) -> Any:
     settings = config.model
-    return models.create_model(
-        settings.name,
-        num_classes=classes,
-        width=settings.width,
-        dropout=settings.dropout,
-        axis_name=parallel.AXIS,
-    )
+    try:
+        return models.create_model(
+            settings.name,
+            num_classes=classes,
+            width=settings.width,
+            dropout=settings.dropout,
+            axis_name=parallel.AXIS,
+        )
+    except UserError as error:  # as of a class without a field that the configuration sets
+        raise UserError(f"config.{error}") from error
 
 
 def _check_classes(config: ConfigDict, classes: int, source: Source | None) -> None:

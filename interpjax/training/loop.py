@@ -16,11 +16,12 @@ from interpjax.data.images import SkippedImages
 from interpjax.data.pipeline import PipelineSettings, train_iterator
 from interpjax.data.splits import Split
 from interpjax.preprocessing import Preprocessing
+from interpjax.progress import progress_bar
 from interpjax.training import diagnostics
 from interpjax.training.checkpoint import Checkpoints, Position
 from interpjax.training.diagnostics import GroupDiagnostics
 from interpjax.training.evaluation import evaluate, sample_images
-from interpjax.training.metrics import MetricsWriter, StepLog, TrainingDivergedError, progress_bar
+from interpjax.training.metrics import MetricsWriter, StepLog, TrainingDivergedError
 from interpjax.training.objective import Objective
 from interpjax.training.optimizer import Duration, OptimizerSettings
 from interpjax.training.state import TrainState, create_train_state

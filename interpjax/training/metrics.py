@@ -1,9 +1,8 @@
-"""Writing metrics down: ``metrics.jsonl``, TensorBoard events, and a progress bar."""
+"""Writing metrics down: ``metrics.jsonl`` and TensorBoard events."""
 
 import contextlib
 import json
 import math
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -133,16 +132,3 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
         return []
     text = path.read_text()
     return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
-
-
-def progress_bar(stage: str, images: int, done: int = 0) -> tqdm:
-    """Images done, images a second and time left; on a terminal often, in a log file once in half a minute."""
-    return tqdm(
-        total=images,
-        initial=done,
-        desc=stage,
-        unit="image",
-        unit_scale=True,
-        dynamic_ncols=True,
-        mininterval=0.5 if sys.stderr.isatty() else 30,
-    )
