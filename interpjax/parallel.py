@@ -28,7 +28,7 @@ def check_batch_size(field: str, batch_size: int) -> None:
     """Raises UserError unless a global batch can be split evenly over all devices."""
     if batch_size % jax.device_count():
         raise UserError(
-            f"{field} = {batch_size}: must be a multiple of the {jax.device_count()} devices, which share each batch"
+            f"{field} = {batch_size}: expected a multiple of the {jax.device_count()} devices, which share each batch"
         )
 
 

@@ -52,9 +52,9 @@ def test_places365_is_the_published_recipe():
         ("regularizer.block_norm.p", 0.5, r"config.regularizer.block_norm.p = 0.5: a norm needs 1 <= p <= inf"),
         ("regularizer.block_norm.q", float("nan"), r"config.regularizer.block_norm.q = nan: a norm needs"),
         ("data.on_bad_image", "ignore", r"config.data.on_bad_image = 'ignore': choose one of error, skip"),
-        ("training.batch_size", 0, r"config.training.batch_size = 0: must be above 0"),
-        ("regularizer.block_norm.strength", -1.0, r"strength = -1.0: must be 0 or more"),
-        ("data.resize_size", 10, r"config.data.resize_size = 10: must be at least config.data.image_size = 224"),
+        ("training.batch_size", 0, r"config.training.batch_size = 0: expected a number above 0"),
+        ("regularizer.block_norm.strength", -1.0, r"strength = -1.0: expected a number of 0 or more"),
+        ("data.resize_size", 10, r"config.data.resize_size = 10: expected at least config.data.image_size = 224"),
         ("training.num_epochs", 0, r"config.training.num_steps = 0 and config.training.num_epochs = 0"),
     ],
 )

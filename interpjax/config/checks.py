@@ -69,15 +69,15 @@ def validate(config: ConfigDict) -> None:
         with problems.collected():
             _require_choice(config, name, choices)
     for name in POSITIVE:
-        _require(problems, config, name, lambda v: v > 0, "must be above 0")
+        _require(problems, config, name, lambda v: v > 0, "expected a number above 0")
     for name in NON_NEGATIVE:
-        _require(problems, config, name, lambda v: v >= 0, "must be 0 or more")
+        _require(problems, config, name, lambda v: v >= 0, "expected a number of 0 or more")
     for name in ("regularizer.block_norm.p", "regularizer.block_norm.q"):
         exponent = name[-1]
         _require(problems, config, name, lambda v: v >= 1, f"a norm needs 1 <= {exponent} <= inf")
     for name in ("mean", "std"):
         _require(problems, config, f"data.{name}", lambda v: len(v) == 3, "expected three numbers, one a channel")
-    _require(problems, config, "data.std", lambda v: min(v) > 0, "must be above 0")
+    _require(problems, config, "data.std", lambda v: min(v) > 0, "expected a number above 0")
     for check in (_check_duration, _check_classes, _check_sizes):
         with problems.collected():
             check(config)
@@ -86,7 +86,7 @@ def validate(config: ConfigDict) -> None:
 
 def _check_duration(config: ConfigDict) -> None:
     if config.training.num_steps == 0 and config.training.num_epochs == 0:
-        raise UserError("config.training.num_steps = 0 and config.training.num_epochs = 0: one must be above 0")
+        raise UserError("config.training.num_steps = 0 and config.training.num_epochs = 0: expected one above 0")
 
 
 def _check_sizes(config: ConfigDict) -> None:
@@ -98,7 +98,7 @@ def _check_sizes(config: ConfigDict) -> None:
         )
     if config.data.resize_size < config.data.image_size:
         raise UserError(
-            f"config.data.resize_size = {config.data.resize_size}: must be at least config.data.image_size "
+            f"config.data.resize_size = {config.data.resize_size}: expected at least config.data.image_size "
             f"= {config.data.image_size}, for the centre crop is taken from it"
         )
 
@@ -109,7 +109,7 @@ def _check_classes(config: ConfigDict) -> None:
         raise UserError(f"config.data.classes = {classes!r}: expected names or numbers of two classes or more, or ()")
     if classes and config.data.source not in ("image_folder", "tfds"):
         raise UserError(
-            f"config.data.classes = {classes!r}: with data.source {config.data.source} it must be (); only "
+            f"config.data.classes = {classes!r}: with data.source {config.data.source} expected (); only "
             "image_folder and tfds take some of their classes"
         )
 

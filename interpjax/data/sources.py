@@ -50,7 +50,7 @@ def image_folder(folders: Mapping[str, str], classes: Sequence[str | int] = ()) 
     if len(set(names.values())) > 1:
         only = sorted(set(names["train"]) ^ set(names["test"]))
         raise UserError(
-            f"config.data.test = {folders['test']!r}: its class folders must be those of config.data.train = "
+            f"config.data.test = {folders['test']!r}: expected the class folders of config.data.train = "
             f"{folders['train']!r}; only one of the two has {', '.join(only)}"
         )
     class_names = next(iter(names.values()))

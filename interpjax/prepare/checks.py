@@ -10,7 +10,7 @@ import optax
 from interpjax import models
 from interpjax.errors import Problems, UserError
 from interpjax.regularizers.kernels import check_patterns, select_kernels
-from interpjax.training import Objective, TermInputs
+from interpjax.training import Objective
 from interpjax.training.optimizer import OptimizerSettings
 from interpjax.training.terms import check_term
 
@@ -33,12 +33,11 @@ def check_objective(objective: Objective, model: nn.Module, image_size: int, bat
         models.outline(model, image_size).variables,
         images,
     )
-    params, maps, fields, key = shapes
-    inputs, problems = TermInputs(params, maps, fields, key, axis_name=None), Problems()
+    problems = Problems()
     for term in objective.terms:
         with problems.collected():
             try:
-                check_term(term, inputs)
+                check_term(term, shapes)
             except (ValueError, TypeError) as error:
                 raise UserError(f"config.regularizer.{term.name}: {error}") from error
     problems.raise_all()

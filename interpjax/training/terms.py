@@ -123,20 +123,21 @@ def spatial(strength: optax.Schedule, layers: tuple[str, ...]) -> Term:
     return Term("spatial", strength, mean, layers)
 
 
-def check_term(term: Term, inputs: TermInputs) -> None:
+def check_term(term: Term, shapes: tuple[PyTree, ...]) -> None:
     """Finds, without computing anything, where a term does not fit a network, as more groups than filters.
 
     Args:
       term: of the objective.
-      inputs: shapes of what it is a function of.
+      shapes: those of the params, maps, fields and key that it is a function of.
 
     Raises:
       ValueError: as of the term's own function; if it gives no scalar.
     """
-    parts = (inputs.params, inputs.maps, inputs.fields, inputs.key)
-    value = jax.eval_shape(
-        lambda params, maps, fields, key: term.function(TermInputs(params, maps, fields, key, None)), *parts
-    )
+
+    def of(params: PyTree, maps: PyTree, fields: PyTree, key: jax.Array) -> Any:
+        return term.function(TermInputs(params, maps, fields, key, axis_name=None))
+
+    value = jax.eval_shape(of, *shapes)
     if getattr(value, "shape", None) != ():
         found = f"an array of shape {value.shape}" if hasattr(value, "shape") else f"a {type(value).__name__}"
         raise ValueError(f"{term.name} gives {found}; expected a scalar")

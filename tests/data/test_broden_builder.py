@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -203,10 +204,11 @@ def test_damaged_shard_is_named_with_the_row(source, tmp_path, damage):
         record.image()
 
 
-def test_is_an_ordinary_tfds_data_set_and_made_by_a_command(source, tmp_path, capsys):
-    builder.main([str(source), str(tmp_path / "built")])
+def test_is_an_ordinary_tfds_data_set_and_made_by_a_command(source, tmp_path):
+    command = [sys.executable, "-m", "interpjax.data.broden", str(source), str(tmp_path / "built")]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
     prepared = tmp_path / "built" / "broden" / "1.0.0"
-    assert capsys.readouterr().out == f"{prepared}\n"
+    assert result.stdout == f"{prepared}\n"
     example = tfds.builder_from_directory(prepared).as_data_source("labelled")[3]
     assert example["name"] == b"d.jpg"
     assert example["image"].shape == (40, 36, 3)

@@ -157,7 +157,7 @@ def test_classes_are_two_names_or_numbers_or_more(classes):
 
 def test_two_figures_has_no_classes_to_choose():
     config = config_lib.override(interpjax.get_config("two_figures_gbn"), {"data.classes": (0, 1)})
-    with pytest.raises(ValueError, match=r"config.data.classes = \(0, 1\): with data.source two_figures it must be"):
+    with pytest.raises(ValueError, match=r"config.data.classes = \(0, 1\): with data.source two_figures expected \(\)"):
         validate(config)
 
 

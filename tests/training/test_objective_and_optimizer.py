@@ -84,7 +84,7 @@ def test_what_does_not_fit_is_found_before_training():
 def test_a_batch_is_shared_by_all_devices(tmp_path):
     config = tiny.tiny_config(training__batch_size=6)
     validate(config)
-    with pytest.raises(ValueError, match=r"config.training.batch_size = 6: must be a multiple of the 4 devices"):
+    with pytest.raises(ValueError, match=r"config.training.batch_size = 6: expected a multiple of the 4 devices"):
         prepare(config, tmp_path)
 
 

@@ -1,18 +1,17 @@
 """TFDS builder of Broden: a directory of many small files becomes a data set of a few large ones.
 
-Run:  ``python -m interpjax.data.broden.builder SOURCE DESTINATION``
+Run:  ``python -m interpjax.data.broden SOURCE DESTINATION``
 
 References:
   Bau et al., *Network Dissection*, CVPR 2017.
 """
 
-import argparse
 import contextlib
 import functools
 import io
 import itertools
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -130,15 +129,3 @@ def build_broden(source: str | Path, destination: str | Path) -> Path:
         if (prepared / name).read_bytes() != content:
             raise UserError(f"{prepared} was built from other data than {source}: its {name} differs; remove it first")
     return prepared
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The command."""
-    parser = argparse.ArgumentParser(description="Makes a TFDS data set of a directory in Broden's layout.")
-    parser.add_argument("source", type=Path, help="holds index.csv, label.csv, category.csv, c_*.csv and images/")
-    parser.add_argument("destination", type=Path, help="what to give as --config.dissection.broden afterwards")
-    print(build_broden(**vars(parser.parse_args(arguments))))
-
-
-if __name__ == "__main__":
-    main()

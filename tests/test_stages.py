@@ -1,0 +1,213 @@
+"""What the stages open, forget, keep and evaluate: the parts of the main job, one by one."""
+
+import json
+import shutil
+from pathlib import Path
+
+import broden_layout
+import cv2
+import numpy as np
+import pytest
+import tiny
+
+import interpjax
+from interpjax import config as config_lib
+from interpjax import experiment, stages, training
+from interpjax.prepare import memory, prepare
+from interpjax.training.metrics import read_metrics
+
+SIDE = 16
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Two classes of images and labelled ones, all small."""
+    folder, rng = tmp_path_factory.mktemp("folders"), np.random.default_rng(0)
+    for split in ("train", "test"):
+        for label, name in enumerate(("dark", "light")):
+            (folder / split / name).mkdir(parents=True)
+            for i in range(4):
+                image = rng.integers(100 * label, 100 * label + 100, (SIDE, SIDE, 3)).astype(np.uint8)
+                cv2.imwrite(str(folder / split / name / f"{i}.png"), image)
+    broden_layout.make_broden(folder / "broden", side=SIDE)
+    return folder
+
+
+def configure(folders, **fields):
+    small = {
+        "data__image_size": SIDE,
+        "data__resize_size": SIDE,
+        "model__name": "two_figures_cnn",
+        "training__num_steps": 2,
+        "dissection__layers": ("conv1",),
+    }
+    paths = {f"data__{split}": str(folders / split) for split in ("train", "test")}
+    paths["dissection__broden"] = str(folders / "broden")
+    return tiny.tiny_config("image_folder_gbn", **(small | paths | fields))
+
+
+@pytest.fixture(scope="module")
+def finished(folders):
+    config = configure(folders)
+    return config, interpjax.run(config, folders / "finished")
+
+
+@pytest.fixture
+def copy(finished, folders, tmp_path):
+    """A workdir of its own for a test, finished."""
+    shutil.copytree(folders / "finished", tmp_path / "run")
+    return tmp_path / "run"
+
+
+def moved(path, function):
+    """Calls a function while a folder is elsewhere."""
+    hidden = path.with_name(f"{path.name}.hidden")
+    path.rename(hidden)
+    try:
+        return function()
+    finally:
+        hidden.rename(path)
+
+
+def test_a_trained_run_is_dissected_without_any_data_to_train_on(finished, folders, copy):
+    config, before = finished
+    (copy / "stages" / "dissect.json").unlink()
+    again = moved(folders / "train", lambda: moved(folders / "test", lambda: interpjax.run(config, copy)))
+    assert again["layers"] == before["layers"]
+
+
+def test_evaluation_needs_no_training_images(finished, folders, copy):
+    config, before = finished
+    (copy / "stages" / "evaluate.json").unlink()
+    again = moved(folders / "train", lambda: interpjax.run(config, copy))
+    assert again["accuracy"] == before["accuracy"]
+    assert again["groups"] == before["groups"]
+
+
+def test_a_stage_that_is_redone_forgets_what_was_made_from_it(finished, copy):
+    config, _ = finished
+    untouched = {name: (copy / "stages" / f"{name}.json").stat().st_mtime_ns for name in ("train", "evaluate")}
+    redone = {name: (copy / "stages" / f"{name}.json").stat().st_mtime_ns for name in ("visualize", "report")}
+    (copy / "stages" / "dissect.json").unlink()
+    interpjax.run(config, copy)
+    for name, time in untouched.items():
+        assert (copy / "stages" / f"{name}.json").stat().st_mtime_ns == time
+    for name, time in redone.items():
+        assert (copy / "stages" / f"{name}.json").stat().st_mtime_ns > time
+    assert not (copy / "stages" / "dissect").exists()
+
+
+def test_what_was_counted_is_kept_until_the_dissection_has_its_record(finished, copy, monkeypatch):
+    config, before = finished
+    (copy / "stages" / "dissect.json").unlink()
+
+    def cut_off(workdir, name, function):
+        function()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stages, "run_stage", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        interpjax.run(config, copy)
+    assert list((copy / "stages" / "dissect").rglob("*.npz"))
+    monkeypatch.undo()
+    assert interpjax.run(config, copy)["layers"] == before["layers"]
+    assert not (copy / "stages" / "dissect").exists()
+
+
+def test_results_that_are_gone_are_named(finished, copy):
+    config, _ = finished
+    shutil.rmtree(copy / "dissection")
+    (copy / "stages" / "report.json").unlink()
+    with pytest.raises(ValueError, match=r"results of the dissection cannot be read: .*iou.npz.*remove stages/dissect"):
+        interpjax.run(config, copy)
+
+
+def test_the_finished_network_is_evaluated_once(folders, tmp_path, monkeypatch):
+    calls = []
+    real = training.loop.evaluate
+
+    def counted(*arguments):
+        calls.append(1)
+        return real(*arguments)
+
+    monkeypatch.setattr("interpjax.training.loop.evaluate", counted)
+    monkeypatch.setattr("interpjax.training.evaluate", counted)
+    summary = interpjax.run(configure(folders, training__num_steps=3), tmp_path / "run", ("train", "evaluate"))
+    assert len(calls) == 1
+    (row,) = (row for row in read_metrics(tmp_path / "run" / "metrics.jsonl") if "eval/accuracy" in row)
+    assert row["eval/accuracy"] == summary["accuracy"]
+    assert row["eval/cross_entropy"] == summary["cross_entropy"]
+
+
+def test_all_that_is_missing_is_told_at_once(tmp_path):
+    config = config_lib.override(
+        interpjax.get_config("places365_gbn"),
+        {"data.directory": str(tmp_path), "dissection.broden": "/nowhere", "dissection.protocol": "papier"},
+    )
+    with pytest.raises(ValueError, match="3 things are wrong") as caught:
+        interpjax.run(config, tmp_path / "run")
+    for part in ("places365_small", "/nowhere: no Broden directory there", "config.dissection.protocol = 'papier'"):
+        assert part in str(caught.value)
+    assert not (tmp_path / "run").exists()
+    wrong = {"training.batch_size": 0, "data.augment": "mirror", "regularizer.block_norm.p": 0.5}
+    with pytest.raises(ValueError, match=r"3 things are wrong.*augment = 'mirror'.*batch_size = 0.*block_norm.p = 0.5"):
+        interpjax.run(config_lib.override(config, wrong), tmp_path / "run")
+
+
+def test_nothing_is_written_before_the_lock(tmp_path):
+    made = prepare(tiny.tiny_config(), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    assert (len(made.source.train), len(made.labelled.concepts.records)) == (40, 12)
+    assert not (tmp_path / "run").exists()
+    assert made.source.test[0]["name"] == "two_figures/test[0]"
+    assert (tmp_path / "run" / "data").is_dir()
+
+
+def test_memory_that_the_machine_has_not_got_is_named_before_training(finished, folders, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(memory, "machine_memory", lambda: 10_000)
+    with pytest.raises(ValueError, match=r"config.dissection.layers: dissecting 1 layers on 3 images .*the largest is"):
+        interpjax.run(configure(folders), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_memory_of_published_layers_on_broden():
+    images, share = 63_305, 0.005
+    alexnet = memory.estimate({"conv1": (55, 55, 64)}, images, share, 64)
+    # Half a percent of all values and a quarter of that to spare, float32.
+    np.testing.assert_allclose(alexnet.thresholds, 4 * 64 * 55 * 55 * images * share * 1.25, rtol=1e-4)
+    config = interpjax.get_config("places365:model=vgg16")
+    assert config.dissection.layers == ("conv3_3", "conv4_3", "conv5_1", "conv5_2", "conv5_3")
+
+
+def test_sweep_checks_all_runs_before_the_first_and_gives_each_a_folder(folders, tmp_path):
+    config = configure(folders, training__num_steps=1)
+    with pytest.raises(ValueError, match=r"the run with dissection.layers=\('conv9',\): .*has no 'conv9'"):
+        interpjax.sweep(config, {"dissection.layers": [("conv1",), ("conv9",)]}, tmp_path)
+    assert not list(tmp_path.iterdir())
+    shutil.copytree(folders / "test", tmp_path / "a" / "b")
+    shutil.copytree(folders / "test", tmp_path / "a_b")
+    choices = {"data.test": [str(tmp_path / "a" / "b"), str(tmp_path / "a_b")]}
+    table = interpjax.sweep(config, choices, tmp_path / "runs", ("train", "evaluate"))
+    assert table["workdir"].nunique() == len(list((tmp_path / "runs").iterdir())) == 2
+
+
+def test_the_report_calls_a_unit_dead_only_if_it_was_never_active(folders, tmp_path):
+    config = configure(folders, dissection__protocol="cgl", training__num_steps=1)
+    interpjax.run(config, tmp_path / "run", ("train", "dissect", "report"))
+    made = experiment.prepared(config, tmp_path / "run", ("train", "dissect", "visualize"))
+    assert made.labelled.protocol.tap == "pre"
+    results = stages._load_results(tmp_path / "run")
+    dead = int((results["conv1"].top_values.max(axis=1) <= 0).sum())
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert page.count("never active</span>") == dead
+    stored = json.loads((tmp_path / "run" / "stages" / "dissect.json").read_text())
+    assert set(stored["result"]["scores"]["layers"]) == {"conv1"}
+
+
+def test_a_bar_and_a_line_of_memory_are_told_on_stderr(finished, capsys, copy):
+    (copy / "stages" / "dissect.json").unlink()
+    interpjax.run(finished[0], copy)
+    told = capsys.readouterr().err
+    assert "dissecting 1 layers on 3 images will take about" in told
+    assert "dissect:" in told
+    assert Path(copy / "summary.json").is_file()
