@@ -4,7 +4,8 @@ Shows:  the block norm by proximal steps (SGD with momentum), on groups of four 
         the groups and the share of zero ones over training.
 Run:    python launch.py --config=configs/two_figures_prox.py --workdir=...
 Cost:   two to four minutes on 2 cores.
-Expect: 100 % test accuracy with 2 of conv1's 8 groups and 10 of conv2's 16 exactly zero (README); nothing published.
+Expect: 100 % test accuracy with 2 of conv1's 8 groups and 10 of conv2's 16 exactly zero
+        (docs/results.md); nothing published.
 """
 
 from ml_collections import ConfigDict

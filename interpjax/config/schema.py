@@ -33,7 +33,7 @@ def default_config() -> ConfigDict:
             "name": "alexnet",  # one of interpjax.models.MODELS, or the import path of a class, "mynets:SmallNet"
             "width": 1.0,  # multiplies the number of filters and of hidden units
             "dropout": True,
-            "weights": "",  # a file of published weights, in place of training; see README
+            "weights": "",  # a file of published weights, in place of training; see docs/published_networks.md
         }
     )
     config.regularizer = _regularizer()
