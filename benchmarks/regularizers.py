@@ -27,7 +27,7 @@ from interpjax import config as config_lib
 from interpjax import models, parallel
 from interpjax import regularizers as reg
 from interpjax.prepare import read_preprocessing
-from interpjax.prepare.recipes import read_recipe
+from interpjax.prepare.recipes import read_block_norm, read_grouping, read_recipe
 from interpjax.training.state import create_train_state
 from interpjax.training.step import make_train_step
 
@@ -70,7 +70,8 @@ class Variant:
         off = {f"regularizer.{term}.strength": 0.0 for term in config_lib.TERMS}
         fields |= {"data.image_size": batch["image"].shape[1], "optimizer.schedule": "constant"}
         config = config_lib.override(interpjax.get_config("places365_wd"), off | fields)
-        recipe, preprocessing = read_recipe(config, model), read_preprocessing(config)
+        grouping, preprocessing = read_grouping(config), read_preprocessing(config)
+        recipe = read_recipe(config, model, read_block_norm(config, grouping), grouping)
         rate = optax.constant_schedule(1e-3)
         optimizer = recipe.optimizer.optimizer(rate)
         state = create_train_state(model, optimizer, image_size=config.data.image_size, seed=0)

@@ -4,6 +4,7 @@ A second time, the same command goes on where the first stopped.
 """
 
 import argparse
+import errno
 import logging
 import re
 import sys
@@ -19,6 +20,8 @@ from interpjax.config.files import config_names, config_path
 from interpjax.errors import UserError
 
 DEFAULT_CONFIG = "two_figures_gbn"
+# What a user can mend who has the machine: full or broken disks, and rights.
+MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM)
 STOPPED = 130  # exit code after Ctrl-C
 HELP = """interpjax {version}: train a CNN whose filters form interpretable groups, and measure
 how interpretable they are.
@@ -54,7 +57,7 @@ All fields and their defaults stand in interpjax/config/schema.py: {schema}
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the experiment that the arguments describe; those of the process by default."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if {"--help", "-h", "-help", "help"} & set(given):
+    if {"--help", "-h"} & set(given) or given[:1] == ["help"]:
         print(_help())
         return
     if "--version" in given:
@@ -83,6 +86,8 @@ def _help() -> str:
 
 
 def _define_flags() -> None:
+    if "workdir" in flags.FLAGS:  # of an earlier call in this process
+        return
     flags.DEFINE_string("workdir", None, "Folder of the run; by default workdirs/CONFIG,ARGUMENT.")
     flags.DEFINE_list("stages", None, "What to do; without train, with config.model.weights.")
     config_flags.DEFINE_config_file("config", config_path(DEFAULT_CONFIG), "File of the experiment, and its fields.")
@@ -124,7 +129,11 @@ def _run(argv: list[str]) -> None:
             file=sys.stderr,
         )
         sys.exit(STOPPED)
-    except (UserError, OSError) as error:
+    except UserError as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+    except OSError as error:
+        if error.errno not in MACHINE:
+            raise
         sys.exit(f"{type(error).__name__}: {error}")
 
 

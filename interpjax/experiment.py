@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from interpjax import models, training
 from interpjax.config import from_json, to_json, validate
-from interpjax.errors import UserError
+from interpjax.errors import Problems, UserError
 from interpjax.prepare import STAGES, Experiment, networks, prepare
 from interpjax.report import tables
 from interpjax.stages import ordered_stages, pending_stages, run_stages
@@ -28,8 +28,9 @@ from interpjax.workdir import (
 def run(config: ConfigDict, workdir: str | Path, stages: Sequence[str] = STAGES) -> dict[str, Any]:
     """Runs an experiment to its end, or goes on with one that was cut off.
 
-    Every stage is done once: a finished workdir is only read. Tables are printed to standard output. A stage that is to
-    be done again is one whose file in ``workdir/stages`` is removed; those that are made from it follow.
+    Every stage is done once: a finished workdir is only read. Tables are printed to standard output. A stage is done
+    again if its file in ``workdir/stages`` is removed, and so are those that are made from it. Training goes on from
+    its last checkpoint even then; it begins anew where ``workdir/checkpoints`` is removed too.
 
     Args:
       config: of :func:`interpjax.get_config`.
@@ -76,10 +77,14 @@ def prepared(config: ConfigDict, workdir: Path, stages: Sequence[str]) -> Experi
     validate(config)
     networks.check_origin(config, stages, trained=stage_is_done(workdir, "train"))
     check_workdir(to_json(config), workdir)
-    pending = pending_stages(stages, workdir)
+    pending, problems = pending_stages(stages, workdir), Problems()
     finished = not pending and (workdir / "summary.json").is_file()
-    check_data(workdir, networks.digests(config, missing_ok=finished))
-    return None if finished else prepare(config, workdir, pending)
+    with problems.collected():
+        check_data(workdir, networks.digests(config, missing_ok=finished))
+    if finished:
+        problems.raise_all()
+        return None
+    return prepare(config, workdir, pending, problems)
 
 
 def load(workdir: str | Path) -> tuple[ConfigDict, nn.Module, dict[str, Any]]:

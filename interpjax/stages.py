@@ -54,7 +54,7 @@ def pending_stages(stages: Sequence[str], workdir: Path) -> tuple[str, ...]:
     outdated = {later for name in undone for later in MADE_FROM[name]}
     pending = tuple(name for name in stages if name in undone | outdated)
     for name in NEEDS_DISSECTION:
-        if name in pending and "dissect" not in pending and not stage_is_done(workdir, "dissect"):
+        if name in stages and "dissect" not in stages and not stage_is_done(workdir, "dissect"):
             raise UserError(f"stages: {name} needs dissect, which has not been run in {workdir}; add it")
     return pending
 
@@ -75,7 +75,7 @@ def run_stages(experiment: Experiment, pending: Sequence[str]) -> None:
         (workdir / "report.html").unlink(missing_ok=True)  # there is more to tell
     functions: dict[str, Callable[[Experiment], dict[str, Any]]] = {
         "train": _train,
-        "evaluate": _evaluate,
+        "evaluate": functools.partial(_evaluate, trained_now="train" in pending),
         "dissect": _dissect,
         "visualize": _visualize,
         "report": _report,
@@ -126,12 +126,12 @@ def _train(experiment: Experiment) -> dict[str, Any]:
     }
 
 
-def _evaluate(experiment: Experiment) -> dict[str, Any]:
+def _evaluate(experiment: Experiment, *, trained_now: bool) -> dict[str, Any]:
     source, workdir = experiment.source, experiment.workdir
     assert source is not None
     assert source.test is not None
-    # A network that was trained here was evaluated at its last step.
-    found = read_stage(workdir, "train")["result"]["test"] if stage_is_done(workdir, "train") else None
+    # A network that was just trained was evaluated at its last step.
+    found = read_stage(workdir, "train")["result"]["test"] if trained_now else None
     if found is None:
         skipped, variables = SkippedImages(), parallel.replicate(experiment.variables)
         eval_step = make_eval_step(experiment.model, experiment.preprocessing)

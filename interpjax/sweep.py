@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from ml_collections import ConfigDict
 
+LONGEST = 150  # characters of a folder's name; file systems take 255 bytes
 SCORES = ("accuracy", "top5", "interpretability_score", "rud")
 
 
@@ -55,7 +57,7 @@ def sweep(
         for combination in combinations
     ]
     for combination, folder, each in runs:
-        _checked(combination, lambda folder=folder, each=each: prepared(each, folder, asked))
+        _checked(combination, functools.partial(prepared, each, folder, asked))
     rows = []
     for combination, folder, each in runs:
         summary = run(each, folder, asked)
@@ -65,7 +67,7 @@ def sweep(
     return pd.DataFrame(rows)
 
 
-def _checked(combination: Mapping[str, Any], check: Any) -> None:
+def _checked(combination: Mapping[str, Any], check: Callable[[], Any]) -> None:
     from interpjax.errors import UserError
 
     try:
@@ -75,10 +77,15 @@ def _checked(combination: Mapping[str, Any], check: Any) -> None:
 
 
 def _folder_name(combination: Mapping[str, Any]) -> str:
-    """``seed=0,model.width=0.5``; what could be read as a path is replaced, and a digest keeps such names apart."""
+    """``seed=0,model.width=0.5``; what could be read as a path is replaced, and what is long is cut.
+
+    A digest keeps such names apart, and those of values with commas in them.
+    """
     name = _words(combination) or "run"
-    safe = re.sub(r"[^\w.,=+()'-]+", "_", name)
-    return safe if safe == name else f"{safe}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    safe = re.sub(r"[^\w.,=+()'-]+", "_", name)[:LONGEST]
+    if safe == name and not any(isinstance(value, str) and "," in value for value in combination.values()):
+        return name
+    return f"{safe}-{hashlib.sha256(repr(sorted(combination.items())).encode()).hexdigest()[:8]}"
 
 
 def _words(combination: Mapping[str, Any]) -> str:

@@ -15,7 +15,8 @@ from interpjax.config import differing_fields
 from interpjax.errors import UserError
 
 # What a run that was killed before it claimed its folder may have left there.
-BEFORE_CLAIM = ("data", "data.json", ".lock")
+ERROR_LOG = "error.log"
+BEFORE_CLAIM = ("data", "data.json", ".lock", ERROR_LOG)
 
 
 def check_workdir(config_text: str, workdir: Path) -> None:
@@ -114,8 +115,10 @@ def keeping_tracebacks(workdir: Path) -> Iterator[None]:
     except UserError:
         raise
     except Exception:
-        write_atomic(workdir / "error.log", traceback.format_exc())
+        with contextlib.suppress(OSError):  # where the disk is full, that is the error to tell
+            write_atomic(workdir / ERROR_LOG, traceback.format_exc())
         raise
+    (workdir / ERROR_LOG).unlink(missing_ok=True)  # of an earlier session
 
 
 def run_stage(workdir: Path, name: str, function: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], float]:

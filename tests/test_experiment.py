@@ -105,15 +105,6 @@ def test_loaded_network_is_the_one_that_was_evaluated(finished):
     assert correct / len(records) == summary["accuracy"]
 
 
-def test_sweep_runs_every_combination_once(tmp_path):
-    choices = {"regularizer.block_norm.q": [1.0, 2.0], "seed": [0]}
-    table = interpjax.sweep(tiny.tiny_config(training__num_steps=1), choices, tmp_path)
-    assert table["regularizer.block_norm.q"].tolist() == [1.0, 2.0]
-    assert {"accuracy", "interpretability_score", "rud", "conv1", "conv2"} <= set(table.columns)
-    with pytest.raises(ValueError, match=r"config.regularizer.q: no such field"):
-        interpjax.sweep(tiny.tiny_config(), {"regularizer.q": [1.0]}, tmp_path)
-
-
 @pytest.fixture
 def folders(tmp_path):
     rng = np.random.default_rng(0)
@@ -121,14 +112,17 @@ def folders(tmp_path):
         for label, name in enumerate(("dark", "light")):
             (tmp_path / split / name).mkdir(parents=True)
             for i in range(8):
-                image = rng.integers(100 * label, 100 * label + 100, (70, 80, 3)).astype(np.uint8)
+                image = rng.integers(100 * label, 100 * label + 100, (40, 50, 3)).astype(np.uint8)
                 cv2.imwrite(str(tmp_path / split / name / f"{i}.jpg"), image)
-    broden_layout.make_broden(tmp_path / "broden", side=64)
+    broden_layout.make_broden(tmp_path / "broden", side=32)
     return tmp_path
 
 
+ALEXNET = {"model__name": "alexnet", "model__width": 0.125, "data__image_size": 64, "data__resize_size": 64}
+
+
 def image_config(folders, **fields):
-    small = {"data__image_size": 64, "data__resize_size": 64, "model__width": 0.125}
+    small = {"data__image_size": 32, "data__resize_size": 32, "model__name": "two_figures_cnn"}
     paths = {f"data__{split}": str(folders / split) for split in ("train", "test")}
     return tiny.tiny_config(
         "image_folder_gbn", **(small | paths | {"dissection__broden": str(folders / "broden")} | fields)
@@ -153,13 +147,13 @@ def test_unreadable_images_are_named_or_skipped_and_counted(folders):
 
 def test_bad_label_map_stops_the_dissection_and_loses_nothing(folders):
     config, workdir = image_config(folders), folders / "run"
-    broden_layout.write_map(folders / "broden/images/b_color.png", np.ones((32, 31), int))
-    with pytest.raises(ValueError, match=r"index.csv row 3 \(b.jpg\): label map .* is \(32, 31\)"):
+    broden_layout.write_map(folders / "broden/images/b_color.png", np.ones((16, 15), int))
+    with pytest.raises(ValueError, match=r"index.csv row 3 \(b.jpg\): label map .* is \(16, 15\)"):
         interpjax.run(config, workdir)
     assert not (workdir / "dissection").exists()
     assert not (workdir / "summary.json").exists()
     trained = [path.stat().st_mtime_ns for path in sorted((workdir / "checkpoints").rglob("*"))]
-    broden_layout.write_map(folders / "broden/images/b_color.png", np.ones((32, 32), int))
+    broden_layout.write_map(folders / "broden/images/b_color.png", np.ones((16, 16), int))
     interpjax.run(config, workdir)
     assert trained == [path.stat().st_mtime_ns for path in sorted((workdir / "checkpoints").rglob("*"))]
 
@@ -178,12 +172,13 @@ def test_bad_label_map_stops_the_dissection_and_loses_nothing(folders):
 )
 def test_mistakes_are_found_before_anything_is_written(folders, fields, message):
     with pytest.raises(ValueError, match=message):
-        interpjax.run(image_config(folders, **fields), folders / "run")
+        interpjax.run(image_config(folders, **(ALEXNET | fields)), folders / "run")
     assert not (folders / "run").exists()
 
 
+@pytest.mark.long
 def test_loaded_network_with_batch_norm_can_be_trained_on_outside_of_the_run(folders):
-    config = image_config(folders, model__name="alexnet_b", training__num_steps=1)
+    config = image_config(folders, **(ALEXNET | {"model__name": "alexnet_b", "training__num_steps": 1}))
     interpjax.run(config, folders / "run")
     _, model, variables = interpjax.load(folders / "run")
     images = jnp.ones((2, 64, 64, 3))

@@ -45,6 +45,7 @@ def prepared(tmp_path_factory):
     return folder
 
 
+@pytest.mark.long
 def test_whole_config_runs_two_steps(prepared):
     name = "places365_gbn"  # its pair differs in two strengths alone: test_config.py
     data = {"data.directory": str(prepared / "tfds"), "dissection.broden": str(prepared / "broden")}

@@ -1,6 +1,5 @@
 """What the stages open, forget, keep and evaluate: the parts of the main job, one by one."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import tiny
 
 import interpjax
 from interpjax import config as config_lib
-from interpjax import experiment, stages, training
+from interpjax import stages, training
 from interpjax.prepare import memory, prepare
 from interpjax.training.metrics import read_metrics
 
@@ -40,6 +39,7 @@ def configure(folders, **fields):
         "model__name": "two_figures_cnn",
         "training__num_steps": 2,
         "dissection__layers": ("conv1",),
+        "dissection__protocol": "cgl",  # whose maps may be negative
     }
     paths = {f"data__{split}": str(folders / split) for split in ("train", "test")}
     paths["dissection__broden"] = str(folders / "broden")
@@ -183,25 +183,24 @@ def test_sweep_checks_all_runs_before_the_first_and_gives_each_a_folder(folders,
     config = configure(folders, training__num_steps=1)
     with pytest.raises(ValueError, match=r"the run with dissection.layers=\('conv9',\): .*has no 'conv9'"):
         interpjax.sweep(config, {"dissection.layers": [("conv1",), ("conv9",)]}, tmp_path)
+    with pytest.raises(ValueError, match=r"config.regularizer.q: no such field"):
+        interpjax.sweep(config, {"regularizer.q": [1.0]}, tmp_path)
     assert not list(tmp_path.iterdir())
     shutil.copytree(folders / "test", tmp_path / "a" / "b")
     shutil.copytree(folders / "test", tmp_path / "a_b")
-    choices = {"data.test": [str(tmp_path / "a" / "b"), str(tmp_path / "a_b")]}
-    table = interpjax.sweep(config, choices, tmp_path / "runs", ("train", "evaluate"))
+    choices = {"data.test": [str(tmp_path / "a" / "b"), str(tmp_path / "a_b")], "seed": [0]}
+    table = interpjax.sweep(config, choices, tmp_path / "runs")
+    assert table["data.test"].tolist() == choices["data.test"]
+    assert {"accuracy", "interpretability_score", "rud", "conv1"} <= set(table.columns)
     assert table["workdir"].nunique() == len(list((tmp_path / "runs").iterdir())) == 2
 
 
-def test_the_report_calls_a_unit_dead_only_if_it_was_never_active(folders, tmp_path):
-    config = configure(folders, dissection__protocol="cgl", training__num_steps=1)
-    interpjax.run(config, tmp_path / "run", ("train", "dissect", "report"))
-    made = experiment.prepared(config, tmp_path / "run", ("train", "dissect", "visualize"))
-    assert made.labelled.protocol.tap == "pre"
-    results = stages._load_results(tmp_path / "run")
+def test_the_report_calls_a_unit_dead_only_if_it_was_never_active(finished, folders):
+    results = stages._load_results(folders / "finished")
+    assert results["conv1"].protocol.tap == "pre"
     dead = int((results["conv1"].top_values.max(axis=1) <= 0).sum())
-    page = (tmp_path / "run" / "report.html").read_text()
+    page = (folders / "finished" / "report.html").read_text()
     assert page.count("never active</span>") == dead
-    stored = json.loads((tmp_path / "run" / "stages" / "dissect.json").read_text())
-    assert set(stored["result"]["scores"]["layers"]) == {"conv1"}
 
 
 def test_a_bar_and_a_line_of_memory_are_told_on_stderr(finished, capsys, copy):

@@ -6,6 +6,8 @@ import sys
 import zipfile
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 NOTEBOOK = """
 import interpjax
@@ -23,6 +25,7 @@ print(summary["num_steps"], interpjax.get_config("places365_wd").model.name)
 """
 
 
+@pytest.mark.long
 def test_everything_but_the_launcher_works_from_a_wheel(tmp_path):
     # From a copy without links to this checkout's build folders, as a clone would be.
     source = tmp_path / "source"

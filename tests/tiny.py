@@ -7,7 +7,7 @@ from pathlib import Path
 
 import interpjax
 from interpjax import config as config_lib
-from interpjax import training
+from interpjax import models, training
 from interpjax.data.sources import Source
 from interpjax.prepare import prepare, read_preprocessing, sources
 from interpjax.prepare.recipes import read_block_norm, read_grouping, read_recipe
@@ -55,17 +55,30 @@ def train(config, workdir) -> training.Training:
     )
 
 
+def recipe(config, model) -> training.Recipe:
+    """How a network is trained by a configuration."""
+    grouping = read_grouping(config)
+    return read_recipe(config, model, read_block_norm(config, grouping), grouping)
+
+
 def optimizer(config, model, examples: int = 40):
     """The configured optimizer, over a training on so many examples."""
-    recipe = read_recipe(config, model)
-    return recipe.optimizer.optimizer(recipe.optimizer.learning_rate.over(recipe.duration, examples))
+    made = recipe(config, model)
+    return made.optimizer.optimizer(made.optimizer.learning_rate.over(made.duration, examples))
+
+
+def initial_state(config) -> training.TrainState:
+    """The two-figures network of a configuration with its optimizer, at their start."""
+    model = models.create_model(config.model.name, num_classes=2, width=config.model.width)
+    made = optimizer(config, model)
+    return training.create_train_state(model, made, image_size=config.data.image_size, seed=config.seed)
 
 
 def diagnostics(config, model, image_size: int) -> GroupDiagnostics:
     """What is measured of the groups of a network."""
-    return GroupDiagnostics(
-        model, image_size, read_preprocessing(config), read_block_norm(config), read_grouping(config)
-    )
+    grouping = read_grouping(config)
+    block = read_block_norm(config, grouping)
+    return GroupDiagnostics(model, image_size, read_preprocessing(config), block, grouping)
 
 
 def start(code: str, *arguments: str, devices: int = 1) -> subprocess.Popen:

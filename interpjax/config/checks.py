@@ -78,6 +78,8 @@ def validate(config: ConfigDict) -> None:
     for name in ("mean", "std"):
         _require(problems, config, f"data.{name}", lambda v: len(v) == 3, "expected three numbers, one a channel")
     _require(problems, config, "data.std", lambda v: min(v) > 0, "expected a number above 0")
+    smallest = 1 / 256  # less is below what a step of 1 in 0..255 is
+    _require(problems, config, "data.std", lambda v: max(v) >= smallest, "expected those of images in 0..1")
     for check in (_check_duration, _check_classes, _check_sizes):
         with problems.collected():
             check(config)

@@ -194,7 +194,10 @@ def from_json(text: str) -> ConfigDict:
 
 def differing_fields(ours: ConfigDict | str, theirs: ConfigDict | str) -> dict[str, tuple[Any, Any]]:
     """``{field: (ours, theirs)}`` for every field in which two configurations differ, as they are or as JSON text."""
-    left, right = (_flatten(json.loads(each if isinstance(each, str) else to_json(each))) for each in (ours, theirs))
+    default = _flatten(json.loads(to_json(default_config())))  # of fields that an older version did not have
+    left, right = (
+        default | _flatten(json.loads(each if isinstance(each, str) else to_json(each))) for each in (ours, theirs)
+    )
     return {k: (left.get(k), right.get(k)) for k in sorted({*left, *right}) if left.get(k) != right.get(k)}
 
 

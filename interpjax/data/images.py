@@ -35,6 +35,10 @@ class SkippedImages:
                 logging.getLogger(__name__).warning("skipped: %s", error)
                 self.names.add(error.name)
 
+    def sorted(self) -> tuple[str, ...]:
+        """The names, in order."""
+        return tuple(sorted(self.names))
+
 
 def decode_image(encoded: bytes, name: str) -> UInt8[np.ndarray, "height width 3"]:
     """Decodes a JPEG, PNG or any other format OpenCV knows to RGB.

@@ -1,7 +1,7 @@
 """Splits of data sets: examples by number, whatever they are read from."""
 
 import dataclasses
-import functools
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -124,11 +124,16 @@ class Deferred:
           length: how many there will be, where that is known before.
         """
         self._open_now, self._length = open_now, length
+        self._found: list[Any] = []
+        self._lock = threading.Lock()  # several threads read, and only one may make or open it
 
-    @functools.cached_property
+    @property
     def opened(self) -> Any:
         """What this stands for."""
-        return self._open_now()
+        with self._lock:
+            if not self._found:
+                self._found.append(self._open_now())
+        return self._found[0]
 
     def __len__(self) -> int:
         return len(self.opened) if self._length is None else self._length

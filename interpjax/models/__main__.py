@@ -34,7 +34,7 @@ def list_layers(name: str) -> pd.DataFrame:
     table = pd.DataFrame(models.layers(models.create_model(name, num_classes=CLASSES)))
     for number, part in enumerate(("offset", "size", "stride")):
         table[part] = [field[number][0] if field else None for field in table["receptive_field"]]
-    return table.drop(columns=["receptive_field", "stages"])
+    return table.drop(columns=["receptive_field", "taps", "same_as", "summed"])
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ class DenseNet(Classifier):
     ``transition1.conv``, with the batch norms ``norm0``, ``denseblock1.denselayer1.norm2`` and so on. Batch norm and
     ReLU come before a convolution, so what is behind it is the next one's: of ``conv1`` the layer's ``norm2``. The
     features of a ``conv2`` go to every later layer, each of which normalizes them for itself, and those of a
-    transition are pooled first: their taps are the convolution's output at all stages, as is that of a block,
+    transition are pooled first: their taps are the convolution's output everywhere, as is that of a block,
     ``denseblock1``, all features side by side. ``norm5`` is the last batch norm with its ReLU.
 
     Attributes:

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from flax.traverse_util import flatten_dict
 
 from interpjax.errors import UserError
-from interpjax.models.offers import NOTES, STAGES, Note, collection, maps_of, notes_of
+from interpjax.models.offers import NOTES, TAPS, Note, collection, maps_of, notes_of
 from interpjax.models.receptive_fields import Field, receptive_fields
 
 IMAGE = 224  # pixels a side of the images that networks are outlined with, if nothing else is said
@@ -29,7 +29,7 @@ class Layer:
     Attributes:
       name: of its parameters and taps.
       shape: (height, width, channels) of its output.
-      stages: that it can be tapped at, see :func:`~interpjax.models.apply_with_taps`.
+      taps: at which its maps can be taken, see :func:`~interpjax.models.apply_with_taps`.
       kernel: (height, width, inputs of a group, filters) of a convolution; empty for a block.
       norm: the batch norm behind it, if there is one.
       same_as: the convolution before it that has the same maps before and after the non-linearity, as the last one of
@@ -40,7 +40,7 @@ class Layer:
 
     name: str
     shape: tuple[int, int, int]
-    stages: tuple[str, ...]
+    taps: tuple[str, ...]
     kernel: tuple[int, ...] = ()
     norm: str | None = None
     same_as: str | None = None
@@ -148,8 +148,8 @@ def _layers(notes: list[Note], params: Mapping[str, Any]) -> Iterator[Layer]:
     shapes = {path: leaf.shape for path, leaf in flatten_dict(params, sep="/").items()}
     of_maps: dict[int, str] = {}  # the first convolution that gives them
     for note in notes:
-        stages = tuple(stage for stage in STAGES if stage in note.stages)
-        maps = note.stages[stages[-1]]
+        taps = tuple(tap for tap in TAPS if tap in note.taps)
+        maps = note.taps[taps[-1]]
         kernel = shapes.get(f"{note.layer}/kernel", ())
         kernel = kernel if len(kernel) > 2 else ()  # that of a dense layer
         first = of_maps.setdefault(id(maps), note.layer) if kernel else note.layer
@@ -158,7 +158,7 @@ def _layers(notes: list[Note], params: Mapping[str, Any]) -> Iterator[Layer]:
         yield Layer(
             name=note.layer,
             shape=maps.shape[1:],
-            stages=stages,
+            taps=taps,
             kernel=kernel,
             norm=note.behind,
             same_as=None if first == note.layer else first,
@@ -168,28 +168,16 @@ def _layers(notes: list[Note], params: Mapping[str, Any]) -> Iterator[Layer]:
 
 
 @dataclasses.dataclass(frozen=True)
-class LayerInfo:
-    """A layer that can be tapped; its fields are those of :class:`Layer` and one more.
+class LayerInfo(Layer):
+    """A layer with what its cells see.
 
     Attributes:
-      name: of its parameters and taps.
-      shape: (height, width, channels) of its output.
-      stages: that it can be tapped at, see :func:`~interpjax.models.apply_with_taps`.
-      kernel: (height, width, inputs of a group, filters) of a convolution; empty for a block of them.
-      norm: the batch norm behind it, if there is one.
-      parameters: how many, those of that batch norm included; of a block, of all that is in it.
       receptive_field: (offset, size, stride), each (y, x) in pixels of the image: cell i sees ``size`` pixels from
         ``offset + i·stride`` on, what is outside of the image being padding; as ``fieldmaps`` of a dissection wants
         it. None where a cell sees the whole image.
     """
 
-    name: str
-    shape: tuple[int, int, int]
-    stages: tuple[str, ...]
-    kernel: tuple[int, ...]
-    norm: str | None
-    parameters: int
-    receptive_field: FieldMap | None
+    receptive_field: FieldMap | None = None
 
 
 def layers(model: nn.Module, image_size: int | tuple[int, int] = IMAGE) -> tuple[LayerInfo, ...]:
@@ -207,20 +195,16 @@ def layers(model: nn.Module, image_size: int | tuple[int, int] = IMAGE) -> tuple
     height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
     model = outside_of_devices(model)
     found = outline(model, (height, width))
-    chosen = {layer.name: "pre" if "pre" in layer.stages else layer.stages[-1] for layer in found.layers}
+    chosen = {layer.name: "pre" if "pre" in layer.taps else layer.taps[-1] for layer in found.layers}
 
     def maps(variables: Any, images: jax.Array) -> dict[str, jax.Array]:
-        collections = [collection(name, stage) for name, stage in chosen.items()]
+        collections = [collection(name, tap) for name, tap in chosen.items()]
         sown = model.apply(variables, images, train=False, mutable=collections)[1]
-        return {name: maps_of(sown, [name], stage)[name] for name, stage in chosen.items()}
+        return {name: maps_of(sown, [name], tap)[name] for name, tap in chosen.items()}
 
     images = jax.ShapeDtypeStruct((1, height, width, 3), jnp.float32)
     fields = receptive_fields(maps, found.variables, images)
-    own = [field.name for field in dataclasses.fields(LayerInfo) if field.name != "receptive_field"]
-    return tuple(
-        LayerInfo(**{name: getattr(layer, name) for name in own}, receptive_field=_fieldmap(fields[layer.name]))
-        for layer in found.layers
-    )
+    return tuple(LayerInfo(**vars(layer), receptive_field=_fieldmap(fields[layer.name])) for layer in found.layers)
 
 
 def _fieldmap(field: Field | None) -> FieldMap | None:

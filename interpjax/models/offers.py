@@ -1,6 +1,6 @@
-"""Layers that a network offers while it runs: its maps by layer and stage, kept only where they are asked for.
+"""Layers that a network offers while it runs: its maps by layer and tap, kept only where they are asked for.
 
-Each stage of each layer is sown in a collection of its own, so that flax's filter of mutable collections chooses
+Each tap of each layer is sown in a collection of its own, so that flax's filter of mutable collections chooses
 among them. Another collection, of notes on the layers, is for :func:`interpjax.models.outline` alone.
 """
 
@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 from interpjax.errors import UserError
 
-STAGES = ("conv", "norm", "pre", "post")  # in order of execution
+TAPS = ("conv", "norm", "pre", "post")  # in order of execution
 NOTES = "outline"  # the collection of notes
 
 
@@ -24,19 +24,19 @@ class Note:
     """What a network says of a layer.
 
     Attributes:
-      stages: its maps.
+      taps: its maps.
       layer: its name.
       behind: the batch norm behind it.
       summed: whether something is added between that batch norm and the non-linearity.
     """
 
-    stages: dict[str, Any]
+    taps: dict[str, Any]
     layer: str = dataclasses.field(metadata={"static": True})
     behind: str | None = dataclasses.field(metadata={"static": True})
     summed: bool = dataclasses.field(metadata={"static": True})
 
 
-def offer(module: nn.Module, layer: str, *, behind: str | None = None, **stages: Float[Array, "n h w c"]) -> None:
+def offer(module: nn.Module, layer: str, *, behind: str | None = None, **taps: Float[Array, "n h w c"]) -> None:
     """Offers the maps of a layer, so that it can be tapped, regularized and dissected.
 
     To be called inside of a module's ``__call__``: ``models.offer(self, "conv1", pre=x, post=nn.relu(x))``. Maps that
@@ -47,34 +47,34 @@ def offer(module: nn.Module, layer: str, *, behind: str | None = None, **stages:
       layer: the path of the layer's parameters in the whole network, as ``"conv1"``, or ``"block/conv1"`` for those
         of a module in another: ``"/".join((*self.path, "conv1"))``. A name without a kernel is that of a block.
       behind: the path of the batch norm behind it, if there is one.
-      **stages: its maps, one or more of ``conv`` (of the convolution itself), ``norm`` (behind its batch norm), ``pre``
+      **taps: its maps, one or more of ``conv`` (of the convolution itself), ``norm`` (behind its batch norm), ``pre``
         (what the next non-linearity sees) and ``post`` (behind that).
 
     Raises:
-      ValueError: if a stage has another name, or maps are not [images, height, width, channels].
+      ValueError: if a tap has another name, or maps are not [images, height, width, channels].
     """
-    for stage, maps in stages.items():
-        if stage not in STAGES:
-            raise ValueError(f"layer {layer!r} is offered at {stage!r}: expected one of {', '.join(STAGES)}")
+    for tap, maps in taps.items():
+        if tap not in TAPS:
+            raise ValueError(f"layer {layer!r} is offered at {tap!r}: expected one of {', '.join(TAPS)}")
         if maps.ndim != 4:
             raise ValueError(
-                f"layer {layer!r} is offered at {stage!r} with the shape {maps.shape}: expected maps [images, height, "
+                f"layer {layer!r} is offered at {tap!r} with the shape {maps.shape}: expected maps [images, height, "
                 "width, channels]"
             )
     if module.is_initializing():  # a network's variables hold no activations
         return
-    for stage, maps in stages.items():
-        module.sow(collection(layer, stage), "maps/", maps)  # no module is called so: a sown name may be no module's
-    summed = "norm" in stages and "pre" in stages and behind is not None and stages["norm"] is not stages["pre"]
-    module.sow(NOTES, f"{layer}/", Note(stages, layer, behind, summed))
+    for tap, maps in taps.items():
+        module.sow(collection(layer, tap), "maps/", maps)  # a sown name may be no module's, and none has a slash
+    summed = "norm" in taps and "pre" in taps and behind is not None and taps["norm"] is not taps["pre"]
+    module.sow(NOTES, f"{layer}/", Note(taps, layer, behind, summed))
 
 
-def collection(layer: str, stage: str) -> str:
-    """The flax collection that the maps of a layer at a stage are sown in."""
-    return f"tap:{layer}/{stage}"
+def collection(layer: str, tap: str) -> str:
+    """The flax collection that the maps of a layer at a tap are sown in."""
+    return f"tap:{layer}/{tap}"
 
 
-def maps_of(sown: Mapping[str, Any], layers: Sequence[str], stage: str) -> dict[str, Float[Array, "n _ _ _"]]:
+def maps_of(sown: Mapping[str, Any], layers: Sequence[str], tap: str) -> dict[str, Float[Array, "n _ _ _"]]:
     """The maps of some layers in what a network has sown.
 
     Raises:
@@ -82,10 +82,10 @@ def maps_of(sown: Mapping[str, Any], layers: Sequence[str], stage: str) -> dict[
     """
     found = {}
     for layer in layers:
-        offered = jax.tree.leaves(sown.get(collection(layer, stage), {}))
+        offered = jax.tree.leaves(sown.get(collection(layer, tap), {}))
         if len(offered) != 1:
             raise UserError(
-                f"layer {layer!r}: its maps {stage!r} were offered {len(offered)} times, expected once in every run"
+                f"layer {layer!r}: its maps {tap!r} were offered {len(offered)} times, expected once in every run"
             )
         found[layer] = offered[0]
     return found

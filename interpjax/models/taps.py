@@ -8,7 +8,7 @@ import jax
 from jaxtyping import Array, Float
 
 from interpjax.models.layers import outline
-from interpjax.models.offers import STAGES, collection, maps_of
+from interpjax.models.offers import TAPS, collection, maps_of
 
 
 def apply_with_taps(
@@ -69,12 +69,12 @@ def _collections(layers: Sequence[str], stage: str) -> list[str]:
 
 
 def _check(model: nn.Module, images: Float[Array, "n h w 3"], layers: Sequence[str], stage: str) -> None:
-    if stage not in STAGES:
-        raise ValueError(f"stage = {stage!r}: choose one of {', '.join(STAGES)}")
+    if stage not in TAPS:
+        raise ValueError(f"stage = {stage!r}: choose one of {', '.join(TAPS)}")
     if not layers:
         return
     height, width = images.shape[1:3]
-    known = {layer.name: layer.stages for layer in outline(model, (height, width)).layers}
+    known = {layer.name: layer.taps for layer in outline(model, (height, width)).layers}
     for layer in layers:
         if layer not in known:
             names = f"the layers {', '.join(known)}" if known else "no layers: it offers none (models.offer)"

@@ -101,10 +101,11 @@ def _declared(name: str, cls: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
     for field, value in fields.items():
         passed_over = field == "axis_name" or value == PASSED_OVER.get(field, dataclasses.MISSING)
         if field not in declared and not passed_over:
-            raise UserError(f"model = {name!r}: {cls.__name__} has no field {field}, and {field} = {value!r} is given")
+            expected = f"expected {PASSED_OVER[field]!r}" if field in PASSED_OVER else "leave it out"
+            raise UserError(f"{field} = {value!r}: {cls.__name__} of model {name!r} has no such field; {expected}")
     missing = [field for field, required in declared.items() if required and field not in (*fields, "num_classes")]
     if missing:
-        raise UserError(f"model = {name!r}: {cls.__name__} has no default for {', '.join(missing)}, expected one")
+        raise UserError(f"name = {name!r}: {cls.__name__} has no default for {', '.join(missing)}; expected one")
     return {field: value for field, value in fields.items() if field in declared}
 
 

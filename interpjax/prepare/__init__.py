@@ -73,7 +73,9 @@ class Experiment:
         )
 
 
-def prepare(config: ConfigDict, workdir: Path, stages: Sequence[str] = STAGES) -> Experiment:
+def prepare(
+    config: ConfigDict, workdir: Path, stages: Sequence[str] = STAGES, problems: Problems | None = None
+) -> Experiment:
     """Reads a configuration, opens what some stages need, and checks that all fits; nothing is written.
 
     What only shows when it is read – an image, a label map – is not checked here.
@@ -82,11 +84,12 @@ def prepare(config: ConfigDict, workdir: Path, stages: Sequence[str] = STAGES) -
       config: the experiment.
       workdir: its folder.
       stages: that are to be run; what none of them needs is not opened.
+      problems: found before, to be told with those that are found here.
 
     Raises:
       UserError: naming the field or file; several are told at once.
     """
-    problems = Problems()
+    problems = problems or Problems()
     validate(config)
     with problems.collected():
         preprocessing = read_preprocessing(config)
@@ -100,14 +103,17 @@ def prepare(config: ConfigDict, workdir: Path, stages: Sequence[str] = STAGES) -
         networks.check_name(config)
         imported = networks.read_weights(config)
     with problems.collected():
-        parallel.check_batch_size("config.training.batch_size", config.training.batch_size)
+        if {"train", "evaluate"} & set(stages):
+            parallel.check_batch_size("config.training.batch_size", config.training.batch_size)
+    with problems.collected():
+        grouping = recipes.read_grouping(config)
+        block = recipes.read_block_norm(config, grouping)
     problems.raise_all()
     model = networks.create(config, workdir, source, imported)
-    block, grouping = recipes.read_block_norm(config), recipes.read_grouping(config)
     groups = GroupDiagnostics(models.outside_of_devices(model), config.data.image_size, preprocessing, block, grouping)
     recipe, images = None, None
     with problems.collected():
-        recipe = recipes.read_recipe(config, model) if "train" in stages else None
+        recipe = recipes.read_recipe(config, model, block, grouping) if "train" in stages else None
     with problems.collected():
         concepts = concepts or (source.concepts if source else None)
         if {"dissect", "visualize"} & set(stages):

@@ -12,7 +12,7 @@ from interpjax.errors import Problems, UserError
 from interpjax.regularizers.kernels import check_patterns, select_kernels
 from interpjax.training import Objective
 from interpjax.training.optimizer import OptimizerSettings
-from interpjax.training.terms import check_term
+from interpjax.training.terms import term_shape
 
 
 def check_objective(objective: Objective, model: nn.Module, image_size: int, batch_size: int) -> None:
@@ -37,9 +37,14 @@ def check_objective(objective: Objective, model: nn.Module, image_size: int, bat
     for term in objective.terms:
         with problems.collected():
             try:
-                check_term(term, shapes)
-            except (ValueError, TypeError) as error:
+                value = term_shape(term, shapes)
+            except ValueError as error:
+                if term.own:
+                    raise  # out of the user's own code
                 raise UserError(f"config.regularizer.{term.name}: {error}") from error
+            if getattr(value, "shape", None) != ():
+                found = f"an array of shape {value.shape}" if hasattr(value, "shape") else f"a {type(value).__name__}"
+                raise UserError(f"config.regularizer.own: {term.name} gives {found}; expected a scalar")
     problems.raise_all()
 
 
@@ -62,11 +67,14 @@ def check_grouping(patterns: Sequence[str], params: Any, *, dense: bool) -> None
       UserError: naming the field.
     """
     kind = "layer" if dense else "convolution (of dense layers only with block_norm.dense)"
+
+    def check(params: Any) -> None:
+        kernels = select_kernels(params, dense=dense)
+        check_patterns("config.regularizer.grouping.by_layer", patterns, kernels, kind=kind)
+
     if patterns:
         try:
-            check_patterns(
-                "config.regularizer.grouping.by_layer", patterns, select_kernels(params, dense=dense), kind=kind
-            )
+            jax.eval_shape(check, params)
         except ValueError as error:
             raise UserError(str(error)) from error
 

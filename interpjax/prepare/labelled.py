@@ -97,7 +97,7 @@ def read_labelled(
             "expected a directory in Broden's layout"
         )
     settings, size = config.dissection, config.data.image_size
-    layers = _layers(config, model)
+    layers = _layers(config, model, protocol.tap)
     shapes = {layer.name: layer.shape for layer in models.outline(model, size).layers if layer.name in layers}
     return Labelled(
         concepts=concepts,
@@ -115,7 +115,7 @@ def read_labelled(
     )
 
 
-def _layers(config: ConfigDict, model: nn.Module) -> tuple[str, ...]:
+def _layers(config: ConfigDict, model: nn.Module, tap: str) -> tuple[str, ...]:
     """The configured layers, or every convolution with maps of its own; of a network without any, all it offers."""
     outline, name = models.outline(model, config.data.image_size), config.model.name
     if not outline.names:
@@ -128,7 +128,14 @@ def _layers(config: ConfigDict, model: nn.Module) -> tuple[str, ...]:
         if layer not in outline.names:
             known = ", ".join(outline.names)
             raise UserError(f"config.dissection.layers: {name} has no {layer!r}; it has {known}")
-    return layers or outline.own_maps or outline.names
+    layers = layers or outline.own_maps or outline.names
+    for layer in outline.layers:
+        if layer.name in layers and tap not in layer.taps:
+            raise UserError(
+                f"config.dissection.layers: {name} offers {layer.name!r} as {', '.join(layer.taps)}; expected {tap!r}, "
+                f"which config.dissection.protocol = {config.dissection.protocol!r} dissects"
+            )
+    return layers
 
 
 def _fieldmaps(

@@ -85,8 +85,16 @@ def create(config: ConfigDict, workdir: Path, source: Source | None, imported: V
         models.check_logits(model, classes, size)
     except UserError as error:
         raise UserError(f"config.model.name = {config.model.name!r}: {error}") from error
-    except (ValueError, TypeError) as error:  # the network's own
+    except ValueError as error:
+        if not isinstance(model, models.Classifier):
+            raise  # out of the user's own code
         raise UserError(f"config.data.image_size = {size}: {error}") from error
+    surplus = set(models.outline(model, size).variables) - {"params", "batch_stats"}
+    if surplus:
+        raise UserError(
+            f"config.model.name = {config.model.name!r}: it has variables of the collection {min(surplus)!r}; expected "
+            "params and batch_stats alone, which are what training keeps"
+        )
     return model
 
 
@@ -139,7 +147,7 @@ def _create(config: ConfigDict, classes: int) -> Any:
             axis_name=parallel.AXIS,
         )
     except UserError as error:  # as of a class without a field that the configuration sets
-        raise UserError(f"config.{error}") from error
+        raise UserError(f"config.model.{error}") from error
 
 
 def _check_classes(config: ConfigDict, classes: int, source: Source | None) -> None:

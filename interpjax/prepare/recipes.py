@@ -1,6 +1,7 @@
 """How a network is trained, as a configuration says: the terms of the objective, the optimizer, and how long."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,19 +22,26 @@ from interpjax.training.promotion import promoting
 from interpjax.training.terms import BlockNorm, Groupings
 
 
-def read_recipe(config: ConfigDict, model: nn.Module) -> Recipe:
+def read_recipe(config: ConfigDict, model: nn.Module, block: BlockNorm, grouping: Groupings) -> Recipe:
     """How the network is trained.
+
+    Args:
+      config: the experiment.
+      model: the network.
+      block: of :func:`read_block_norm`.
+      grouping: of :func:`read_grouping`.
 
     Raises:
       UserError: naming the field, if a term of the objective or the optimizer does not fit the network.
     """
     alone, size, settings = models.outside_of_devices(model), config.data.image_size, config.training
     outline = models.outline(alone, size)
-    found = _terms(config, outline)
-    objective = Objective(found, _soft_fields(config, outline, Objective(found).layers))
+    found = _terms(config, outline, block, grouping)
+    asked = Objective(tuple(term for term in found if not term.own)).layers
+    objective = Objective(found, _soft_fields(config, outline, asked))
     recipe = Recipe(
         objective=objective,
-        optimizer=_optimizer(config),
+        optimizer=_optimizer(config, block),
         duration=Duration(settings.batch_size, settings.num_epochs, settings.num_steps),
         seed=config.seed,
         log_every_steps=settings.log_every_steps,
@@ -81,19 +89,19 @@ def read_grouping(config: ConfigDict) -> Groupings:
     return groupings
 
 
-def read_block_norm(config: ConfigDict) -> BlockNorm:
+def read_block_norm(config: ConfigDict, grouping: Groupings) -> BlockNorm:
     """Which kernels the block norm is of, and by which exponents, whether it is on or not."""
     block = config.regularizer.block_norm
-    grouping = {
+    own = {
         pattern: group and dataclasses.replace(group, axis=block.axis, weights=block.weights)
-        for pattern, group in read_grouping(config).items()
+        for pattern, group in grouping.items()
     }
-    return BlockNorm(grouping, block.axis, block.p, block.q, block.form, tuple(block.layers), block.dense)
+    return BlockNorm(own, block.axis, block.p, block.q, block.form, tuple(block.layers), block.dense)
 
 
-def _terms(config: ConfigDict, outline: Outline) -> tuple[Term, ...]:
+def _terms(config: ConfigDict, outline: Outline, block: BlockNorm, grouping: Groupings) -> tuple[Term, ...]:
     """The terms that are on, by a strength above 0, and the user's own."""
-    block, grouping, settings = read_block_norm(config), read_grouping(config), config.regularizer
+    settings, problems = config.regularizer, Problems()
     beside = block if settings.block_norm.strength > 0 else None
 
     def mapped(name: str) -> tuple[str, ...]:
@@ -112,9 +120,15 @@ def _terms(config: ConfigDict, outline: Outline) -> tuple[Term, ...]:
         ),
         "spatial": lambda strength, own: terms.spatial(strength, mapped("spatial")),
     }
-    on = [name for name in makers if settings[name].strength > 0]
-    built_in = [makers[name](_strength(settings[name]), settings[name]) for name in on]
-    return (*built_in, *_own_terms(config, outline, tuple(makers)))
+    found: list[Term] = []
+    for name, make in makers.items():
+        if settings[name].strength > 0:
+            with problems.collected():
+                found.append(make(_strength(settings[name]), settings[name]))
+    with problems.collected():
+        found += _own_terms(config, outline, tuple(makers))
+    problems.raise_all()
+    return tuple(found)
 
 
 def _strength(settings: ConfigDict) -> optax.Schedule:
@@ -126,11 +140,11 @@ def _strength(settings: ConfigDict) -> optax.Schedule:
 
 def _mapped_layers(config: ConfigDict, outline: Outline, name: str, grouping: Groupings) -> tuple[str, ...]:
     """The layers whose activation maps a loss is of."""
-    patterns, known = tuple(config.regularizer[name].layers), outline.convolutions or outline.names
+    patterns, known = tuple(config.regularizer[name].layers), _with_maps(outline)
     if not known:
         raise UserError(
-            f"config.regularizer.{name}: {config.model.name} offers no layer, whose maps this is a loss on; call "
-            'interpjax.models.offer(self, "conv1", pre=x, post=y) in its __call__'
+            f"config.regularizer.{name}: {config.model.name} offers no layer before its non-linearity; expected a "
+            'call of interpjax.models.offer(self, "conv1", pre=x, post=y) in its __call__'
         )
     try:
         check_patterns(f"config.regularizer.{name}.layers", patterns, known)
@@ -143,6 +157,12 @@ def _mapped_layers(config: ConfigDict, outline: Outline, name: str, grouping: Gr
     return layers
 
 
+def _with_maps(outline: Outline) -> tuple[str, ...]:
+    """The layers that losses on activations may be of: convolutions, or all that are offered if there is none."""
+    names = [layer.name for layer in outline.layers if "pre" in layer.taps]
+    return tuple(name for name in names if name in outline.convolutions) or tuple(names)
+
+
 def _own_terms(config: ConfigDict, outline: Outline, names: tuple[str, ...]) -> list[Term]:
     field, found = "config.regularizer.own", dict[str, Term]()
     for entry in config.regularizer.own:
@@ -152,15 +172,17 @@ def _own_terms(config: ConfigDict, outline: Outline, names: tuple[str, ...]) -> 
             )
         path, strength = entry
         function = import_object(field, path)
-        if isinstance(strength, bool) or not isinstance(strength, int | float) or not strength >= 0:
+        if isinstance(strength, bool) or not isinstance(strength, int | float) or not 0 <= strength < math.inf:
             raise UserError(f"{field}: the strength of {path!r} is {strength!r}; expected a number of 0 or more")
+        if strength == 0:
+            continue
         if not callable(function):
             raise UserError(f"{field}: {path!r} is a {type(function).__name__}; expected a function of TermInputs")
         name = path.rpartition(":")[2].rpartition(".")[2]
         if name in (*names, *found):
             raise UserError(f"{field}: {path!r} is the second term of the name {name!r}; expected another name")
-        layers = outline.convolutions or outline.names  # maps that it does not look at are not computed
-        found[name] = Term(name, optax.constant_schedule(float(strength)), function, layers)
+        layers = _with_maps(outline)  # maps that it does not look at are not computed
+        found[name] = Term(name, optax.constant_schedule(float(strength)), function, layers, own=True)
     return list(found.values())
 
 
@@ -192,12 +214,12 @@ def _check_split(config: ConfigDict, model: nn.Module) -> None:
         )
 
 
-def _optimizer(config: ConfigDict) -> OptimizerSettings:
+def _optimizer(config: ConfigDict, norm: BlockNorm) -> OptimizerSettings:
     settings, block = config.optimizer, config.regularizer.block_norm
     rate = LearningRate(settings.learning_rate, settings.schedule, settings.decay_every_epochs, settings.decay_factor)
     proximal = None
     if block.proximal and block.strength > 0:
-        proximal = ProximalStep(_strength(block), read_block_norm(config))
+        proximal = ProximalStep(_strength(block), norm)
     return OptimizerSettings(_make_optimizer(config), rate, proximal)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
+from interpjax.data.concepts import ConceptData
 from interpjax.data.pipeline import PipelineSettings
 from interpjax.data.sources import Source, image_folder, tfds_set
 from interpjax.data.two_figures.source import TwoFiguresSettings, two_figures
@@ -28,7 +29,7 @@ def open_source(config: ConfigDict, workdir: Path, stages: Sequence[str]) -> Sou
         return None
     settings, directory = config.data, workdir / "data"
     if is_import_path(settings.source):
-        return _own_source(config)
+        return _own_source(config, fields)
     if settings.source == "two_figures":
         return two_figures(TwoFiguresSettings(**settings.two_figures), Path(settings.directory or directory))
     wanted = {field: settings[field] for field in fields}
@@ -40,7 +41,7 @@ def open_source(config: ConfigDict, workdir: Path, stages: Sequence[str]) -> Sou
 def brings_concepts(config: ConfigDict) -> bool:
     """Whether the labelled images to dissect with are the data's own."""
     own = config.data.source == "two_figures" or is_import_path(config.data.source)
-    return own and not config.dissection.broden
+    return own and not config.dissection.broden and not config.model.weights
 
 
 def read_pipeline(config: ConfigDict) -> PipelineSettings:
@@ -56,7 +57,7 @@ def read_pipeline(config: ConfigDict) -> PipelineSettings:
     )
 
 
-def _own_source(config: ConfigDict) -> Source:
+def _own_source(config: ConfigDict, fields: Sequence[str]) -> Source:
     field, path = "config.data.source", config.data.source
     function = import_object(field, path)
     if not callable(function):
@@ -64,15 +65,26 @@ def _own_source(config: ConfigDict) -> Source:
     source = function(config)
     if not isinstance(source, Source):
         raise UserError(f"{field} = {path!r}: it gave a {type(source).__name__}; expected an interpjax.data.Source")
-    for name in ("train", "test"):
-        split = getattr(source, name)
+    if not all(isinstance(each, str) for each in source.class_names) or len(source.class_names) < 2:
+        raise UserError(
+            f"{field} = {path!r}: class_names = {source.class_names!r}; expected names of two classes or more"
+        )
+    for name in fields:
+        split, classes = getattr(source, name), len(source.class_names)
         if not (hasattr(split, "__len__") and hasattr(split, "__getitem__")):
             raise UserError(
                 f"{field} = {path!r}: its {name} is a {type(split).__name__}; expected a Split, as an "
                 "interpjax.data.ArraySplit or FileSplit"
             )
-    if not all(isinstance(each, str) for each in source.class_names) or len(source.class_names) < 2:
+        wrong = [label for label in getattr(split, "labels", ()) if not 0 <= label < classes]
+        if wrong:
+            raise UserError(
+                f"{field} = {path!r}: its {name} has the label {wrong[0]}; expected 0 to {classes - 1}, for there are "
+                f"{classes} class_names"
+            )
+    if not isinstance(source.concepts, ConceptData | None):
         raise UserError(
-            f"{field} = {path!r}: class_names = {source.class_names!r}; expected names of two classes or more"
+            f"{field} = {path!r}: its concepts are a {type(source.concepts).__name__}; expected an "
+            "interpjax.data.ConceptData, as load_broden gives, or None"
         )
     return source

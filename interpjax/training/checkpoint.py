@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from flax.traverse_util import flatten_dict
 from jax.sharding import SingleDeviceSharding
 from orbax.checkpoint import v1 as ocp
 
@@ -103,19 +104,28 @@ class Checkpoints:
         return _from_tree(tree, like), position
 
     def restore_variables(self, like: Mapping[str, PyTree]) -> dict[str, PyTree]:
-        """Reads the network alone, whatever it was trained by.
+        """Reads the network alone, whatever it was trained by, with what was trained beside it.
 
         Args:
-          like: its variables, or their shapes.
+          like: the network's variables, or their shapes.
 
         Raises:
           CheckpointError: if there is no checkpoint, or it is of another network.
         """
-        return self._load(dict(like), whole=False)
+        self._require_one()
+        stored: Any = self._orbax.metadata(self.latest).metadata
+        found = {name: stored[name] for name in ("params", "batch_stats") if stored.get(name)}
+        for path, leaf in flatten_dict(dict(like), sep="/").items():
+            there = flatten_dict(found, sep="/").get(path)
+            if there is None or tuple(there.shape) != tuple(leaf.shape):
+                has = "is not there" if there is None else f"has the shape {tuple(there.shape)}"
+                raise CheckpointError(
+                    f"checkpoint {self._folder}/{self.latest} cannot be read: {path} {has}; expected {leaf.shape}"
+                )
+        return self._load(found, whole=False)
 
     def _load(self, like: PyTree, *, whole: bool) -> PyTree:
-        if self.latest is None:
-            raise CheckpointError(f"{self._folder} holds no checkpoint")
+        self._require_one()
         one_device = SingleDeviceSharding(jax.local_devices()[0])
         shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=one_device), like)
         context = ocp.Context()
@@ -126,6 +136,10 @@ class Checkpoints:
         except (ValueError, KeyError, OSError) as error:
             raise CheckpointError(f"checkpoint {self._folder}/{self.latest} cannot be read: {error}") from error
         return jax.tree.map(np.asarray, tree)
+
+    def _require_one(self) -> None:
+        if self.latest is None:
+            raise CheckpointError(f"{self._folder} holds no checkpoint")
 
     def __enter__(self) -> "Checkpoints":
         return self

@@ -81,7 +81,8 @@ class GroupDiagnostics:
           ``{layer: {"dead_filters"}}``, and, where the grouping makes two groups or more of two filters or more,
           ``within_similarity`` and ``between_similarity``.
         """
-        layers = models.outline(self.model, self.image_size).convolutions
+        outline = models.outline(self.model, self.image_size)
+        layers = [layer.name for layer in outline.layers if layer.kernel and "pre" in layer.taps]
         inputs = jnp.asarray(self.preprocessing(images))
         _, maps = models.apply_with_taps(self.model, variables, inputs, layers=layers, stage="pre")
         return {layer: _of_maps(maps[layer], grouping_of(layer, self.grouping)) for layer in layers}

@@ -41,7 +41,7 @@ def evaluate(
     for parts in waiting:
         _add(sums, parts)
     if not sums.get("count"):
-        raise UserError("config.data.test: no image of it could be read")
+        raise UserError(f"config.data.test: none of its {len(split)} images could be read")
     return {
         "accuracy": sums["correct"] / sums["count"],
         "top5": sums["correct_top5"] / sums["count"],

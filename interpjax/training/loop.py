@@ -16,10 +16,8 @@ from interpjax.data.images import SkippedImages
 from interpjax.data.pipeline import PipelineSettings, train_iterator
 from interpjax.data.splits import Split
 from interpjax.preprocessing import Preprocessing
-from interpjax.progress import progress_bar
-from interpjax.training import diagnostics
 from interpjax.training.checkpoint import Checkpoints, Position
-from interpjax.training.diagnostics import GroupDiagnostics
+from interpjax.training.diagnostics import GroupDiagnostics, as_metrics
 from interpjax.training.evaluation import evaluate, sample_images
 from interpjax.training.metrics import MetricsWriter, StepLog, TrainingDivergedError
 from interpjax.training.objective import Objective
@@ -98,7 +96,7 @@ def train(
       CheckpointError: if a checkpoint cannot be written or read.
       TrainingDivergedError: if the loss is not finite; the checkpoints are from before.
     """
-    (train_split, test_split), batch_size = splits, recipe.duration.batch_size
+    train_split, test_split = splits
     total = recipe.duration.steps(len(train_split))
     schedule = recipe.optimizer.learning_rate.over(recipe.duration, len(train_split))
     optimizer = recipe.optimizer.optimizer(schedule)
@@ -109,39 +107,44 @@ def train(
     of_weights, of_maps = parallel.on_first_device(groups.of_weights), parallel.on_first_device(groups.of_maps)
     skipped, skipped_in_test, scores = SkippedImages(), SkippedImages(), None
     batches = train_iterator(train_split, pipeline, skipped, shard=parallel.shard())
-    state, position = _initial(model, recipe, optimizer, pipeline.image_size), Position()
     with Checkpoints(workdir, keep=recipe.keep_checkpoints) as checkpoints:
+        state, position = _first_state(model, recipe, optimizer, pipeline.image_size), Position()
         if checkpoints.latest is not None:
             state, position = checkpoints.restore(state)
             batches.set_state(position.data)
             skipped.names.update(position.skipped)
-        first, start = int(state.step), time.monotonic()
-        if 0 < first < total:
-            print(f"going on from step {first} of {total}", file=sys.stderr)
-        sample = jax.device_put(sample_images(test_split, pipeline)) if first < total else None
+        first, start = _announced(int(state.step), total), time.monotonic()
         replicated = parallel.replicate(state)
+        del state  # which would be a second copy on the first device
+        sample = jax.device_put(sample_images(test_split, pipeline)) if first < total else None
         with (
             MetricsWriter(workdir, from_step=first) as writer,
-            progress_bar("train", total * batch_size, first * batch_size) as bar,
+            StepLog(writer, total, first, recipe.duration.batch_size) as log,
             jax.transfer_guard("disallow"),  # nothing goes to a device or back but what is meant to
         ):
-            log = StepLog(writer, bar, batch_size)
             for step in range(first + 1, total + 1):
                 replicated, metrics = train_step(replicated, parallel.put_batch(next(batches)))
                 log.add(step, metrics)  # and what was logged before is read, while this step is computed
                 if _is_due(step, total, recipe.log_every_steps):
-                    log.close(of_weights(replicated.variables))
+                    log.close_line(of_weights(replicated.variables))
                 if _is_due(step, total, recipe.eval_every_steps):
                     with log.paused():
                         scores = evaluate(eval_step, replicated.variables, test_split, pipeline, skipped_in_test)
-                        on_sample = diagnostics.as_metrics(of_maps(replicated.variables, sample))
+                        on_sample = as_metrics(of_maps(replicated.variables, sample))
                         writer.write(step, {f"eval/{name}": value for name, value in scores.items()} | on_sample)
                 if _is_due(step, total, recipe.checkpoint_every_steps):
                     with log.paused():
                         seconds = position.seconds + time.monotonic() - start
-                        reached = Position(batches.get_state(), seconds, tuple(sorted(skipped.names)))
+                        reached = Position(batches.get_state(), seconds, skipped.sorted())
                         checkpoints.save(_checked(parallel.first(replicated)), reached)
-    return Training(total, position.seconds, tuple(sorted(skipped.names)), scores, tuple(sorted(skipped_in_test.names)))
+    return Training(total, position.seconds, skipped.sorted(), scores, skipped_in_test.sorted())
+
+
+def _announced(first: int, total: int) -> int:
+    """The step that training goes on from, which is told if it is not the start."""
+    if 0 < first < total:
+        print(f"going on from step {first} of {total}", file=sys.stderr)
+    return first
 
 
 def read_variables(model: nn.Module, image_size: int, workdir: Path) -> dict[str, Any]:
@@ -159,7 +162,9 @@ def read_variables(model: nn.Module, image_size: int, workdir: Path) -> dict[str
         return checkpoints.restore_variables(models.outline(model, image_size).variables)
 
 
-def _initial(model: nn.Module, recipe: Recipe, optimizer: optax.GradientTransformation, image_size: int) -> TrainState:
+def _first_state(
+    model: nn.Module, recipe: Recipe, optimizer: optax.GradientTransformation, image_size: int
+) -> TrainState:
     further = recipe.objective.soft_fields.params()
     return create_train_state(model, optimizer, image_size=image_size, seed=recipe.seed, further_params=further)
 

@@ -12,11 +12,11 @@ from typing import Any
 import jax
 import numpy as np
 from tensorboardX import SummaryWriter
-from tqdm import tqdm
 
 from interpjax import parallel
 from interpjax.atomic import write_atomic
 from interpjax.errors import UserError
+from interpjax.progress import progress_bar
 from interpjax.training.diagnostics import as_metrics
 
 
@@ -66,15 +66,17 @@ class MetricsWriter:
 class StepLog:
     """The metrics of steps, which are left on the devices until a line of them is due and another step is under way."""
 
-    def __init__(self, writer: MetricsWriter, bar: tqdm, batch_size: int):
-        """Starts the clock of the first line.
+    def __init__(self, writer: MetricsWriter, total: int, first: int, batch_size: int):
+        """Starts the clock of the first line, and the bar on stderr.
 
         Args:
           writer: gets the lines.
-          bar: is moved by each step, and shows the latest line.
+          total: steps of the whole training.
+          first: those that were taken before.
           batch_size: images of a step.
         """
-        self._writer, self._bar, self._batch_size = writer, bar, batch_size
+        self._writer, self._batch_size = writer, batch_size
+        self._bar = progress_bar("train", total * batch_size, first * batch_size)
         self._steps: list[tuple[int, Any]] = []  # since the latest line
         self._due: tuple[list[tuple[int, Any]], Any] | None = None
         self._since = time.monotonic()
@@ -85,7 +87,7 @@ class StepLog:
         self._steps.append((step, metrics))
         self._bar.update(self._batch_size)
 
-    def close(self, of_weights: Any) -> None:
+    def close_line(self, of_weights: Any) -> None:
         """Ends a line: means over its steps, the speed, and diagnostics of the weights after the last of them."""
         self._due, self._steps = (self._steps, of_weights), []
 
@@ -97,6 +99,17 @@ class StepLog:
         start = time.monotonic()
         yield
         self._since += time.monotonic() - start
+
+    def __enter__(self) -> "StepLog":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Writes the line that is due, also where the data or the user end the training."""
+        self._bar.close()
+        with contextlib.suppress(Exception) if error is not None else contextlib.nullcontext():
+            self._write_due()  # if this fails as well, it must not hide why training ended
 
     def _write_due(self) -> None:
         if self._due is None:

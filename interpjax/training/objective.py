@@ -45,6 +45,7 @@ class Term:
       function: the rest.
       layers: whose maps and fields it asks for.
       by_gradient: False where the optimizer's proximal step minimizes it; it is then reported, but not derived.
+      own: whether it is a user's own, whose errors are told as they are.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Term:
     function: Callable[[TermInputs], Float[Array, ""]]
     layers: tuple[str, ...] = ()
     by_gradient: bool = True
+    own: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,6 +84,8 @@ class SoftFields:
         own = params.get(FIELD_PARAMS, {"scale": self.scale, "shift": self.shift})
         found = {}
         for layer, values in maps.items():
+            if self.norms is not None and layer not in self.norms:
+                continue  # no term that interpjax knows asks for it
             gamma = None if self.norms is None else _scale_of(params, self.norms[layer])
             found[layer] = reg.soft_receptive_field(
                 values, own["scale"], own["shift"], batch_norm_scale=gamma, axis_name=axis_name

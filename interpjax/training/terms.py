@@ -123,24 +123,21 @@ def spatial(strength: optax.Schedule, layers: tuple[str, ...]) -> Term:
     return Term("spatial", strength, mean, layers)
 
 
-def check_term(term: Term, shapes: tuple[PyTree, ...]) -> None:
-    """Finds, without computing anything, where a term does not fit a network, as more groups than filters.
+def term_shape(term: Term, shapes: tuple[PyTree, ...]) -> Any:
+    """The shape of what a term gives, which nothing is computed for.
 
     Args:
       term: of the objective.
       shapes: those of the params, maps, fields and key that it is a function of.
 
     Raises:
-      ValueError: as of the term's own function; if it gives no scalar.
+      ValueError: where the term does not fit the network, as more groups than filters.
     """
 
     def of(params: PyTree, maps: PyTree, fields: PyTree, key: jax.Array) -> Any:
         return term.function(TermInputs(params, maps, fields, key, axis_name=None))
 
-    value = jax.eval_shape(of, *shapes)
-    if getattr(value, "shape", None) != ():
-        found = f"an array of shape {value.shape}" if hasattr(value, "shape") else f"a {type(value).__name__}"
-        raise ValueError(f"{term.name} gives {found}; expected a scalar")
+    return jax.eval_shape(of, *shapes)
 
 
 def _pair_loss(

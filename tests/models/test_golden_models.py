@@ -54,7 +54,7 @@ def test_logits_and_every_convolution_equal_the_published_definition(shared, nam
     record = golden.load(shared, name)
     outline = models.outline(record.model, record.images.shape[1:3])
     layers = outline.convolutions
-    offered = [(layer.name, stage) for layer in outline.layers for stage in layer.stages]
+    offered = [(layer.name, stage) for layer in outline.layers for stage in layer.taps]
     wanted = [collection(layer, stage) for layer, stage in offered]
     apply = jax.jit(functools.partial(record.model.apply, mutable=wanted))
     logits, sown = apply(record.variables, record.images)

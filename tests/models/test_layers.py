@@ -80,10 +80,10 @@ def test_the_outline_of_nested_modules(remat, nested):
     assert outline.batch_norms == {"second/conv": "second/bn", "first/conv": "first/bn"}
     assert outline.summed == {"second/conv", "first/conv"}
     stem, conv, block, last = outline.layers
-    assert (stem.shape, stem.kernel, stem.stages, stem.norm) == ((6, 8, 4), (3, 3, 3, 4), ("pre", "post"), None)
+    assert (stem.shape, stem.kernel, stem.taps, stem.norm) == ((6, 8, 4), (3, 3, 3, 4), ("pre", "post"), None)
     assert (stem.parameters, conv.parameters, last.parameters) == (112, 185 + 10, 276 + 12)
-    assert (block.shape, block.kernel, block.stages, block.parameters) == ((6, 8, 5), (), ("post",), 195)
-    assert conv.stages == ("conv", "norm", "pre", "post")
+    assert (block.shape, block.kernel, block.taps, block.parameters) == ((6, 8, 5), (), ("post",), 195)
+    assert conv.taps == ("conv", "norm", "pre", "post")
     assert (outline.logits.shape, outline.logits.dtype) == ((1, 3), jnp.float32)
     made = jax.eval_shape(lambda: nested[0].init(jax.random.key(0), IMAGES, train=False))
     shapes = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), made)

@@ -67,8 +67,8 @@ def test_layers_are_listed_with_shapes_parameters_and_stages():
     assert last.norm == "layer4.1.bn2"
     assert last.parameters == 3 * 3 * 512 * 512 + 2 * 512
     assert last.receptive_field == ((-217, -217), (435, 435), (32, 32))
-    assert last.stages == ("conv", "norm", "pre", "post")
-    assert info["layer4"].stages == ("pre", "post")
+    assert last.taps == ("conv", "norm", "pre", "post")
+    assert info["layer4"].taps == ("pre", "post")
     assert info["layer4.1"].parameters == 2 * last.parameters
     whole = sum(info[name].parameters for name in ("conv1", "layer1", "layer2.0", "layer2.1"))
     assert whole < sum(layer.parameters for layer in info.values() if layer.kernel) == 11_689_512 - 1000 * 513

@@ -120,6 +120,7 @@ def test_fire_taps_are_both_expansions_before_and_after_the_nonlinearity(small):
         np.testing.assert_array_equal(taps["post"][layer], jnp.where(pre > 0, pre, jnp.float32(0.55) * pre))
 
 
+@pytest.mark.long
 def test_training_draws_slopes_moves_batch_statistics_and_reaches_every_parameter(small):
     model, variables, images = small
     model = model.clone(dropout=False)

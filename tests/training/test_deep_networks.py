@@ -12,7 +12,7 @@ import tiny
 import interpjax
 from interpjax import config as config_lib
 from interpjax import models, parallel
-from interpjax.prepare.recipes import read_block_norm, read_recipe
+from interpjax.prepare.recipes import read_block_norm, read_grouping
 from interpjax.preprocessing import Preprocessing
 from interpjax.training import create_train_state
 from interpjax.training.step import make_train_step
@@ -39,7 +39,8 @@ def outline(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_block_norm_covers_the_convolutions_and_nothing_else(name):
     params = jax.tree.map(lambda leaf: jnp.asarray(np.zeros(leaf.shape, np.float32)), outline(name).variables["params"])
-    covered = read_block_norm(small(name, "gbn")).kernels(params)
+    config = small(name, "gbn")
+    covered = read_block_norm(config, read_grouping(config)).kernels(params)
     assert set(covered) == set(outline(name).convolutions)
     assert set(covered) == {layer for layer, own in params.items() if getattr(own.get("kernel"), "ndim", 0) == 4}
     shortcut = {"resnet18": "layer2.0.downsample.0", "densenet121": "transition1.conv"}[name]
@@ -57,9 +58,9 @@ def test_block_norm_covers_the_convolutions_and_nothing_else(name):
 )
 def test_one_training_step_changes_every_kernel_and_is_finite(name, regularizer):
     config, model = small(name, regularizer), network(name, axis_name=parallel.AXIS)
-    if name == "densenet121":
-        model = model.clone(blocks=(2, 1, 1, 1))  # all kinds of layers, and seconds to compile instead of minutes
-    recipe, schedule = read_recipe(config, model), optax.constant_schedule(0.1)
+    blocks = {"densenet121": (2, 1, 1, 1), "resnet18": (1, 1, 1, 1)}[name]
+    model = model.clone(blocks=blocks)  # all kinds of layers, and seconds to compile instead of minutes
+    recipe, schedule = tiny.recipe(config, model), optax.constant_schedule(0.1)
     optimizer = recipe.optimizer.optimizer(schedule)
     before = create_train_state(model, optimizer, image_size=32, seed=0)
     layers = models.outline(model, 32).convolutions
@@ -84,7 +85,7 @@ def test_one_training_step_changes_every_kernel_and_is_finite(name, regularizer)
 
 
 def test_losses_on_activations_are_of_every_convolution_of_a_resnet():
-    objective = read_recipe(small("resnet18", "cgl"), network("resnet18")).objective
+    objective = tiny.recipe(small("resnet18", "cgl"), network("resnet18")).objective
     assert set(objective.layers) == set(outline("resnet18").convolutions)
 
 
@@ -110,24 +111,24 @@ def test_statistics_of_batch_norm_are_of_what_it_gives(name, layers, message):
     chosen = {f"regularizer__{term}__layers": layers for term in ("group_activation", "spatial")}
     config = small(name, "cgl", regularizer__soft_receptive_field__statistics="batch_norm", **chosen)
     if message is None:
-        read_recipe(config, network(name))
+        tiny.recipe(config, network(name))
     else:
         with pytest.raises(ValueError, match=message):
-            read_recipe(config, network(name))
+            tiny.recipe(config, network(name))
 
 
 def test_input_channels_of_split_convolutions_are_not_grouped():
     fields = {"regularizer__block_norm__axis": "inputs", "data__image_size": 64}
     config = config_lib.override(small("alexnet", "gbn", **fields), {"model.name": "alexnet_caffe"})
     with pytest.raises(ValueError, match=r"block_norm\.axis = 'inputs': the kernels of conv2, conv4, conv5 are split"):
-        read_recipe(config, network("alexnet_caffe"))
+        tiny.recipe(config, network("alexnet_caffe"))
 
 
 def test_folded_relevance_has_the_network_s_own_epsilon():
     config, model = small("resnet18", "gbn"), models.create_model("googlenet", num_classes=2, width=0.125)
     variables = jax.tree.map(lambda leaf: jnp.ones(leaf.shape), dict(models.outline(model, 32).variables))
     variables["batch_stats"] = jax.tree.map(lambda leaf: 0.01 * leaf, variables["batch_stats"])
-    found = tiny.diagnostics(config, model, 32).of_weights(variables)
+    found = jax.device_get(jax.jit(tiny.diagnostics(config, model, 32).of_weights)(variables))
     layer = models.outline(model, 32).convolutions[0]
     expected = np.asarray(found[layer]["relevance"]) / np.sqrt(0.01 + model.epsilon)
     np.testing.assert_allclose(found[layer]["folded_relevance"], expected, rtol=1e-5)

@@ -36,7 +36,12 @@ MODELS["cgl"] = MODELS["two_figures_cnn"] | {
 }
 
 
-@pytest.mark.parametrize("name", sorted(MODELS))
+QUICK = "two_figures_cnn"
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name == QUICK else pytest.mark.long) for name in sorted(MODELS)]
+)
 def test_loss_curve_is_the_same_on_one_two_and_four_devices(name, tmp_path):
     config = tiny.tiny_config(**(SGD | MODELS[name]), data__directory=str(tmp_path / "data"))
     (tmp_path / "config.json").write_text(config_lib.to_json(config))

@@ -52,7 +52,7 @@ def test_folded_relevance_where_batch_norm_is():
     config = tiny.tiny_config("places365_cgl", model__name="alexnet_b")
     model = models.create_model("alexnet_b", num_classes=2, width=0.125)
     variables = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 64, 64, 3)))
-    found = jax.device_get(tiny.diagnostics(config, model, 64).of_weights(variables))
+    found = jax.device_get(jax.jit(tiny.diagnostics(config, model, 64).of_weights)(variables))
     assert set(found) == set(models.outline(model, 64).convolutions)
     folded = reg.group_relevance(variables, reg.Grouping(), batch_norms=models.outline(model, 64).batch_norms)
     for layer in models.outline(model, 64).convolutions:

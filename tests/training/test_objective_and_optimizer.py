@@ -10,7 +10,6 @@ import interpjax
 from interpjax import models
 from interpjax.config.checks import validate
 from interpjax.prepare import prepare
-from interpjax.prepare.recipes import read_recipe
 from interpjax.preprocessing import Preprocessing
 
 PARAMS = {
@@ -23,7 +22,7 @@ MODEL = models.create_model("two_figures_cnn", num_classes=2)
 
 
 def terms(params=PARAMS, step=0, **fields):
-    objective = read_recipe(tiny.tiny_config(**fields), MODEL).objective
+    objective = tiny.recipe(tiny.tiny_config(**fields), MODEL).objective
     return objective(jnp.float32(1.0), params, {}, step=step, key=jax.random.key(0))
 
 
@@ -46,7 +45,7 @@ def test_no_array_is_penalized_twice():
 
 def test_published_recipe_divides_the_learning_rate_every_thirty_epochs():
     config, images = interpjax.get_config("places365_gbn"), 1_803_460
-    recipe = read_recipe(config, models.create_model("alexnet", num_classes=365))
+    recipe = tiny.recipe(config, models.create_model("alexnet", num_classes=365))
     schedule, epoch = recipe.optimizer.learning_rate.over(recipe.duration, images), images / 256
     assert recipe.duration.steps(images) == round(90 * epoch)
     for epochs, rate in [(0, 1e-2), (29.9, 1e-2), (30.1, 1e-3), (59.9, 1e-3), (60.1, 1e-4), (89.9, 1e-4)]:
@@ -78,7 +77,7 @@ def test_what_does_not_fit_is_found_before_training():
     config = tiny.tiny_config(regularizer__grouping__num_groups=9)
     validate(config)
     with pytest.raises(ValueError, match=r"config.regularizer.block_norm: layer conv1: num_groups = 9: .* 8"):
-        read_recipe(config, model)
+        tiny.recipe(config, model)
 
 
 def test_a_batch_is_shared_by_all_devices(tmp_path):

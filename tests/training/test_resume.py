@@ -6,11 +6,55 @@ import time
 
 import jax
 import numpy as np
+import pytest
 import tiny
 
 import interpjax
 from interpjax import config as config_lib
-from interpjax.training.metrics import read_metrics
+from interpjax.training.checkpoint import Checkpoints
+from interpjax.training.metrics import MetricsWriter, read_metrics
+
+
+class CutOffError(Exception):
+    """Stands for a kill."""
+
+
+def test_cut_off_in_the_middle_and_run_again_ends_bit_identical(tmp_path, monkeypatch):
+    config = tiny.tiny_config(
+        training__num_steps=8, training__checkpoint_every_steps=3, data__directory=str(tmp_path / "data")
+    )
+    for name in ("whole", "cut"):
+        (tmp_path / name).mkdir()
+    tiny.train(config, tmp_path / "whole")
+    real = MetricsWriter.write
+
+    def cut_off(writer, step, metrics):
+        if step == 5:
+            raise CutOffError
+        real(writer, step, metrics)
+
+    monkeypatch.setattr(MetricsWriter, "write", cut_off)
+    with pytest.raises(CutOffError):
+        tiny.train(config, tmp_path / "cut")
+    monkeypatch.undo()
+    tiny.train(config, tmp_path / "cut")
+    states = []
+    for name in ("whole", "cut"):
+        with Checkpoints(tmp_path / name) as checkpoints:
+            recipe_state = tiny.initial_state(config)
+            states.append(checkpoints.restore(recipe_state))
+    (whole, position), (cut, resumed) = states
+    jax.tree.map(np.testing.assert_array_equal, whole, cut)
+    assert position.data == resumed.data
+    curves = [
+        [
+            {name: value for name, value in row.items() if name != "images_per_second"}
+            for row in read_metrics(tmp_path / name / "metrics.jsonl")
+        ]
+        for name in ("whole", "cut")
+    ]
+    assert curves[0] == curves[1]
+
 
 STEPS = 240
 KILLS = 2
@@ -24,6 +68,7 @@ def wait_for_steps(path, steps, process):
         time.sleep(0.02)
 
 
+@pytest.mark.long
 def test_killed_at_random_moments_and_rerun_ends_bit_identical(tmp_path):
     config = tiny.tiny_config(
         training__num_steps=STEPS,

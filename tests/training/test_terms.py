@@ -9,7 +9,6 @@ import tiny
 from interpjax import config as config_lib
 from interpjax import models
 from interpjax import regularizers as reg
-from interpjax.prepare.recipes import read_recipe
 from interpjax.training import create_train_state
 from interpjax.training.terms import REPULSION_DRAWS
 
@@ -37,7 +36,7 @@ def of_sgd(**fields):
 
 
 def penalties(params=PARAMS, step=0, **fields):
-    objective = read_recipe(of_sgd(**fields), MODEL).objective
+    objective = tiny.recipe(of_sgd(**fields), MODEL).objective
     loss, metrics = objective(
         jnp.float32(0), params, {name: MAPS[name] for name in objective.layers}, step=step, key=KEY
     )
@@ -96,7 +95,7 @@ def test_a_grouping_of_dense_layers_is_no_matter_to_other_terms():
     np.testing.assert_allclose(
         found["exclusive_lasso"], sum(reg.exclusive_lasso(w, g4) for w in convolutions), rtol=1e-5
     )
-    read_recipe(config(block_norm__strength=1.0, exclusive_lasso__strength=1.0, **fields), MODEL)
+    tiny.recipe(config(block_norm__strength=1.0, exclusive_lasso__strength=1.0, **fields), MODEL)
 
 
 def test_of_two_patterns_by_layer_the_first_counts():
@@ -147,7 +146,7 @@ def test_terms_on_single_kernels():
 def test_a_proximal_block_norm_is_reported_but_has_no_gradient():
     def loss(params, proximal):
         fields = {"block_norm__strength": 0.3, "block_norm__proximal": proximal}
-        objective = read_recipe(of_sgd(**fields), MODEL).objective
+        objective = tiny.recipe(of_sgd(**fields), MODEL).objective
         return objective(jnp.float32(0), params, {}, step=0, key=KEY)
 
     (value, metrics), (expected, _) = loss(PARAMS, True), loss(PARAMS, False)
@@ -174,7 +173,7 @@ def test_learned_fields_are_trained_and_not_decayed():
         soft_receptive_field__learned=True,
         soft_receptive_field__shift=-0.5,
     )
-    recipe = read_recipe(settings, MODEL)
+    recipe = tiny.recipe(settings, MODEL)
     further = recipe.objective.soft_fields.params()
     optimizer = tiny.optimizer(settings, MODEL)
     state = create_train_state(MODEL, optimizer, image_size=40, seed=0, further_params=further)
@@ -197,7 +196,7 @@ def test_learned_fields_are_trained_and_not_decayed():
 def test_fields_behind_batch_norm_take_its_scale():
     model = models.create_model("alexnet_b", num_classes=2, width=0.125)
     settings = config(spatial__strength=1.0, soft_receptive_field__statistics="batch_norm")
-    objective = read_recipe(config_lib.override(settings, {"data.image_size": 64}), model).objective
+    objective = tiny.recipe(config_lib.override(settings, {"data.image_size": 64}), model).objective
     maps = dict.fromkeys(models.outline(model, 64).convolutions, MAPS["conv1"])
     params = {f"bn{n}": {"scale": jnp.full(8, 2.0 * n)} for n in range(1, 6)}
     value = objective(jnp.float32(0), params, maps, step=0, key=KEY)[0]
@@ -248,4 +247,4 @@ def test_fields_behind_batch_norm_take_its_scale():
 )
 def test_what_does_not_fit_is_named_before_training(fields, message):
     with pytest.raises(ValueError, match=message):
-        read_recipe(config(**fields), MODEL)
+        tiny.recipe(config(**fields), MODEL)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +44,11 @@ def two_figures(settings: TwoFiguresSettings, directory: Path) -> Source:
         seed=settings.seed,
         counts=counts,
     )
-    render = functools.cache(lambda: prepare(builder))
+    lock = threading.Lock()  # both splits are rendered at once, by whichever is read first
 
     def rendered(split: str) -> Any:
-        render()
+        with lock:
+            prepare(builder)
         return encoded_records(builder, split)
 
     records = {split: Deferred(functools.partial(rendered, split), count) for split, count in counts.items()}
