@@ -16,6 +16,7 @@ import tiny
 import docs
 import interpjax
 from interpjax import config as config_lib
+from interpjax import models
 from interpjax.data import ArraySplit, Source
 from interpjax.errors import UserError
 from interpjax.training.metrics import read_metrics
@@ -158,6 +159,52 @@ class NoLayers(nn.Module):
         return nn.Dense(self.num_classes)(images.mean(axis=(1, 2)))
 
 
+class PostOnly(nn.Module):
+    num_classes: int
+
+    @nn.compact
+    def __call__(self, images, *, train):
+        x = nn.relu(nn.Conv(4, (3, 3), name="conv1")(images))
+        models.offer(self, "conv1", post=x)
+        return nn.Dense(self.num_classes)(x.mean(axis=(1, 2)))
+
+
+class PreOnly(nn.Module):
+    num_classes: int
+
+    @nn.compact
+    def __call__(self, images, *, train):
+        x = nn.Conv(4, (3, 3), name="conv1")(images)
+        models.offer(self, "conv1", pre=x)
+        return nn.Dense(self.num_classes)(nn.relu(x).mean(axis=(1, 2)))
+
+
+class Counting(nn.Module):
+    num_classes: int
+
+    @nn.compact
+    def __call__(self, images, *, train):
+        self.variable("counters", "calls", jnp.zeros, ())
+        return nn.Dense(self.num_classes)(nn.Conv(4, (3, 3))(images).mean(axis=(1, 2)))
+
+
+class Buggy(nn.Module):
+    num_classes: int
+
+    @nn.compact
+    def __call__(self, images, *, train):
+        return "a" + images.shape[0]
+
+
+def wrong_labels(config):
+    images = np.zeros((4, 40, 40, 3), np.uint8)
+    return Source(ArraySplit(images, np.arange(4)), ArraySplit(images, np.zeros(4, int)), ("a", "b"))
+
+
+def buggy_term(inputs):
+    raise ValueError("a bug of one's own")
+
+
 def no_source(config):
     return [1, 2]
 
@@ -182,6 +229,17 @@ def no_optimizer(learning_rate):
         ("model__name", "test_extending:no_source", r"config.model.name.*expected .*flax.linen.Module"),
         ("model__name", "test_extending:NoLogits", r"config.model.name.*expected logits"),
         ("model__name", "test_extending:NoLayers", r"offers no layer .*models.offer\(self"),
+        (
+            "model__name",
+            "test_extending:PreOnly",
+            r"offers 'conv1' as pre; expected 'post', which config.dissect",
+        ),
+        (
+            "model__name",
+            "test_extending:Counting",
+            r"variables of the collection 'counters'; expected params and",
+        ),
+        ("data__source", "test_extending:wrong_labels", r"its train has the label 2; expected 0 to 1, for there are 2"),
         ("data__source", "test_extending:no_source", r"it gave a list; expected an interpjax.data.Source"),
         ("data__source", "test_extending:half_a_source", r"its test is a NoneType; expected a Split"),
         (
@@ -227,3 +285,24 @@ def test_a_bug_of_one_s_own_keeps_its_traceback(page, tmp_path, monkeypatch):
     kept = (tmp_path / "run" / "error.log").read_text()
     assert "Traceback" in kept
     assert "a bug" in kept
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "message"),
+    [
+        ({"model__name": "test_extending:Buggy", "model__width": 1.0}, TypeError, "can only concatenate str"),
+        ({"regularizer__own": (("test_extending:buggy_term", 1.0),)}, ValueError, "^a bug of one's own"),
+    ],
+)
+def test_errors_of_one_s_own_code_are_told_as_they_are(page, tmp_path, fields, error, message):
+    with pytest.raises(error, match=message) as caught:
+        interpjax.run(tiny.tiny_config(**fields), tmp_path / "run")
+    assert not isinstance(caught.value, UserError)
+
+
+def test_a_network_may_offer_what_is_behind_the_non_linearity_alone(page, tmp_path):
+    config = tiny.tiny_config(model__name="test_extending:PostOnly", model__width=1.0, training__num_steps=1)
+    config = config_lib.override(config, {"regularizer.grouping.num_groups": 2})
+    summary = interpjax.run(config, tmp_path / "run", ("train", "evaluate", "dissect"))
+    assert summary["layers"]["conv1"]["units"] == 4
+    assert "dead_filters" not in summary["groups"]["conv1"]

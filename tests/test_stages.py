@@ -1,10 +1,15 @@
 """What the stages open, forget, keep and evaluate: the parts of the main job, one by one."""
 
+import json
 import shutil
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import broden_layout
 import cv2
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
@@ -12,6 +17,7 @@ import tiny
 import interpjax
 from interpjax import config as config_lib
 from interpjax import stages, training
+from interpjax.data.splits import Deferred
 from interpjax.prepare import memory, prepare
 from interpjax.training.metrics import read_metrics
 
@@ -90,10 +96,10 @@ def test_a_stage_that_is_redone_forgets_what_was_made_from_it(finished, copy):
     redone = {name: (copy / "stages" / f"{name}.json").stat().st_mtime_ns for name in ("visualize", "report")}
     (copy / "stages" / "dissect.json").unlink()
     interpjax.run(config, copy)
-    for name, time in untouched.items():
-        assert (copy / "stages" / f"{name}.json").stat().st_mtime_ns == time
-    for name, time in redone.items():
-        assert (copy / "stages" / f"{name}.json").stat().st_mtime_ns > time
+    for name, moment in untouched.items():
+        assert (copy / "stages" / f"{name}.json").stat().st_mtime_ns == moment
+    for name, moment in redone.items():
+        assert (copy / "stages" / f"{name}.json").stat().st_mtime_ns > moment
     assert not (copy / "stages" / "dissect").exists()
 
 
@@ -210,3 +216,69 @@ def test_a_bar_and_a_line_of_memory_are_told_on_stderr(finished, capsys, copy):
     assert "dissecting 1 layers on 3 images will take about" in told
     assert "dissect:" in told
     assert Path(copy / "summary.json").is_file()
+
+
+def test_evaluation_that_is_asked_for_again_is_made_again(finished, copy, monkeypatch):
+    config, before = finished
+    (copy / "stages" / "evaluate.json").unlink()
+    other = {"accuracy": 0.125, "top5": 1.0, "cross_entropy": 2.0}
+    monkeypatch.setattr("interpjax.training.evaluate", lambda *arguments: other)
+    assert interpjax.run(config, copy)["accuracy"] == 0.125 != before["accuracy"]
+
+
+def test_a_stage_is_not_finished_where_what_it_was_made_from_is_gone(finished, copy):
+    (copy / "stages" / "dissect.json").unlink()
+    with pytest.raises(ValueError, match="stages: report needs dissect, which"):
+        interpjax.run(finished[0], copy, ("report",))
+
+
+def test_a_batch_is_shared_by_devices_only_where_there_is_one(finished, copy):
+    config = config_lib.override(finished[0], {"training.batch_size": 6})  # of four devices
+    (copy / "config.json").write_text(config_lib.to_json(config))
+    (copy / "stages" / "dissect.json").unlink()
+    assert interpjax.run(config, copy, ("dissect",))["layers"]
+    (copy / "stages" / "evaluate.json").unlink()
+    with pytest.raises(ValueError, match=r"config.training.batch_size = 6: expected a multiple of the 4 devices"):
+        interpjax.run(config, copy, ("evaluate",))
+
+
+def test_imported_networks_are_not_dissected_on_figures_by_default(tmp_path):
+    np.savez(tmp_path / "weights.npz", a=np.zeros(1, np.float32))
+    config = config_lib.override(
+        interpjax.get_config("imported"),
+        {"model.weights": str(tmp_path / "weights.npz"), "data.source": "two_figures"},
+    )
+    with pytest.raises(ValueError, match=r"config.dissection.broden = '': expected a directory in Broden's layout"):
+        interpjax.run(config, tmp_path / "run", ("dissect",))
+
+
+def test_a_run_of_an_older_version_without_a_field_goes_on(finished, copy):
+    config, before = finished
+    stored = json.loads((copy / "config.json").read_text())
+    del stored["regularizer"]["own"]
+    (copy / "config.json").write_text(json.dumps(stored))
+    assert interpjax.run(config, copy) == before
+
+
+def test_what_is_made_first_by_several_threads_is_made_once():
+    made = []
+
+    def slowly():
+        made.append(threading.get_ident())
+        time.sleep(0.05)
+        return list(range(8))
+
+    deferred = Deferred(slowly, 8)
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(lambda i: deferred[i], range(8))) == list(range(8))
+    assert len(made) == 1
+
+
+def test_learned_fields_are_loaded_with_the_network(tmp_path):
+    config = tiny.tiny_config(
+        regularizer__spatial__strength=0.1, regularizer__soft_receptive_field__learned=True, training__num_steps=2
+    )
+    interpjax.run(config, tmp_path / "run", ("train",))
+    _, model, variables = interpjax.load(tmp_path / "run")
+    assert set(variables["params"]["soft_receptive_field"]) == {"scale", "shift"}
+    assert model.apply(variables, jnp.zeros((1, 40, 40, 3))).shape == (1, 2)
