@@ -104,6 +104,12 @@ def test_no_file_is_in_a_circle():
         raise AssertionError(f"files import each other: {circle}") from None
 
 
+def test_configurations_are_read_in_their_own_rooms_alone():
+    """What is below takes values."""
+    users = {path.relative_to(PACKAGE).parts[0] for path in FILES if "ml_collections" in path.read_text()}
+    assert users == {"config", "prepare", "experiment.py", "sweep.py", "__main__.py"}
+
+
 @pytest.mark.parametrize("leaf", LEAVES)
 def test_leaves_import_none_of_the_package_but_each_other(leaf):
     for name in imports(PACKAGE / f"{leaf}.py"):
