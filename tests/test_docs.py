@@ -20,7 +20,6 @@ from interpjax.__main__ import _resolve_config
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 WITH_CODE = [page for page in PAGES if docs.blocks(page, "python") and page.stem != "extending"]  # it has its own test
-QUICK = "regularizers"
 PROGRAMS = re.compile(r"^(interpjax|python launch\.py|python -m interpjax)( |$)")
 TORCH = importlib.util.find_spec("torch") is not None
 
@@ -37,10 +36,8 @@ def folder(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize(
-    "page",
-    [pytest.param(page, id=page.stem, marks=[] if page.stem == QUICK else pytest.mark.long) for page in WITH_CODE],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("page", WITH_CODE, ids=lambda page: page.stem)
 def test_the_code_of_a_page_runs_from_top_to_bottom(page, folder):
     code = [block for block in docs.blocks(page, "python") if TORCH or "torch." not in block or "PyTorch's" in block]
     (folder / "page.py").write_text("\n".join(code))

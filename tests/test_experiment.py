@@ -163,7 +163,7 @@ def test_bad_label_map_stops_the_dissection_and_loses_nothing(folders):
     [
         ({"dissection__broden": ""}, "config.dissection.broden = ''"),
         ({"dissection__broden": "/nowhere"}, "/nowhere: no Broden directory there"),
-        ({"dissection__layers": ("conv9",)}, "config.dissection.layers: alexnet has no 'conv9'; it has conv1"),
+        ({"dissection__layers": ("conv9",)}, "config.dissection.layers: alexnet has no 'conv9'; choose from conv1"),
         ({"dissection__protocol": "papier"}, "config.dissection.protocol = 'papier': choose one of paper"),
         ({"regularizer__grouping__num_groups": 9}, "config.regularizer.block_norm: layer conv1: num_groups = 9"),
         ({"data__image_size": 32}, "config.data.image_size = 32: AlexNet needs images of at least 63 pixels"),

@@ -118,6 +118,7 @@ def cifar10(tmp_path_factory):
     return folder
 
 
+@pytest.mark.long
 def test_cifar10_needs_flags_alone(page, cifar10):
     command = next(block for block in docs.blocks(PAGE, "bash") if "cifar10" in block)
     flags = dict(each.removeprefix("--config.").split("=") for each in docs.arguments(command) if "config." in each)

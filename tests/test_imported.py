@@ -216,24 +216,32 @@ def test_caffe_protocol_takes_the_layers_own_receptive_fields(own, tmp_path):
 @pytest.mark.parametrize(
     ("fields", "stages", "message"),
     [
-        ({}, ("dissekt",), r"stages: 'dissekt' is none; choose from train, evaluate, dissect, visualize, report"),
+        (
+            {},
+            ("dissekt",),
+            r"stages: 'dissekt' is not a stage; choose from train, evaluate, dissect, visualize, report",
+        ),
         ({}, (), r"stages: name at least one of train"),
-        ({}, ("report",), r"stages: report needs dissect"),
+        ({}, ("report",), r"stages: report is made from dissect"),
         ({}, ("train", *ONLY), r"config.model.weights = '.*': training from imported weights is not supported"),
-        ({"model.weights": ""}, ONLY, r"config.model.weights = '': the stages dissect, report need a network"),
+        ({"model.weights": ""}, ONLY, r"config.model.weights = '': there is no network for the stages dissect, report"),
         ({"model.weights": "/no.npz"}, ONLY, r"config.model.weights = '/no.npz': cannot be read \(No such file"),
         ({"model.name": "alexnet"}, ONLY, r"config\.model\.weights: .*weights.npz: weights of alexnet: .* is missing"),
         ({"model.width": 1.0}, ONLY, r"config\.model\.weights: .*has the shape"),
-        ({"data.image_size": 2}, ONLY, r"config.data.image_size = 2: TwoFiguresCNN needs images of at least"),
+        (
+            {"data.image_size": 2},
+            ONLY,
+            r"config.data.image_size = 2: TwoFiguresCNN: images of \(2, 2\) pixels; expected at least",
+        ),
         ({"dissection.broden": ""}, ONLY, r"config.dissection.broden = ''"),
         ({"data.channels": "GRB"}, ONLY, r"config.data.channels = 'GRB': choose one of RGB, BGR"),
         ({"data.mean_image": "/no.npy"}, ONLY, r"config.data.mean_image = '/no.npy': cannot be read"),
         (
             {"model.weights": "", "data.channels": "BGR"},
             ("train",),
-            r"config.data.channels = 'BGR': networks are trained",
+            r"config.data.channels = 'BGR': expected 'RGB'",
         ),
-        ({"model.weights": "", "data.mean_image": "m"}, ("train",), r"config.data.mean_image = 'm': networks are"),
+        ({"model.weights": "", "data.mean_image": "m"}, ("train",), r"config.data.mean_image = 'm': expected ''"),
     ],
 )
 def test_mistakes_are_named_before_anything_is_written(own, tmp_path, fields, stages, message):
@@ -267,6 +275,7 @@ def test_data_of_other_classes_are_not_evaluated_on(own, tmp_path):
         interpjax.run(config_lib.override(own[0], fields), tmp_path / "run", ("evaluate",))
 
 
+@pytest.mark.long
 def test_trained_run_can_be_done_in_parts(tmp_path, capsys):
     config = tiny.tiny_config(training__num_steps=2, dissection__layers=("conv1",))
     summary = interpjax.run(config, tmp_path / "run", ("train",))

@@ -77,7 +77,7 @@ def test_latest_whole_version_is_taken_and_another_format_refused(prepared, tmp_
             {"data.directory": "/nowhere"},
             r"no prepared TFDS data set 'places365_small' in /nowhere/places365_small. Put it",
         ),
-        ({"data.test": "val"}, r"config.data.test = 'val': .* has the splits train, validation"),
+        ({"data.test": "val"}, r"config.data.test = 'val': .* has no such split; choose one of train, validation"),
     ],
 )
 def test_missing_data_say_what_to_put_where(prepared, fields, message):

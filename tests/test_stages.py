@@ -185,13 +185,18 @@ def test_memory_of_published_layers_on_broden():
     assert config.dissection.layers == ("conv3_3", "conv4_3", "conv5_1", "conv5_2", "conv5_3")
 
 
-def test_sweep_checks_all_runs_before_the_first_and_gives_each_a_folder(folders, tmp_path):
+def test_sweep_checks_all_runs_before_the_first(folders, tmp_path):
     config = configure(folders, training__num_steps=1)
     with pytest.raises(ValueError, match=r"the run with dissection.layers=\('conv9',\): .*has no 'conv9'"):
         interpjax.sweep(config, {"dissection.layers": [("conv1",), ("conv9",)]}, tmp_path)
     with pytest.raises(ValueError, match=r"config.regularizer.q: no such field"):
         interpjax.sweep(config, {"regularizer.q": [1.0]}, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.long
+def test_sweep_gives_each_run_a_folder_and_a_row(folders, tmp_path):
+    config = configure(folders, training__num_steps=1)
     shutil.copytree(folders / "test", tmp_path / "a" / "b")
     shutil.copytree(folders / "test", tmp_path / "a_b")
     choices = {"data.test": [str(tmp_path / "a" / "b"), str(tmp_path / "a_b")], "seed": [0]}
@@ -228,7 +233,7 @@ def test_evaluation_that_is_asked_for_again_is_made_again(finished, copy, monkey
 
 def test_a_stage_is_not_finished_where_what_it_was_made_from_is_gone(finished, copy):
     (copy / "stages" / "dissect.json").unlink()
-    with pytest.raises(ValueError, match="stages: report needs dissect, which"):
+    with pytest.raises(ValueError, match="stages: report is made from dissect, which"):
         interpjax.run(finished[0], copy, ("report",))
 
 

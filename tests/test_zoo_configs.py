@@ -61,10 +61,10 @@ def test_what_an_argument_leaves_out_is_alexnet_and_the_block_norm():
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
-        ("modle=vgg16", r"'modle=vgg16' is none of .*; keys and values are model: alexnet, .*; regularizer: gbn, wd"),
+        ("modle=vgg16", r"'modle=vgg16' is none of .*; choose from model: alexnet, .*; regularizer: gbn, wd"),
         ("model=vgg17", r"argument 'model=vgg17' of the config: model = 'vgg17': choose one of alexnet, alexnet_b,"),
         ("model=vgg16,regularizer=l1", r"regularizer = 'l1': choose one of gbn, wd, cgl"),
-        ("vgg16", r"'vgg16' is none of its key=value pairs; keys and values are model: alexnet"),
+        ("vgg16", r"'vgg16' is none of its key=value pairs; choose from model: alexnet"),
         ("model=vgg16,model=vgg16", r"'model=vgg16' is given twice"),
     ],
 )

@@ -129,8 +129,8 @@ def test_labels_of_other_data_are_noticed(prepared, tmp_path):
 @pytest.mark.parametrize(
     ("classes", "message"),
     [
-        ((0, "emu"), r"config.data.classes: no class 'emu'; the data have the numbers 0 to 4: ant, bee"),
-        ((0, 5), r"config.data.classes: no class 5; the data have the numbers 0 to 4"),
+        ((0, "emu"), r"config.data.classes: no class 'emu'; expected numbers from 0 to 4 or names: ant, bee"),
+        ((0, 5), r"config.data.classes: no class 5; expected numbers from 0 to 4"),
         ((3, 1, "dog"), r"config.data.classes: the class 'dog' \(dog\) is there twice"),
     ],
 )

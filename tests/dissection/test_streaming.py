@@ -74,6 +74,7 @@ def test_the_number_of_devices_changes_nothing(folder, tmp_path, expected, devic
     assert_equal(load(tmp_path / "out"), expected)
 
 
+@pytest.mark.long
 def test_two_processes_with_two_devices_each_change_nothing(folder, tmp_path, expected):
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
@@ -84,7 +85,7 @@ def test_two_processes_with_two_devices_each_change_nothing(folder, tmp_path, ex
         assert_equal(load(tmp_path / f"{number}"), expected)
 
 
-@pytest.mark.parametrize("kill_at", [pytest.param(5, marks=pytest.mark.long), 11])
+@pytest.mark.parametrize("kill_at", [pytest.param(at, marks=pytest.mark.long) for at in (5, 11)])
 def test_a_killed_dissection_goes_on_from_its_last_shard(folder, tmp_path, expected, kill_at):
     """Batches of two, shards of four images: at call 5 the first pass has two shards done, at 11 the second has one."""
     cache = {"cache": str(tmp_path / "cache")}

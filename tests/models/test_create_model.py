@@ -82,8 +82,8 @@ def test_fields_that_a_class_does_not_declare_are_named(fields, message, network
         ("{}:NoModule", r"this is the class NoModule, expected a class made of flax\.linen\.Module"),
         ("{}:small", r"this is a function, expected a class made of flax\.linen\.Module"),
         ("{}:Classless", "Classless has no field num_classes, expected `num_classes: int` in the class"),
-        ("{}:Trainless", r"Trainless is not called as expected, `\(images, \*, train\)`"),
-        ("{}:NeedsMore", "NeedsMore has no default for blocks; expected one"),
+        ("{}:Trainless", r"Trainless takes no `train`; expected `__call__\(self, images, \*, train\)`"),
+        ("{}:NeedsMore", "NeedsMore has no default for blocks; expected one for each"),
         ("{}:", "expected the import path MODULE:NAME"),
     ],
 )

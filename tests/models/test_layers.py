@@ -122,11 +122,16 @@ def test_maps_of_nested_modules_in_use_and_in_training(nested):
 
 def test_layers_and_stages_that_are_not_there(nested):
     model, variables = nested
-    with pytest.raises(ValueError, match=r"layer 'third': Nested has the layers stem, second/conv, second, first/conv"):
+    with pytest.raises(
+        ValueError,
+        match=r"layer 'third': Nested offers no such layer; choose one of stem, second/conv, second, first/conv",
+    ):
         models.apply_with_taps(model, variables, IMAGES, layers=("third",))
-    with pytest.raises(ValueError, match=r"stage = 'conv': the layer 'stem' has pre, post"):
+    with pytest.raises(ValueError, match=r"stage = 'conv': the layer 'stem' has no such maps; choose one of pre, post"):
         models.apply_with_taps(model, variables, IMAGES, layers=("stem",), stage="conv")
-    with pytest.raises(ValueError, match=r"layer 'conv': Plain has no layers: it offers none \(models\.offer\)"):
+    with pytest.raises(
+        ValueError, match=r"layer 'conv': Plain offers no layers; expected a call of interpjax\.models\.offer"
+    ):
         models.apply_with_taps(Plain(num_classes=2), {}, IMAGES, layers=("conv",))
 
 

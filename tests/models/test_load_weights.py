@@ -91,9 +91,9 @@ def test_all_that_is_wrong_is_named_at_once_with_the_file(tmp_path):
         models.load_weights("resnet18", path, width=WIDTH)
     problems = set(str(caught.value).split("weights of resnet18: ")[1].split("; "))
     assert problems == {
-        "bn1.running_var is missing",
-        "layer1.0.conv1.weight is missing",
-        "module.fc.scale is surplus",
+        "bn1.running_var is missing, expected (8,)",
+        "layer1.0.conv1.weight is missing, expected (8, 8, 3, 3)",
+        "module.fc.scale is surplus, expected no such entry",
         "module.conv1.weight has the shape (8, 2, 7, 7), expected (8, 3, 7, 7)",
     }
     with pytest.raises(ValueError, match=r"wrong\.pth: .*module\.fc\.bias has the shape \(5,\), expected \(7,\)"):
@@ -176,7 +176,9 @@ def test_squeezenet_as_it_was_published(tmp_path):
     arrays["conv1/W"] = arrays["conv1/W"][:1]
     del arrays["conv10/b"]
     np.savez(tmp_path / "wrong.npz", **arrays)
-    with pytest.raises(ValueError, match=r"wrong\.npz: .*conv10/b is missing; conv1/W has the shape \(1, 3, 3, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"wrong\.npz: .*conv10/b is missing, expected \(5,\); conv1/W has the shape \(1, 3, 3, 3\)"
+    ):
         models.load_weights("squeezenet_places365", tmp_path / "wrong.npz", num_classes=5, width=WIDTH)
 
 
@@ -191,7 +193,9 @@ def test_the_published_squeezenet_itself(shared):
 def test_weights_are_imported_for_networks_of_this_package(tmp_path):
     with pytest.raises(ValueError, match=r"model = 'flax\.linen:Dense': .*no field num_classes"):
         models.load_weights("flax.linen:Dense", tmp_path / "missing.pth")
-    with pytest.raises(ValueError, match=rf"model = '{__name__}:OwnNet': weights are imported for alexnet, "):
+    with pytest.raises(
+        ValueError, match=rf"model = '{__name__}:OwnNet': weights are imported .*; choose one of alexnet, "
+    ):
         models.import_torch(f"{__name__}:OwnNet", {})
 
 

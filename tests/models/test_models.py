@@ -106,7 +106,9 @@ def test_taps_are_before_and_after_the_nonlinearity_also_inside_jit():
 def test_unknown_names_are_refused():
     model = models.create_model("two_figures_cnn", num_classes=2, width=0.0625)
     variables = models.outline(model, 8).variables  # their shapes alone: nothing is computed
-    with pytest.raises(ValueError, match=r"layer 'conv3': TwoFiguresCNN has the layers conv1, conv2"):
+    with pytest.raises(
+        ValueError, match=r"layer 'conv3': TwoFiguresCNN offers no such layer; choose one of conv1, conv2"
+    ):
         models.apply_with_taps(model, variables, jnp.zeros((1, 8, 8, 3)), layers=("conv3",))
     with pytest.raises(ValueError, match=r"stage = 'relu': choose one of conv, norm, pre, post"):
         models.apply_with_taps(model, variables, jnp.zeros((1, 8, 8, 3)), layers=("conv1",), stage="relu")

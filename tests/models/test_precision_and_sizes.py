@@ -53,7 +53,7 @@ def test_smallest_images_are_taken_and_smaller_ones_refused(name):
     assert all(0 not in layer.shape for layer in outline.layers)
     if (less := model.smallest - 1) > 0:
         message = (
-            rf"{type(model).__name__} needs images of at least {model.smallest} pixels a side, not \({less}, {less}\)"
+            rf"{type(model).__name__}: images of \({less}, {less}\) pixels; expected at least {model.smallest} a side"
         )
         with pytest.raises(ValueError, match=message):
             models.outline(model, less)

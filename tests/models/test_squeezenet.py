@@ -158,7 +158,7 @@ def test_training_draws_slopes_moves_batch_statistics_and_reaches_every_paramete
 def test_too_small_images_are_refused():
     model = models.create_model("squeezenet_places365", num_classes=2)
     assert models.outline(model, 29).logits.shape == (1, 2)
-    with pytest.raises(ValueError, match=r"at least 29 pixels a side, not \(28, 40\)"):
+    with pytest.raises(ValueError, match=r"images of \(28, 40\) pixels; expected at least 29 a side"):
         models.outline(model, (28, 40))
 
 

@@ -137,8 +137,10 @@ def test_safetensors_are_read(tmp_path):
     found = models.read_weights(tmp_path / "net.bin")
     assert_same({name: found[name] for name in arrays}, arrays)
     (tmp_path / "net.bin").write_bytes(safetensors({"a": ("F8_E4M3", (1,), b"1")}))
-    with pytest.raises(ValueError, match=r"net\.bin: a is of F8_E4M3: F64, F32, F16, BF16, "):
+    with pytest.raises(ValueError, match=r"net\.bin: a is of F8_E4M3; expected one of F64, F32, F16, BF16, "):
         models.read_weights(tmp_path / "net.bin")
     (tmp_path / "net.bin").write_bytes(safetensors({}))
-    with pytest.raises(ValueError, match=r"net\.bin: it holds no arrays by name; its keys are none"):
+    with pytest.raises(
+        ValueError, match=r"net\.bin: it holds no arrays by name, expected a network's weights; its keys are none"
+    ):
         models.read_weights(tmp_path / "net.bin")

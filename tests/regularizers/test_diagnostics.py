@@ -87,7 +87,7 @@ def test_a_batch_norm_that_is_not_there_is_named():
         reg.group_relevance(variables(), G2, batch_norms={"conv": "bn7"})
     with pytest.raises(ValueError, match="layer conv: num_groups = 5: the layer has only 4 filters"):
         reg.group_relevance(variables(), reg.Grouping())
-    with pytest.raises(ValueError, match=r"batch_norms: no layer 'conv7'; there are conv$"):
+    with pytest.raises(ValueError, match=r"batch_norms: no layer 'conv7'; choose from conv$"):
         reg.group_relevance(variables(), G2, batch_norms={"conv7": "block/bn"})
     with pytest.raises(ValueError, match=r"variables: expected all of a network's, .* these have no 'params'"):
         reg.group_relevance(variables()["params"], G2, batch_norms={"conv": "block/bn"})

@@ -105,7 +105,7 @@ def test_refuses_what_has_no_pairs():
         reg.group_activation_loss(fields, G2, PAIRS, "both")
     with pytest.raises(ValueError, match="expected two groups or more"):
         reg.group_repulsion_loss(fields, reg.Grouping(num_groups=1), PAIRS)
-    with pytest.raises(ValueError, match="axis = 'inputs': activation maps are of filters"):
+    with pytest.raises(ValueError, match="axis = 'inputs': expected 'filters', which activation maps are of"):
         reg.group_activation_loss(fields, reg.Grouping(num_groups=2, axis="inputs"), PAIRS)
 
 

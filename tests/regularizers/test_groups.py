@@ -108,12 +108,12 @@ def test_input_groups_hold_what_the_convolution_makes_of_those_inputs(parts):
         ({"order": "random"}, "order = 'random': choose one of contiguous, strided"),
         ({"axis": "height"}, "axis = 'height': choose one of filters, inputs"),
         ({"weights": "size"}, "weights = 'size': choose one of none, sqrt_size"),
-        ({"num_groups": 2, "group_size": 3}, "num_groups and group_size: a grouping is given by one of them"),
+        ({"num_groups": 2, "group_size": 3}, "num_groups and group_size: expected only one of them"),
         ({"indices": [[0, 1], [1]]}, "no channel twice"),
         ({"indices": [[0], []]}, "none of them empty"),
         ({"indices": [[-1]]}, "channels from 0"),
         ({"indices": []}, "expected one group or more"),
-        ({"indices": [[0]], "order": "strided"}, "order = 'strided': indices say themselves"),
+        ({"indices": [[0]], "order": "strided"}, "order = 'strided': expected 'contiguous', for indices"),
     ],
 )
 def test_refuses(fields, message):
@@ -127,8 +127,8 @@ def test_refuses(fields, message):
         ({"num_groups": 5, "remainder": "error"}, "num_groups = 5: 12 filters leave 2 over"),
         ({"group_size": 5, "remainder": "error"}, "group_size = 5: 12 filters leave 2 over"),
         ({"indices": [[0, 1]], "remainder": "error"}, "12 filters leave 10 over"),
-        ({"group_size": 13}, "group_size = 13: the layer has only 12 filters"),
-        ({"indices": [[0, 12]]}, "there is no channel 12; the layer has only 12 filters"),
+        ({"group_size": 13}, "group_size = 13: the layer has only 12 filters; expected at most 12"),
+        ({"indices": [[0, 12]]}, "there is no channel 12, for the layer has 12 filters; expected 0 to 11"),
     ],
 )
 def test_layers_that_do_not_fit_are_refused(fields, message):
@@ -138,5 +138,5 @@ def test_layers_that_do_not_fit_are_refused(fields, message):
 
 def test_feature_groups_must_divide_the_filters():
     grouping = reg.Grouping(num_groups=1, axis="inputs", feature_group_count=5)
-    with pytest.raises(ValueError, match="feature_group_count = 5: does not divide the filters"):
+    with pytest.raises(ValueError, match="feature_group_count = 5: expected a divisor of the filters"):
         grouping.split(jnp.ones((3, 3, 1, 12)))

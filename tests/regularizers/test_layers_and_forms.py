@@ -51,14 +51,14 @@ def test_patterns_choose_layers_and_groupings():
     [
         (
             {"grouping": G2, "layers": ("conv9",)},
-            "layers: 'conv9' matches no convolution; there are block/conv2, ",
+            "layers: 'conv9' matches no convolution; choose from block/conv2, ",
         ),
-        ({"grouping": {"conv9": G2}, "dense": True}, "grouping: 'conv9' matches no layer; there are .*, fc"),
+        ({"grouping": {"conv9": G2}, "dense": True}, "grouping: 'conv9' matches no layer; choose from .*, fc"),
         (
             {"grouping": {"*": G2, "fc": G2}},
-            "grouping: 'fc' matches no convolution; there are block/conv2, block/conv3, conv1$",
+            "grouping: 'fc' matches no convolution; choose from block/conv2, block/conv3, conv1$",
         ),
-        ({"grouping": {"*": None}}, "grouping: leaves out all the layers there are: block/conv2"),
+        ({"grouping": {"*": None}}, "grouping: all layers are left out; expected a Grouping for one of block/conv2"),
         ({"grouping": G2, "form": "squared"}, "form = 'squared': choose one of norm, power, half_squared"),
         ({"grouping": G2, "form": "power", "q": np.inf}, "expected a finite q"),
         ({"grouping": reg.Grouping(num_groups=5), "layers": ("conv1",)}, "layer conv1: num_groups = 5: .* only 4"),

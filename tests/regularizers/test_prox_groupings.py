@@ -98,12 +98,12 @@ def test_is_nonexpansive(x, y, pq, strength):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"p": 4, "q": 2}, r"p = 4, q = 2, form = 'norm': no proximal operator; there is one for form norm with q = 1"),
+        ({"p": 4, "q": 2}, r"p = 4, q = 2, form = 'norm': no proximal operator; expected form norm with q = 1"),
         ({"p": 2, "q": 1, "form": "half_squared"}, "no proximal operator"),
         ({"strength": -0.1}, "strength = -0.1: expected 0 or more"),
         ({"strength": float("nan")}, "strength = nan: expected 0 or more"),
-        ({"strength": jnp.ones(3)}, "strength of each group: 2 groups, 3 strengths"),
-        ({"strength": jnp.ones(2), "q": 2}, "strength of each group: for q = 1 alone"),
+        ({"strength": jnp.ones(3)}, "strength of each group: 3 strengths; expected one number, or 2"),
+        ({"strength": jnp.ones(2), "q": 2}, "strength of each group: expected q = 1"),
         (
             {"grouping": reg.Grouping(num_groups=3, remainder="last", weights="sqrt_size"), "q": 2},
             "weights = 'sqrt_size' with q = 2",

@@ -32,7 +32,7 @@ def test_with_the_block_norm_every_array_is_penalized_once():
     _, by_layer = reg.block_norm_penalty(PARAMS, grouping)
     assert reg.weight_decay_penalty(PARAMS, exclude=by_layer) == 0.5 * (9 + 4)
     assert reg.weight_decay_penalty(PARAMS, exclude="fc") == 0.5 * (9 + 24)
-    with pytest.raises(ValueError, match="exclude: no layer 'conv1'; there are conv, fc"):
+    with pytest.raises(ValueError, match="exclude: no layer 'conv1'; choose from conv, fc"):
         reg.weight_decay_penalty(PARAMS, exclude=("conv1",))
     state = nnx.state(nnx.Conv(2, 3, (1, 1), rngs=nnx.Rngs(0)), nnx.Param)
     _, by_layer = reg.block_norm_penalty({"a": state}, grouping)

@@ -68,6 +68,7 @@ def test_checkpoint_of_another_network_or_none_is_refused(tmp_path):
             checkpoints.restore(state(0, filters=10))
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_full_disk_in_the_middle_of_a_run_says_so_and_loses_nothing(tmp_path):
     config = tiny.tiny_config(data__directory=str(tmp_path / "data"))

@@ -50,7 +50,7 @@ def test_block_norm_covers_the_convolutions_and_nothing_else(name):
 @pytest.mark.parametrize(
     ("name", "regularizer"),
     [
-        ("resnet18", "gbn"),
+        pytest.param("resnet18", "gbn", marks=pytest.mark.long),
         pytest.param("resnet18", "cgl", marks=pytest.mark.long),
         pytest.param("densenet121", "gbn", marks=pytest.mark.long),
         pytest.param("densenet121", "cgl", marks=pytest.mark.long),
@@ -125,7 +125,8 @@ def test_input_channels_of_split_convolutions_are_not_grouped():
 
 
 def test_folded_relevance_has_the_network_s_own_epsilon():
-    config, model = small("resnet18", "gbn"), models.create_model("googlenet", num_classes=2, width=0.125)
+    fields = {"regularizer__grouping__by_layer": (("conv1.conv", 2), ("*", 0))}
+    config, model = small("resnet18", "gbn", **fields), models.create_model("googlenet", num_classes=2, width=0.125)
     variables = jax.tree.map(lambda leaf: jnp.ones(leaf.shape), dict(models.outline(model, 32).variables))
     variables["batch_stats"] = jax.tree.map(lambda leaf: 0.01 * leaf, variables["batch_stats"])
     found = jax.device_get(jax.jit(tiny.diagnostics(config, model, 32).of_weights)(variables))

@@ -36,22 +36,23 @@ MODELS["cgl"] = MODELS["two_figures_cnn"] | {
 }
 
 
-QUICK = "two_figures_cnn"
+CASES = [
+    ("two_figures_cnn", (1, 4)),
+    *(pytest.param(name, (1, 2, 4), marks=pytest.mark.long) for name in sorted(MODELS)),
+]
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[] if name == QUICK else pytest.mark.long) for name in sorted(MODELS)]
-)
-def test_loss_curve_is_the_same_on_one_two_and_four_devices(name, tmp_path):
+@pytest.mark.parametrize(("name", "counts"), CASES)
+def test_loss_curve_is_the_same_on_one_two_and_four_devices(name, counts, tmp_path):
     config = tiny.tiny_config(**(SGD | MODELS[name]), data__directory=str(tmp_path / "data"))
     (tmp_path / "config.json").write_text(config_lib.to_json(config))
     curves = {}
-    for devices in (1, 2, 4):
+    for devices in counts:
         workdir = tmp_path / str(devices)
         process = tiny.start(tiny.TRAIN, str(tmp_path / "config.json"), str(workdir), devices=devices)
         assert tiny.finish(process).split() == [str(devices)]
         curves[devices] = read_metrics(workdir / "metrics.jsonl")
-    for devices in (2, 4):
+    for devices in counts[1:]:
         for row, expected in zip(curves[devices], curves[1], strict=True):
             for metric in set(expected) - {"images_per_second"}:
                 # Sparsity is a difference of nearly equal numbers: only its absolute error is small.

@@ -21,6 +21,7 @@ def proximal(tmp_path_factory):
     return workdir, interpjax.run(config, workdir)
 
 
+@pytest.mark.long
 def test_proximal_training_ends_with_groups_that_are_exactly_zero(proximal):
     workdir, summary = proximal
     _, _, variables = interpjax.load(workdir)
@@ -38,6 +39,7 @@ def test_proximal_training_ends_with_groups_that_are_exactly_zero(proximal):
     assert rows[0]["groups/zero_groups/conv1"] < 1
 
 
+@pytest.mark.long
 def test_report_draws_the_groups_over_training(proximal):
     workdir, summary = proximal
     drawn = (workdir / "figures" / "groups_over_training.svg").read_text()
@@ -48,10 +50,17 @@ def test_report_draws_the_groups_over_training(proximal):
     assert f"{summary['groups']['conv1']['zero_groups']:.0%}" in page
 
 
+def random_variables(model, image_size):
+    """Of the right shapes, all positive, as variances are."""
+    rng = np.random.default_rng(0)
+    shapes = models.outline(model, image_size).variables
+    return jax.tree.map(lambda leaf: jnp.asarray(rng.uniform(0.1, 1, leaf.shape), leaf.dtype), dict(shapes))
+
+
 def test_folded_relevance_where_batch_norm_is():
     config = tiny.tiny_config("places365_cgl", model__name="alexnet_b")
     model = models.create_model("alexnet_b", num_classes=2, width=0.125)
-    variables = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 64, 64, 3)))
+    variables = random_variables(model, 64)
     found = jax.device_get(jax.jit(tiny.diagnostics(config, model, 64).of_weights)(variables))
     assert set(found) == set(models.outline(model, 64).convolutions)
     folded = reg.group_relevance(variables, reg.Grouping(), batch_norms=models.outline(model, 64).batch_norms)
@@ -62,7 +71,7 @@ def test_folded_relevance_where_batch_norm_is():
 
 def test_layers_that_the_grouping_does_not_fit_have_none():
     model = models.create_model("two_figures_cnn", num_classes=2, width=0.0625)  # 8 and 16 filters
-    variables = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 40, 40, 3)))
+    variables = random_variables(model, 40)
     images = jnp.asarray(np.random.default_rng(0).integers(0, 256, (3, 40, 40, 3), dtype=np.uint8))
     config = tiny.tiny_config(regularizer__grouping__num_groups=9)
     assert set(tiny.diagnostics(config, model, 40).of_weights(variables)) == {"conv2"}
@@ -83,7 +92,7 @@ def test_norms_of_many_groups_are_no_metrics():
 
 def test_norms_are_those_of_the_configured_block_norm():
     model = models.create_model("two_figures_cnn", num_classes=2, width=0.0625)
-    variables = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 40, 40, 3)))
+    variables = random_variables(model, 40)
     kernel = variables["params"]["conv2"]["kernel"].at[:, :, :2].set(0)  # the first of four groups of inputs
     variables["params"]["conv2"]["kernel"] = kernel
     config = tiny.tiny_config(

@@ -224,9 +224,9 @@ def test_fields_behind_batch_norm_take_its_scale():
         ({"grouping__by_layer": (("conv1", -8),)}, "config.regularizer.grouping: num_groups = -8"),
         (
             {"grouping__by_layer": (("conv9", 4),)},
-            "by_layer: 'conv9' matches no convolution .*; there are conv1, conv2",
+            "by_layer: 'conv9' matches no convolution .*; choose from conv1, conv2",
         ),
-        ({"grouping__by_layer": (("fc", 2),)}, "by_layer: 'fc' matches no convolution .*; there are conv1, conv2"),
+        ({"grouping__by_layer": (("fc", 2),)}, "by_layer: 'fc' matches no convolution .*; choose from conv1, conv2"),
         (
             {"grouping__group_size": 2, "grouping__indices": ((0, 1),)},
             "config.regularizer.grouping: group_size and indices",
