@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from absl import app, flags
+from absl import flags
 from ml_collections import config_flags
 
 import interpjax
@@ -70,7 +70,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except UserError as error:
         sys.exit(f"{type(error).__name__}: {error}")
     _define_flags()
-    app.run(_run)
+    try:
+        rest = flags.FLAGS(sys.argv)
+    except flags.Error as error:
+        sys.exit(f"{type(error).__name__}: {error}; see --help")
+    _run(rest)
 
 
 def default_workdir(config: str) -> Path:
@@ -114,7 +118,7 @@ def _resolve_config(arguments: list[str]) -> list[str]:
 def _run(argv: list[str]) -> None:
     """Runs the experiment; a user's mistake ends it with one line, a bug with its traceback."""
     if len(argv) > 1:
-        raise app.UsageError(f"not a flag: {argv[1]!r}; fields are set as --config.FIELD=VALUE")
+        sys.exit(f"not a flag: {argv[1]!r}; expected fields as --config.FIELD=VALUE, see --help")
     for logger in (logging.getLogger(), logging.getLogger("absl")):
         logger.setLevel(logging.WARNING)  # jax tells of every backend that it did not find
     from interpjax.prepare import STAGES  # with all that a run needs, which --help does not

@@ -46,11 +46,15 @@ def sweep(
     import pandas as pd
 
     from interpjax.config import override
+    from interpjax.errors import UserError
     from interpjax.experiment import prepared, run
     from interpjax.prepare import STAGES
     from interpjax.stages import ordered_stages
 
     asked = ordered_stages(STAGES if stages is None else stages)
+    for name, values in choices.items():
+        if isinstance(values, str) or not isinstance(values, Sequence):
+            raise UserError(f"choices[{name!r}] = {values!r}: expected a sequence of values, as [{values!r}]")
     combinations = [dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values())]
     runs = [
         (combination, Path(workdir).expanduser().absolute() / _folder_name(combination), override(config, combination))

@@ -166,7 +166,7 @@ def test_bad_label_map_stops_the_dissection_and_loses_nothing(folders):
         ({"dissection__layers": ("conv9",)}, "config.dissection.layers: alexnet has no 'conv9'; choose from conv1"),
         ({"dissection__protocol": "papier"}, "config.dissection.protocol = 'papier': choose one of paper"),
         ({"regularizer__grouping__num_groups": 9}, "config.regularizer.block_norm: layer conv1: num_groups = 9"),
-        ({"data__image_size": 32}, "config.data.image_size = 32: AlexNet needs images of at least 63 pixels"),
+        ({"data__image_size": 32}, "config.data.image_size = 32: AlexNet: images of .*; expected at least 63 a side"),
         ({"model__name": "alexnett"}, "config.model.name = 'alexnett': choose one of alexnet"),
     ],
 )

@@ -180,6 +180,19 @@ class PreOnly(nn.Module):
         return nn.Dense(self.num_classes)(nn.relu(x).mean(axis=(1, 2)))
 
 
+class Behind(nn.Module):
+    num_classes: int
+    layer: str = "conv1"
+    norm: str = "bn1"
+
+    @nn.compact
+    def __call__(self, images, *, train):
+        x = nn.Conv(4, (3, 3), name="conv1")(images)
+        y = nn.BatchNorm(use_running_average=not train, name="bn1")(x)
+        models.offer(self, self.layer, behind=self.norm, norm=y, pre=y, post=nn.relu(y))
+        return nn.Dense(self.num_classes)(nn.relu(y).mean(axis=(1, 2)))
+
+
 class Counting(nn.Module):
     num_classes: int
 
@@ -307,3 +320,11 @@ def test_a_network_may_offer_what_is_behind_the_non_linearity_alone(page, tmp_pa
     summary = interpjax.run(config, tmp_path / "run", ("train", "evaluate", "dissect"))
     assert summary["layers"]["conv1"]["units"] == 4
     assert "dead_filters" not in summary["groups"]["conv1"]
+
+
+def test_a_batch_norm_behind_a_layer_is_one_that_there_is():
+    assert models.outline(Behind(2), 40).batch_norms == {"conv1": "bn1"}
+    with pytest.raises(UserError, match=r"'conv1' is offered with behind='bn', which has no scale .*there are bn1"):
+        models.outline(Behind(2, norm="bn"), 40)
+    with pytest.raises(UserError, match=r"'konv1' is offered with behind='bn1', but it has no kernel .*conv1, Dense"):
+        models.outline(Behind(2, layer="konv1"), 40)

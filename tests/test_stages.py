@@ -194,6 +194,14 @@ def test_sweep_checks_all_runs_before_the_first(folders, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.usefixtures("untyped")
+def test_what_is_no_configuration_and_no_choice_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"choices\['seed'\] = 3: expected a sequence of values, as \[3\]"):
+        interpjax.sweep(tiny.tiny_config(), {"seed": 3}, tmp_path)
+    with pytest.raises(ValueError, match=r"config = 'two_figures_gbn': expected a configuration"):
+        interpjax.run("two_figures_gbn", tmp_path / "run")
+
+
 @pytest.mark.long
 def test_sweep_gives_each_run_a_folder_and_a_row(folders, tmp_path):
     config = configure(folders, training__num_steps=1)

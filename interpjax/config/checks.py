@@ -1,4 +1,4 @@
-"""The checks that a configuration must pass."""
+"""Checks the fields of a configuration, each by itself and against each other."""
 
 from collections.abc import Callable
 from typing import Any
@@ -26,7 +26,7 @@ CHOICES = {
     "optimizer.name": ("sgd", "adam"),
     "optimizer.schedule": ("constant", "step", "cosine"),
 }
-IMPORTABLE = ("data.source", "optimizer.name")  # choices that may also be the import path of something of the user's
+IMPORTABLE = ("data.source", "optimizer.name")  # these may also be the import path of the user's own
 POSITIVE = (
     "data.image_size",
     "data.resize_size",
@@ -64,6 +64,8 @@ def validate(config: ConfigDict) -> None:
     Raises:
       UserError: naming the wrong fields, their values, and what is allowed.
     """
+    if not isinstance(config, ConfigDict):
+        raise UserError(f"config = {config!r}: expected a configuration, as interpjax.get_config(name) gives")
     problems = Problems()
     for name, choices in CHOICES.items():
         with problems.collected():
@@ -78,7 +80,7 @@ def validate(config: ConfigDict) -> None:
     for name in ("mean", "std"):
         _require(problems, config, f"data.{name}", lambda v: len(v) == 3, "expected three numbers, one a channel")
     _require(problems, config, "data.std", lambda v: min(v) > 0, "expected a number above 0")
-    smallest = 1 / 256  # less is below what a step of 1 in 0..255 is
+    smallest = 1 / 256  # a smaller deviation is less than one step of an 8-bit image
     _require(problems, config, "data.std", lambda v: max(v) >= smallest, "expected those of images in 0..1")
     for check in (_check_duration, _check_classes, _check_sizes):
         with problems.collected():

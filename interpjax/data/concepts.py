@@ -118,7 +118,7 @@ class RestrictedRecord:
         return self.record.digest()
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class ConceptData:
     """A data set of concepts.
 
@@ -138,6 +138,10 @@ class ConceptData:
     coverage: pd.DataFrame
     records: Sequence[ConceptRecord]
     unlabelled: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        kinds = ", ".join(self.categories)
+        return f"ConceptData({self.name}: {len(self.records)} images, {len(self.concepts)} concepts in {kinds})"
 
     def restricted(self, categories: Sequence[str]) -> "ConceptData":
         """The same images, labelled in some categories only.

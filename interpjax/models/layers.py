@@ -1,4 +1,4 @@
-"""What the layers of a network are: names, shapes, receptive fields and parameters. Nothing is computed for it.
+"""Names, shapes, receptive fields and parameters of a network's layers, found without computing anything.
 
 A network names its layers itself when it runs (:func:`interpjax.models.offer`), so nothing is written down twice.
 """
@@ -27,15 +27,15 @@ class Layer:
     """A convolution, or a block of them.
 
     Attributes:
-      name: of its parameters and taps.
+      name: the name of its parameters and of its taps.
       shape: (height, width, channels) of its output.
-      taps: at which its maps can be taken, see :func:`~interpjax.models.apply_with_taps`.
-      kernel: (height, width, inputs of a group, filters) of a convolution; empty for a block.
+      taps: the stages at which its maps can be taken, see :func:`~interpjax.models.apply_with_taps`.
+      kernel: the kernel's (height, width, inputs of a feature group, filters); empty for a block.
       norm: the batch norm behind it, if there is one.
       same_as: the convolution before it that has the same maps before and after the non-linearity, as the last one of
         a residual block and the one on its shortcut.
       summed: whether something is added between its batch norm and the non-linearity, as at a residual block's end.
-      parameters: how many, those of its batch norm included; of a block, of all layers in it.
+      parameters: number of parameters, those of its batch norm included; for a block, those of all layers in it.
     """
 
     name: str
@@ -53,12 +53,12 @@ class Layer:
 )  # so that a traced function can return one
 @dataclasses.dataclass(frozen=True)
 class Outline:
-    """What a network is on images of some size, without a number in it.
+    """The shapes of a network on images of some size, without any values.
 
     Attributes:
-      variables: its parameters and batch statistics, a tree of ``jax.ShapeDtypeStruct``.
-      logits: what it gives for one image, such a struct.
-      layers: that it offers, in order of execution; none for a module that offers nothing.
+      variables: its parameters and batch statistics, as a tree of ``jax.ShapeDtypeStruct``.
+      logits: its output for one image, as a ``jax.ShapeDtypeStruct``.
+      layers: the layers that it offers, in order of execution; empty for a module that offers none.
     """
 
     variables: Mapping[str, Any]
@@ -67,17 +67,17 @@ class Outline:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What can be tapped: the convolutions and the blocks of them."""
+        """The names of all layers whose maps can be taken: the convolutions and the blocks of them."""
         return tuple(layer.name for layer in self.layers)
 
     @property
     def convolutions(self) -> tuple[str, ...]:
-        """The layers with a kernel."""
+        """The names of the layers that have a convolution kernel."""
         return tuple(layer.name for layer in self.layers if layer.kernel)
 
     @property
     def own_maps(self) -> tuple[str, ...]:
-        """The convolutions but those whose maps, before and after the non-linearity, are those of one before them."""
+        """The convolutions without those that share their maps, around the non-linearity, with one before them."""
         return tuple(layer.name for layer in self.layers if layer.kernel and not layer.same_as)
 
     @property
@@ -87,20 +87,20 @@ class Outline:
 
     @property
     def summed(self) -> frozenset[str]:
-        """The convolutions between whose batch norm and non-linearity something is added, as at a block's end."""
+        """The convolutions with a sum between their batch norm and non-linearity, as at a residual block's end."""
         return frozenset(layer.name for layer in self.layers if layer.summed)
 
 
 def outline(model: nn.Module, image_size: int | tuple[int, int] = IMAGE) -> Outline:
-    """What a network is on images of some size; it is traced once and kept.
+    """The shapes of a network on images of some size. The network is traced once, and the outline is kept.
 
     Args:
       model: any flax module that is called as ``model(images, train=False)``.
       image_size: pixels a side, or (height, width).
 
     Raises:
-      UserError: if it offers one layer twice.
-      ValueError: of the network's own, as for images that are too small for it; so is any other error that it raises.
+      UserError: if the network offers one layer twice.
+      ValueError: if the images are too small for a network of this package. Any error of a user's own network passes.
     """
     height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
     model = outside_of_devices(model)
@@ -146,12 +146,13 @@ _kept_outline = functools.cache(_outline)
 
 def _layers(notes: list[Note], params: Mapping[str, Any]) -> Iterator[Layer]:
     shapes = {path: leaf.shape for path, leaf in flatten_dict(params, sep="/").items()}
-    of_maps: dict[int, str] = {}  # the first convolution that gives them
+    of_maps: dict[int, str] = {}  # the first convolution that gives these maps, by their id
     for note in notes:
         taps = tuple(tap for tap in TAPS if tap in note.taps)
         maps = note.taps[taps[-1]]
         kernel = shapes.get(f"{note.layer}/kernel", ())
         kernel = kernel if len(kernel) > 2 else ()  # that of a dense layer
+        _check_behind(note, kernel, shapes)
         first = of_maps.setdefault(id(maps), note.layer) if kernel else note.layer
         own = (f"{note.layer}/", *([] if kernel else [f"{note.layer}.", f"{note.layer}_"]))
         own += (f"{note.behind}/",) if note.behind else ()
@@ -167,26 +168,44 @@ def _layers(notes: list[Note], params: Mapping[str, Any]) -> Iterator[Layer]:
         )
 
 
+def _check_behind(note: Note, kernel: Any, shapes: Mapping[str, Any]) -> None:
+    """Raises UserError if a batch norm is said to be behind a layer, and one of the two is not there."""
+    if note.behind is None:
+        return
+    if not kernel:
+        known = ", ".join(path.removesuffix("/kernel") for path in shapes if path.endswith("/kernel"))
+        raise UserError(
+            f"layer {note.layer!r} is offered with behind={note.behind!r}, but it has no kernel of a convolution; "
+            f"expected the path of its parameters, of which there are {known or 'none'}"
+        )
+    if f"{note.behind}/scale" not in shapes:
+        known = ", ".join(path.removesuffix("/scale") for path in shapes if path.endswith("/scale"))
+        raise UserError(
+            f"layer {note.layer!r} is offered with behind={note.behind!r}, which has no scale among the parameters; "
+            f"expected the path of a batch norm, of which there are {known or 'none'}"
+        )
+
+
 @dataclasses.dataclass(frozen=True)
 class LayerInfo(Layer):
-    """A layer with what its cells see.
+    """A layer with the receptive fields of its cells.
 
     Attributes:
-      receptive_field: (offset, size, stride), each (y, x) in pixels of the image: cell i sees ``size`` pixels from
-        ``offset + i·stride`` on, what is outside of the image being padding; as ``fieldmaps`` of a dissection wants
-        it. None where a cell sees the whole image.
+      receptive_field: (offset, size, stride), each as (y, x) in pixels of the image. Cell i sees ``size`` pixels from
+        ``offset + i·stride`` on; those outside of the image are padding. A dissection takes it in ``fieldmaps``. None
+        where a cell sees the whole image.
     """
 
     receptive_field: FieldMap | None = None
 
 
 def layers(model: nn.Module, image_size: int | tuple[int, int] = IMAGE) -> tuple[LayerInfo, ...]:
-    """The layers of a network in order of execution; nothing is computed.
+    """The layers of a network in order of execution, found without computing anything.
 
     ``pandas.DataFrame(models.layers(model))`` is a table of them.
 
     Args:
-      model: of this package, or any that offers layers.
+      model: a network of this package, or any flax module that offers layers.
       image_size: pixels a side, or (height, width).
 
     Raises:

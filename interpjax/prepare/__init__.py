@@ -1,4 +1,4 @@
-"""From a configuration to an experiment: the one room where a configuration is read, and all that can be checked is."""
+"""Makes an experiment of a configuration. Only here is a configuration read, and all that can be checked is checked."""
 
 import dataclasses
 import functools
@@ -25,19 +25,19 @@ STAGES = ("train", "evaluate", "dissect", "visualize", "report")
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """What the stages of a run need, as small frozen objects; what none of them needs is None.
+    """All that the stages of a run use, as small frozen objects. A part that no stage uses is None.
 
     Attributes:
       workdir: the run's folder.
       config_text: the configuration, as it is stored.
       model: the network, for parallel steps.
-      preprocessing: from uint8 RGB images to what it sees.
-      pipeline: how examples become batches.
-      source: to train and evaluate on.
-      imported: the network's variables, if they were not trained here.
+      preprocessing: turns uint8 RGB images into the network's inputs.
+      pipeline: the settings by which examples become batches.
+      source: the data to train and evaluate on.
+      imported: the network's variables, if they were imported and not trained here.
       recipe: how the network is trained.
-      groups: what is measured of its groups of filters.
-      labelled: the images to dissect with, and how.
+      groups: what is measured of the network's groups of filters.
+      labelled: the labelled images, and how the network is dissected with them.
     """
 
     workdir: Path
@@ -53,14 +53,14 @@ class Experiment:
 
     @functools.cached_property
     def variables(self) -> dict[str, Any]:
-        """Those of the network, imported or trained; read once for all the stages that follow the training."""
+        """The network's variables, imported or trained. They are read once for all stages that follow the training."""
         if self.imported is not None:
             return self.imported
         return training.read_variables(self.model, self.pipeline.image_size, self.workdir)
 
     @functools.cached_property
     def network(self) -> dissection.Network:
-        """Images to activation maps, compiled once for all the stages that look at units."""
+        """The network from images to activation maps, compiled once for all stages that look at units."""
         assert self.labelled is not None
         layers, tap = self.labelled.layers, self.labelled.protocol.tap
         model = models.outside_of_devices(self.model)
@@ -76,18 +76,18 @@ class Experiment:
 def prepare(
     config: ConfigDict, workdir: Path, stages: Sequence[str] = STAGES, problems: Problems | None = None
 ) -> Experiment:
-    """Reads a configuration, opens what some stages need, and checks that all fits; nothing is written.
+    """Reads a configuration, opens what some stages use, and checks that it all fits together. Nothing is written.
 
-    What only shows when it is read – an image, a label map – is not checked here.
+    A problem that only shows when an image or a label map is read is not found here.
 
     Args:
-      config: the experiment.
-      workdir: its folder.
-      stages: that are to be run; what none of them needs is not opened.
-      problems: found before, to be told with those that are found here.
+      config: the configuration of the experiment.
+      workdir: the run's folder.
+      stages: the stages that are to be run; what none of them uses is not opened.
+      problems: problems that were found before, which are told together with those that are found here.
 
     Raises:
-      UserError: naming the field or file; several are told at once.
+      UserError: naming the field or the file; several problems are told at once.
     """
     problems = problems or Problems()
     validate(config)
@@ -134,7 +134,7 @@ def prepare(
 
 
 def read_preprocessing(config: ConfigDict) -> Preprocessing:
-    """From uint8 RGB images to what the network sees."""
+    """What turns uint8 RGB images into the network's inputs."""
     settings = config.data
     mean = read_mean_image(settings.mean_image, settings.image_size) if settings.mean_image else None
     try:

@@ -1,4 +1,4 @@
-"""Finding, without allocating anything, what would keep a network from being trained as configured."""
+"""Finds what would keep a network from being trained as configured, without allocating any arrays."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,13 +16,13 @@ from interpjax.training.terms import term_shape
 
 
 def check_objective(objective: Objective, model: nn.Module, image_size: int, batch_size: int) -> None:
-    """Holds every term against the shapes of a network.
+    """Checks every term of an objective on the shapes of a network.
 
     Args:
-      objective: what is to be minimized.
+      objective: the objective that is to be minimized.
       model: the network, for use outside of parallel steps.
-      image_size: side of the images that it sees.
-      batch_size: images of a step.
+      image_size: side in pixels of the images that the network sees.
+      batch_size: number of images in a step.
 
     Raises:
       UserError: naming the fields of the terms that do not fit.
@@ -40,7 +40,7 @@ def check_objective(objective: Objective, model: nn.Module, image_size: int, bat
                 value = term_shape(term, shapes)
             except ValueError as error:
                 if term.own:
-                    raise  # out of the user's own code
+                    raise  # the error comes from the user's own code
                 raise UserError(f"config.regularizer.{term.name}: {error}") from error
             if getattr(value, "shape", None) != ():
                 found = f"an array of shape {value.shape}" if hasattr(value, "shape") else f"a {type(value).__name__}"
@@ -56,15 +56,15 @@ def _inputs(objective: Objective, model: nn.Module, variables: Any, images: Any)
 
 
 def check_grouping(patterns: Sequence[str], params: Any, *, dense: bool) -> None:
-    """Finds patterns of ``grouping.by_layer`` that match no layer that any term is of.
+    """Checks that every pattern of ``grouping.by_layer`` matches a layer.
 
     Args:
-      patterns: of names of layers.
+      patterns: the patterns of layers' names.
       params: the network's parameters, or their shapes.
-      dense: whether layers without a convolution count too.
+      dense: whether dense layers count too, and not only convolutions.
 
     Raises:
-      UserError: naming the field.
+      UserError: naming the field and the pattern that matches no layer.
     """
     kind = "layer" if dense else "convolution (of dense layers only with block_norm.dense)"
 
@@ -80,15 +80,15 @@ def check_grouping(patterns: Sequence[str], params: Any, *, dense: bool) -> None
 
 
 def check_optimizer(optimizer: OptimizerSettings, name: str, params: Any) -> None:
-    """Initializes an optimizer on the shapes of a network.
+    """Checks that an optimizer can be initialized on the shapes of a network.
 
     Args:
-      optimizer: of the recipe.
-      name: that the configuration gives it.
+      optimizer: the optimizer of the recipe.
+      name: the name of the optimizer in the configuration.
       params: the network's parameters, or their shapes.
 
     Raises:
-      UserError: naming the field.
+      UserError: naming the field, if the block norm's proximal step does not fit the optimizer or the network.
     """
     try:
         made = optimizer.optimizer(optax.constant_schedule(1.0))
@@ -98,7 +98,7 @@ def check_optimizer(optimizer: OptimizerSettings, name: str, params: Any) -> Non
         raise UserError(f"config.regularizer.block_norm: {error}") from error
     try:
         jax.eval_shape(made.init, params)
-    except ValueError as error:  # of the one optimizer that asks something of the network
+    except ValueError as error:  # only the proximal step checks the network and the optimizer before it
         raise UserError(
             f"config.regularizer.block_norm.proximal = True, config.optimizer.name = {name!r}: {error}"
         ) from error

@@ -1,4 +1,4 @@
-"""What a network is dissected with, and how: labelled images, layers, protocol, and the memory that this takes."""
+"""The dissection of a configuration: its labelled images, its layers, its protocol, and the memory that it takes."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -19,16 +19,16 @@ class Labelled:
     """The labelled images of a run, and how its network is dissected with them.
 
     Attributes:
-      concepts: the images.
-      layers: to dissect.
-      protocol: by which.
-      fieldmaps: receptive fields of the layers, for a protocol that upsamples by them.
-      batch_size: images at a time on each device.
-      image_size: side that images are squashed to.
-      top_images: that are remembered for each unit.
-      num_threads: that read images.
+      concepts: the labelled images.
+      layers: the layers to dissect.
+      protocol: the protocol to dissect by.
+      fieldmaps: the receptive fields of the layers, if the protocol upsamples by them; otherwise empty.
+      batch_size: number of images at a time on each device.
+      image_size: side in pixels to which images are resized, without keeping their aspect ratio.
+      top_images: number of images that are kept for each unit.
+      num_threads: number of threads that read images.
       skip_bad_images: whether unreadable images are left out; otherwise they are errors.
-      memory: what the dissection will take; None where it is done already.
+      memory: the memory that the dissection will take; None if the run does not dissect.
     """
 
     concepts: ConceptData
@@ -44,10 +44,18 @@ class Labelled:
 
 
 def open_concepts(config: ConfigDict, stages: Sequence[str], brought: bool) -> ConceptData | None:
-    """The labelled images that a configuration names; None if no stage needs them, or the data bring their own.
+    """Opens the labelled images that a configuration names.
+
+    Args:
+      config: the experiment.
+      stages: the stages that are to be run.
+      brought: whether the data to train and test on bring their own labelled images.
+
+    Returns:
+      The labelled images; None if no stage uses them, or the data bring their own.
 
     Raises:
-      UserError: naming the field, if there are none or they are not in Broden's layout.
+      UserError: naming the field, if there are no labelled images or they are not in Broden's layout.
     """
     if not {"dissect", "visualize"} & set(stages) or brought:
         return None
@@ -61,10 +69,10 @@ def open_concepts(config: ConfigDict, stages: Sequence[str], brought: bool) -> C
 
 
 def read_protocol(config: ConfigDict) -> dissection.Protocol:
-    """By which protocol the network is dissected.
+    """The protocol by which the network is dissected, with the fields that the configuration changes.
 
     Raises:
-      UserError: naming the field.
+      UserError: naming the field, if there is no such protocol, or it has no such field or value.
     """
     settings = config.dissection
     try:
@@ -85,11 +93,11 @@ def read_labelled(
     protocol: dissection.Protocol,
     stages: Sequence[str],
 ) -> Labelled:
-    """All that a dissection needs beside the network's weights.
+    """All that a dissection takes beside the weights of the network.
 
     Raises:
-      UserError: naming the field, if there are no labelled images, the network has no such layer, the protocol cannot
-        upsample one, or the machine has too little memory.
+      UserError: naming the field, if there are no labelled images, the network does not have one of the layers, the
+        protocol cannot upsample one of them, or the machine has too little memory.
     """
     if concepts is None:
         raise UserError(
@@ -116,7 +124,7 @@ def read_labelled(
 
 
 def _layers(config: ConfigDict, model: nn.Module, tap: str) -> tuple[str, ...]:
-    """The configured layers, or every convolution with maps of its own; of a network without any, all it offers."""
+    """The configured layers; by default every convolution with maps of its own, or all layers if there is none."""
     outline, name = models.outline(model, config.data.image_size), config.model.name
     if not outline.names:
         raise UserError(
@@ -127,7 +135,7 @@ def _layers(config: ConfigDict, model: nn.Module, tap: str) -> tuple[str, ...]:
     for layer in layers:
         if layer not in outline.names:
             known = ", ".join(outline.names)
-            raise UserError(f"config.dissection.layers: {name} has no {layer!r}; it has {known}")
+            raise UserError(f"config.dissection.layers: {name} has no {layer!r}; choose from {known}")
     layers = layers or outline.own_maps or outline.names
     for layer in outline.layers:
         if layer.name in layers and tap not in layer.taps:
@@ -141,7 +149,7 @@ def _layers(config: ConfigDict, model: nn.Module, tap: str) -> tuple[str, ...]:
 def _fieldmaps(
     config: ConfigDict, model: nn.Module, layers: tuple[str, ...], concepts: ConceptData, protocol: dissection.Protocol
 ) -> dict[str, FieldMap]:
-    """The receptive fields of the layers, if the protocol upsamples by them; without those that see the whole image."""
+    """The receptive fields of layers that do not see the whole image; none unless the protocol upsamples by them."""
     if protocol.upsampling != "fieldmap":
         return {}
     size, labels = config.data.image_size, concepts.records[0].label_shape

@@ -1,4 +1,4 @@
-"""How much memory a dissection takes: for exact thresholds, and for the maps that are held at a time."""
+"""Estimates how much memory a dissection takes, for exact thresholds and for the maps that are held at a time."""
 
 import dataclasses
 import math
@@ -12,18 +12,18 @@ from interpjax.dissection.thresholds import kept_rows
 from interpjax.errors import UserError
 
 VALUE = 4  # bytes of a float32
-GIGABYTE = 10**9
+GIGABYTE, MEGABYTE = 10**9, 10**6
 
 
 @dataclasses.dataclass(frozen=True)
 class Memory:
-    """What a dissection takes, in bytes.
+    """The memory that a dissection takes.
 
     Attributes:
-      thresholds: for the largest activations of every unit, which exact thresholds need.
-      maps: for the activation maps that are held at a time, on all devices together.
-      layers: how many are dissected.
-      images: how many there are.
+      thresholds: bytes for the largest activations of every unit, of which exact thresholds are made.
+      maps: bytes for the activation maps that are held at a time, on all devices together.
+      layers: number of layers that are dissected.
+      images: number of labelled images.
     """
 
     thresholds: int
@@ -32,12 +32,16 @@ class Memory:
     images: int
 
     def __str__(self) -> str:
-        """One line, for the user."""
+        """A sentence that tells the user of it."""
         return (
             f"dissecting {self.layers} layers on {self.images} images will take about "
-            f"{self.thresholds / GIGABYTE:.2g} GB for exact thresholds and {self.maps / GIGABYTE:.2g} GB for a "
-            f"batch's maps; this machine has {machine_memory() / GIGABYTE:.3g} GB"
+            f"{_readable(self.thresholds)} for exact thresholds and {_readable(self.maps)} for a batch's maps; this "
+            f"machine has {_readable(machine_memory())}"
         )
+
+
+def _readable(size: int) -> str:
+    return f"{size / GIGABYTE:.1f} GB" if size >= GIGABYTE else f"{math.ceil(size / MEGABYTE)} MB"
 
 
 def estimate(shapes: Mapping[str, tuple[int, int, int]], images: int, top_quantile: float, batch_size: int) -> Memory:
@@ -45,12 +49,12 @@ def estimate(shapes: Mapping[str, tuple[int, int, int]], images: int, top_quanti
 
     Args:
       shapes: (height, width, units) of each layer's maps.
-      images: how many are dissected with.
-      top_quantile: share of the activations above a threshold.
-      batch_size: images at a time on each device.
+      images: number of images that the network is dissected with.
+      top_quantile: share of a unit's activations that lie above its threshold.
+      batch_size: number of images at a time on each device.
 
     Raises:
-      UserError: naming the fields, if it is more than the machine has.
+      UserError: naming the fields, if this is more memory than the machine has.
     """
     cells = sum(math.prod(shape) for shape in shapes.values())
     thresholds = sum(
@@ -71,7 +75,7 @@ def machine_memory() -> int:
     """Bytes that this machine has, or that its container may use."""
     whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limits = [whole]
-    for name in ("memory.max", "memory/memory.limit_in_bytes"):  # of control groups, version 2 and 1
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):  # the limits of control groups, version 2 and 1
         path = Path("/sys/fs/cgroup") / name
         text = path.read_text().strip() if path.is_file() else "max"
         limits += [int(text)] if text.isdigit() else []

@@ -1,4 +1,4 @@
-"""The network of a configuration: by name, of a class of the user's own, or imported with its weights."""
+"""The network of a configuration: one by name, one of the user's own class, or one with published weights."""
 
 import hashlib
 import json
@@ -21,22 +21,23 @@ Variables = dict[str, Any]
 
 
 def check_origin(config: ConfigDict, stages: Sequence[str], *, trained: bool) -> None:
-    """Checks that the stages of a run have a network, and that training is as the network is used.
+    """Checks that the stages of a run have a network: one with weights, or one that is or was trained here.
 
     Args:
       config: the experiment.
-      stages: that are asked for.
+      stages: the stages that are asked for.
       trained: whether the run's network has been trained before.
 
     Raises:
-      UserError: naming the field.
+      UserError: naming the field, if there is no network, or if a network with imported weights or with settings that
+        are for such weights only is to be trained.
     """
     weights, settings = config.model.weights, config.data
     if "train" not in stages:
         if not weights and not trained:
             raise UserError(
-                f"config.model.weights = '': the stages {', '.join(stages)} need a network, and nothing is trained "
-                "without the stage train; give a file of weights"
+                f"config.model.weights = '': there is no network for the stages {', '.join(stages)}; expected a file "
+                "of weights, or train among the stages"
             )
         return
     if weights:
@@ -45,34 +46,46 @@ def check_origin(config: ConfigDict, stages: Sequence[str], *, trained: bool) ->
             "of the stages, as in --stages=dissect,report"
         )
     if settings.channels != "RGB":
-        raise UserError(f"config.data.channels = {settings.channels!r}: networks are trained here on RGB only")
+        raise UserError(f"config.data.channels = {settings.channels!r}: expected 'RGB', which networks are trained on")
     if settings.mean_image:
         raise UserError(
-            f"config.data.mean_image = {settings.mean_image!r}: networks are trained here with config.data.mean "
-            "only; leave it empty"
+            f"config.data.mean_image = {settings.mean_image!r}: expected '' for training, which takes config.data.mean "
+            "instead"
         )
 
 
 def check_name(config: ConfigDict) -> None:
-    """Raises UserError, naming the field, unless there is such a network, or the name is the import path of a class."""
+    """Checks that the name of the network is known or the import path of a class, and that its weights can be imported.
+
+    Raises:
+      UserError: naming the field.
+    """
     name, weights = config.model.name, config.model.weights
     if is_import_path(name) and weights:
         raise UserError(
             f"config.model.weights = {weights!r}: weights are imported for the networks of interpjax alone, and "
-            f"config.model.name = {name!r} is a class of your own; dissect it by dissection.from_jax"
+            f"config.model.name = {name!r} is a class of your own; dissect it with interpjax.dissection.from_jax"
         )
     find_model("config.model.name", name)
 
 
 def create(config: ConfigDict, workdir: Path, source: Source | None, imported: Variables | None) -> nn.Module:
-    """The network, for parallel steps, on images of the configured size.
+    """Makes the network for parallel steps, and checks it on images of the configured size.
 
-    Its number of classes is that of its weights, of the data, or of the training that the workdir holds.
+    Its number of classes is that of the imported weights if there are any, else that of the data, else that of the
+    training in the workdir.
+
+    Args:
+      config: the experiment.
+      workdir: the run's folder.
+      source: the data to train and test on, if they are opened.
+      imported: the variables out of ``config.model.weights``, if it names a file.
 
     Raises:
-      UserError: naming the field, if there is no such network, it does not take these images, or the data have
+      UserError: naming the field, if there is no such network, it cannot take images of this size, or the data have
         another number of classes than the weights.
     """
+    check_name(config)
     if imported is not None:
         classes = np.size(imported["params"][_create(config, 1).head]["bias"])
         _check_classes(config, classes, source)
@@ -87,7 +100,7 @@ def create(config: ConfigDict, workdir: Path, source: Source | None, imported: V
         raise UserError(f"config.model.name = {config.model.name!r}: {error}") from error
     except ValueError as error:
         if not isinstance(model, models.Classifier):
-            raise  # out of the user's own code
+            raise  # the error comes from the user's own code
         raise UserError(f"config.data.image_size = {size}: {error}") from error
     surplus = set(models.outline(model, size).variables) - {"params", "batch_stats"}
     if surplus:
@@ -110,16 +123,16 @@ def read_weights(config: ConfigDict) -> Variables | None:
     try:
         variables = models.load_weights(settings.name, settings.weights, width=settings.width)
     except (ValueError, OSError) as error:
-        raise UserError(f"config.model.weights: {error}") from error  # which names the file
+        raise UserError(f"config.model.weights: {error}") from error  # the error names the file
     return jax.tree.map(lambda array: np.asarray(array, np.float32), variables)
 
 
 def digests(config: ConfigDict, *, missing_ok: bool = False) -> dict[str, str]:
-    """The content of the files that decide what an imported network computes: ``{field: "sha256:…"}``.
+    """The digests of the files that decide what an imported network computes, as ``{field: "sha256:…"}``.
 
     Args:
       config: the experiment.
-      missing_ok: leave out files that are not there.
+      missing_ok: whether a file that is not there is left out, rather than being an error.
 
     Raises:
       UserError: naming the field, if a file cannot be read.
@@ -132,7 +145,9 @@ def digests(config: ConfigDict, *, missing_ok: bool = False) -> dict[str, str]:
                 with Path(path).open("rb") as file:
                     found[field] = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
             except OSError as error:
-                raise UserError(f"{field} = {path!r}: cannot be read ({error.strerror})") from error
+                raise UserError(
+                    f"{field} = {path!r}: cannot be read ({error.strerror}); expected a readable file"
+                ) from error
     return found
 
 
@@ -146,7 +161,7 @@ def _create(config: ConfigDict, classes: int) -> Any:
             dropout=settings.dropout,
             axis_name=parallel.AXIS,
         )
-    except UserError as error:  # as of a class without a field that the configuration sets
+    except UserError as error:  # for instance, the class has no field that the configuration sets
         raise UserError(f"config.model.{error}") from error
 
 

@@ -1,4 +1,4 @@
-"""How a network is trained, as a configuration says: the terms of the objective, the optimizer, and how long."""
+"""The training of a configuration: the terms of its objective, its optimizer, and its duration."""
 
 import dataclasses
 import math
@@ -23,13 +23,13 @@ from interpjax.training.terms import BlockNorm, Groupings
 
 
 def read_recipe(config: ConfigDict, model: nn.Module, block: BlockNorm, grouping: Groupings) -> Recipe:
-    """How the network is trained.
+    """Reads how the network is trained, and checks that this fits the network.
 
     Args:
       config: the experiment.
       model: the network.
-      block: of :func:`read_block_norm`.
-      grouping: of :func:`read_grouping`.
+      block: the block norm, as :func:`read_block_norm` returns it.
+      grouping: the grouping of filters, as :func:`read_grouping` returns it.
 
     Raises:
       UserError: naming the field, if a term of the objective or the optimizer does not fit the network.
@@ -90,7 +90,7 @@ def read_grouping(config: ConfigDict) -> Groupings:
 
 
 def read_block_norm(config: ConfigDict, grouping: Groupings) -> BlockNorm:
-    """Which kernels the block norm is of, and by which exponents, whether it is on or not."""
+    """The settings of the block norm: its kernels and its exponents. They are read even if its strength is 0."""
     block = config.regularizer.block_norm
     own = {
         pattern: group and dataclasses.replace(group, axis=block.axis, weights=block.weights)
@@ -100,7 +100,7 @@ def read_block_norm(config: ConfigDict, grouping: Groupings) -> BlockNorm:
 
 
 def _terms(config: ConfigDict, outline: Outline, block: BlockNorm, grouping: Groupings) -> tuple[Term, ...]:
-    """The terms that are on, by a strength above 0, and the user's own."""
+    """The terms with a strength above 0, and the user's own terms."""
     settings, problems = config.regularizer, Problems()
     beside = block if settings.block_norm.strength > 0 else None
 
@@ -132,14 +132,14 @@ def _terms(config: ConfigDict, outline: Outline, block: BlockNorm, grouping: Gro
 
 
 def _strength(settings: ConfigDict) -> optax.Schedule:
-    """A term's strength at each step: as configured, from 0 over its warm-up."""
+    """A term's strength at each step: it rises from 0 to the configured strength over the warm-up, if there is one."""
     if settings.warmup_steps:
         return promoting(optax.linear_schedule(0.0, settings.strength, settings.warmup_steps))
     return optax.constant_schedule(settings.strength)
 
 
 def _mapped_layers(config: ConfigDict, outline: Outline, name: str, grouping: Groupings) -> tuple[str, ...]:
-    """The layers whose activation maps a loss is of."""
+    """The layers whose activation maps enter a loss."""
     patterns, known = tuple(config.regularizer[name].layers), _with_maps(outline)
     if not known:
         raise UserError(
@@ -153,12 +153,15 @@ def _mapped_layers(config: ConfigDict, outline: Outline, name: str, grouping: Gr
     grouped = grouping if name != "spatial" else {"*": reg.Grouping()}
     layers = tuple(layer for layer in known if matches(layer, patterns) and grouping_of(layer, grouped) is not None)
     if not layers:
-        raise UserError(f"config.regularizer.{name}.layers and grouping.by_layer leave out all of {', '.join(known)}")
+        raise UserError(
+            f"config.regularizer.{name}.layers and grouping.by_layer leave out all of {', '.join(known)}; expected at "
+            "least one to be left in"
+        )
     return layers
 
 
 def _with_maps(outline: Outline) -> tuple[str, ...]:
-    """The layers that losses on activations may be of: convolutions, or all that are offered if there is none."""
+    """The layers whose maps may enter a loss on activations: the convolutions, or all layers if there is none."""
     names = [layer.name for layer in outline.layers if "pre" in layer.taps]
     return tuple(name for name in names if name in outline.convolutions) or tuple(names)
 
@@ -181,7 +184,7 @@ def _own_terms(config: ConfigDict, outline: Outline, names: tuple[str, ...]) -> 
         name = path.rpartition(":")[2].rpartition(".")[2]
         if name in (*names, *found):
             raise UserError(f"{field}: {path!r} is the second term of the name {name!r}; expected another name")
-        layers = _with_maps(outline)  # maps that it does not look at are not computed
+        layers = _with_maps(outline)  # maps that the function does not use are not computed
         found[name] = Term(name, optax.constant_schedule(float(strength)), function, layers, own=True)
     return list(found.values())
 
@@ -224,7 +227,7 @@ def _optimizer(config: ConfigDict, norm: BlockNorm) -> OptimizerSettings:
 
 
 def _make_optimizer(config: ConfigDict) -> Callable[[optax.Schedule], optax.GradientTransformation]:
-    """SGD with momentum as in the published recipes, Adam, or one of the user's own."""
+    """What makes the optimizer: SGD with momentum as in the published recipes, Adam, or the user's own function."""
     name, momentum = config.optimizer.name, config.optimizer.momentum
     if name == "adam":
         return optax.adam

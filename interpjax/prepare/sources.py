@@ -14,12 +14,16 @@ from interpjax.imports import import_object, is_import_path
 
 
 def open_source(config: ConfigDict, workdir: Path, stages: Sequence[str]) -> Source | None:
-    """The data that some stages need; None if they need none.
+    """Opens the data that some stages use.
 
     Args:
       config: the experiment.
-      workdir: gets what is made or read beforehand, when the examples are first used.
-      stages: that are to be run: training needs both splits, evaluation the test split alone.
+      workdir: the run's folder. Data that have to be made, and labels that have to be read, are written there when the
+        examples are first used.
+      stages: the stages that are to be run. Training uses both splits, evaluation only the test split.
+
+    Returns:
+      The data; None if the stages use none.
 
     Raises:
       UserError: naming the field and what to put where, if the data are missing or not of the right form.
@@ -39,13 +43,13 @@ def open_source(config: ConfigDict, workdir: Path, stages: Sequence[str]) -> Sou
 
 
 def brings_concepts(config: ConfigDict) -> bool:
-    """Whether the labelled images to dissect with are the data's own."""
+    """Whether the data to train and test on bring the labelled images to dissect with."""
     own = config.data.source == "two_figures" or is_import_path(config.data.source)
     return own and not config.dissection.broden and not config.model.weights
 
 
 def read_pipeline(config: ConfigDict) -> PipelineSettings:
-    """How examples become batches."""
+    """The settings by which examples become batches."""
     return PipelineSettings(
         batch_size=config.training.batch_size,
         image_size=config.data.image_size,

@@ -107,7 +107,7 @@ def format_summary(summary: dict[str, Any], *, concepts: int = 20) -> str:
         parts += [
             ceilings_table(summary, concepts),
             "ceiling: the largest IoU that the sizes of the masks allow; then the best of each layer. "
-            f"Below the cut of {cut}: {', '.join(unreachable) or 'none'}.",
+            f"Concepts whose ceiling is below the cut of {cut}: {', '.join(unreachable) or 'none'}.",
             layers_table(summary),
         ]
     if "groups" in summary:

@@ -90,9 +90,9 @@ def test_all_that_is_wrong_with_weights_is_named_at_once(published, tmp_path):
     with pytest.raises(ValueError, match=r"wrong\.npz") as caught:
         models.load_weights("squeezenet_places365", tmp_path / "wrong.npz")
     assert str(caught.value).split("weights of squeezenet_places365: ")[1].split("; ") == [
-        "fire2/squeeze1x1/bn_mean is missing",
-        "conv10/b is missing",
-        "conv10/bn_mean is surplus",
+        "fire2/squeeze1x1/bn_mean is missing, expected (16,)",
+        "conv10/b is missing, expected (365,)",
+        "conv10/bn_mean is surplus, expected no such entry",
         "conv1/W has the shape (64, 3, 2, 3), expected (64, 3, 3, 3)",
     ]
 
