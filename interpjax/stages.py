@@ -1,4 +1,4 @@
-"""The stages of the main job, in their order, and what they leave in the workdir."""
+"""The stages of a run in their order, and the results that they leave in the workdir."""
 
 import functools
 import json
@@ -18,7 +18,7 @@ from interpjax.training.step import make_eval_step
 from interpjax.visualization import top_images
 from interpjax.workdir import forget_stage, read_stage, run_stage, stage_is_done
 
-# What is forgotten when a stage is run, for it was made from what came before.
+# The later stages that are made from each stage: their records are removed when it is run again.
 MADE_FROM = {
     "train": ("evaluate", "dissect", "visualize", "report"),
     "evaluate": ("report",),
@@ -30,41 +30,41 @@ NEEDS_DISSECTION = ("visualize", "report")
 
 
 def ordered_stages(stages: Sequence[str]) -> tuple[str, ...]:
-    """The stages that are asked for, in their order.
+    """The stages that are asked for, in the order in which they are run.
 
     Raises:
-      UserError: naming one that is unknown, or if there is none.
+      UserError: naming a stage that is unknown, or if no stage is asked for.
     """
     names = [stages] if isinstance(stages, str) else list(stages)
     for name in names:
         if name not in STAGES:
-            raise UserError(f"stages: {name!r} is none; choose from {', '.join(STAGES)}")
+            raise UserError(f"stages: {name!r} is not a stage; choose from {', '.join(STAGES)}")
     if not names:
         raise UserError(f"stages: name at least one of {', '.join(STAGES)}")
     return tuple(name for name in STAGES if name in names)
 
 
 def pending_stages(stages: Sequence[str], workdir: Path) -> tuple[str, ...]:
-    """Those of the stages that are still to be run, as are all that are made from one of them.
+    """Those of the stages that are still to be run: the undone ones, and all that are made from one of these.
 
     Raises:
-      UserError: naming one that needs the dissection, which is neither there nor asked for.
+      UserError: naming a stage that is made from the dissection, if that is neither done nor asked for.
     """
     undone = {name for name in stages if not stage_is_done(workdir, name)}
     outdated = {later for name in undone for later in MADE_FROM[name]}
     pending = tuple(name for name in stages if name in undone | outdated)
     for name in NEEDS_DISSECTION:
         if name in stages and "dissect" not in stages and not stage_is_done(workdir, "dissect"):
-            raise UserError(f"stages: {name} needs dissect, which has not been run in {workdir}; add it")
+            raise UserError(f"stages: {name} is made from dissect, which has not been run in {workdir}; add dissect")
     return pending
 
 
 def run_stages(experiment: Experiment, pending: Sequence[str]) -> None:
-    """Runs stages in their order, and writes ``summary.json``, of all that ever were run.
+    """Runs stages in their order, and writes ``summary.json`` with the results of all stages that are done.
 
     Args:
-      experiment: what they need.
-      pending: of :func:`pending_stages`.
+      experiment: all that the stages use.
+      pending: the stages to run, as :func:`pending_stages` returns them.
     """
     workdir = experiment.workdir
     (workdir / "summary.json").unlink(missing_ok=True)
@@ -72,7 +72,7 @@ def run_stages(experiment: Experiment, pending: Sequence[str]) -> None:
         for later in (name, *MADE_FROM[name]):
             forget_stage(workdir, later)
     if not stage_is_done(workdir, "report"):
-        (workdir / "report.html").unlink(missing_ok=True)  # there is more to tell
+        (workdir / "report.html").unlink(missing_ok=True)  # it is out of date
     functions: dict[str, Callable[[Experiment], dict[str, Any]]] = {
         "train": _train,
         "evaluate": functools.partial(_evaluate, trained_now="train" in pending),
@@ -82,13 +82,13 @@ def run_stages(experiment: Experiment, pending: Sequence[str]) -> None:
     }
     for name in pending:
         run_stage(workdir, name, functools.partial(functions[name], experiment))
-        if stage_is_done(workdir, "dissect"):  # what it had counted is needed no more, now that its record is written
+        if stage_is_done(workdir, "dissect"):  # its counts are of no more use, now that its record is written
             shutil.rmtree(_counted(workdir), ignore_errors=True)
     write_atomic(workdir / "summary.json", json.dumps(summary(workdir), indent=2) + "\n")
 
 
 def summary(workdir: Path) -> dict[str, Any]:
-    """What the stages that were run in a workdir have found."""
+    """The results of all stages that are done in a workdir, as ``summary.json`` has them."""
     done = {name: read_stage(workdir, name) for name in STAGES if stage_is_done(workdir, name)}
     results = {name: stored["result"] for name, stored in done.items()}
     trained, evaluated, dissected = (results.get(name, {}) for name in ("train", "evaluate", "dissect"))
@@ -130,7 +130,7 @@ def _evaluate(experiment: Experiment, *, trained_now: bool) -> dict[str, Any]:
     source, workdir = experiment.source, experiment.workdir
     assert source is not None
     assert source.test is not None
-    # A network that was just trained was evaluated at its last step.
+    # Training evaluates the network at its last step, so a network that was just trained is not evaluated again.
     found = read_stage(workdir, "train")["result"]["test"] if trained_now else None
     if found is None:
         skipped, variables = SkippedImages(), parallel.replicate(experiment.variables)
@@ -160,7 +160,7 @@ def _dissect(experiment: Experiment) -> dict[str, Any]:
         cache=_counted(experiment.workdir),
     )
     folder = experiment.workdir / "dissection"
-    shutil.rmtree(folder, ignore_errors=True)  # of a session that was cut off here
+    shutil.rmtree(folder, ignore_errors=True)  # left by a session that was cut off here
     for layer, result in results.items():
         (folder / layer).mkdir(parents=True)
         result.to_csv(folder / layer / "tally.csv")
@@ -169,7 +169,7 @@ def _dissect(experiment: Experiment) -> dict[str, Any]:
 
 
 def _counted(workdir: Path) -> Path:
-    """Where a dissection keeps what it has counted so far, should it be cut off."""
+    """The folder in which a dissection keeps its counts so far, so that it can go on if it is cut off."""
     return workdir / "stages" / "dissect"
 
 

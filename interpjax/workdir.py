@@ -1,4 +1,4 @@
-"""The folder of one run: its configuration, and what its finished stages left in it."""
+"""The folder of one run, which holds its configuration and the records of its finished stages."""
 
 import contextlib
 import fcntl
@@ -14,20 +14,20 @@ from interpjax.atomic import TEMPORARY, write_atomic
 from interpjax.config import differing_fields
 from interpjax.errors import UserError
 
-# What a run that was killed before it claimed its folder may have left there.
+# The files that a run may have left in its folder if it was killed before it claimed the folder.
 ERROR_LOG = "error.log"
 BEFORE_CLAIM = ("data", "data.json", ".lock", ERROR_LOG)
 
 
 def check_workdir(config_text: str, workdir: Path) -> None:
-    """Refuses a folder that this run cannot have.
+    """Checks that a folder is free for a run, or holds this very run.
 
     Args:
       config_text: the run's configuration, as it is stored.
       workdir: the folder.
 
     Raises:
-      UserError: if it holds a run of another configuration (the differing fields are named), or other things
+      UserError: if the folder holds a run of another configuration (the differing fields are named), or anything else
         than a run.
     """
     stored = workdir / "config.json"
@@ -42,7 +42,10 @@ def check_workdir(config_text: str, workdir: Path) -> None:
     elif workdir.exists() and not workdir.is_dir():
         raise UserError(f"workdir {workdir} is a file; give a folder")
     elif workdir.is_dir() and any(not _is_ours_before_claim(path) for path in workdir.iterdir()):
-        raise UserError(f"workdir {workdir} is not empty and holds no config.json: it is not a run of interpjax")
+        raise UserError(
+            f"workdir {workdir} is not empty and holds no config.json; expected an empty or new folder, or one of an "
+            "earlier run"
+        )
 
 
 def _is_ours_before_claim(path: Path) -> bool:
@@ -50,13 +53,13 @@ def _is_ours_before_claim(path: Path) -> bool:
 
 
 def claim_workdir(config_text: str, workdir: Path, data: dict[str, Any]) -> None:
-    """Stores in a folder which run it holds, on which data; from now on it is refused to any other.
+    """Stores in a folder which run it holds and on which data; from then on the folder is refused to any other run.
 
     Args:
       config_text: the run's configuration, as it is stored.
-      workdir: its folder, which :func:`check_workdir` has passed.
-      data: what must stay the same for the run to go on: names of classes, numbers of images, files by their content.
-        What stages of an earlier call did not need is noted now.
+      workdir: the run's folder, which :func:`check_workdir` has passed.
+      data: the facts of the data that have to stay the same for the run to go on: names of classes, numbers of images,
+        digests of files. Facts that the stages of an earlier call did not use are added.
 
     Raises:
       UserError: if the run was begun on other data.
@@ -72,10 +75,10 @@ def claim_workdir(config_text: str, workdir: Path, data: dict[str, Any]) -> None
 
 
 def check_data(workdir: Path, data: dict[str, Any]) -> dict[str, Any]:
-    """What a folder's run was begun on, nothing if there is none.
+    """The facts of the data that the run in a folder was begun on; empty if the folder holds no run.
 
     Raises:
-      UserError: naming what differs from ``data``.
+      UserError: naming the first fact that differs from ``data``.
     """
     stored = workdir / "data.json"
     begun = json.loads(stored.read_text()) if (workdir / "config.json").is_file() and stored.is_file() else {}
@@ -91,17 +94,19 @@ def check_data(workdir: Path, data: dict[str, Any]) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def lock_workdir(workdir: Path) -> Iterator[None]:
-    """Keeps a second process from running in the same folder; a killed one's lock is gone with it.
+    """Keeps a second process from running in the same folder. The lock of a process that is killed ends with it.
 
     Raises:
-      UserError: if another process is running in it.
+      UserError: if another process is running in the folder.
     """
     workdir.mkdir(parents=True, exist_ok=True)
     with (workdir / ".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise UserError(f"workdir {workdir}: another process is running in it") from error
+            raise UserError(
+                f"workdir {workdir}: another process is running in it; wait for its end, or give another --workdir"
+            ) from error
         for left in workdir.rglob(f"*{TEMPORARY}"):
             left.unlink()
         yield
@@ -109,24 +114,24 @@ def lock_workdir(workdir: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def keeping_tracebacks(workdir: Path) -> Iterator[None]:
-    """Keeps the traceback of an error that is no user's in ``error.log``; the error goes on."""
+    """Writes the traceback of any error but a UserError to ``error.log``; the error is raised all the same."""
     try:
         yield
     except UserError:
         raise
     except Exception:
-        with contextlib.suppress(OSError):  # where the disk is full, that is the error to tell
+        with contextlib.suppress(OSError):  # on a full disk, the first error is the one to tell
             write_atomic(workdir / ERROR_LOG, traceback.format_exc())
         raise
-    (workdir / ERROR_LOG).unlink(missing_ok=True)  # of an earlier session
+    (workdir / ERROR_LOG).unlink(missing_ok=True)  # left by an earlier session
 
 
 def run_stage(workdir: Path, name: str, function: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], float]:
-    """Runs a stage once: its result is kept in ``stages/NAME.json`` and read from there the next time.
+    """Runs a stage once. Its result is kept in ``stages/NAME.json``, and is read from there the next time.
 
     Args:
       workdir: the run's folder.
-      name: of the stage.
+      name: name of the stage.
       function: does the work and returns a JSON-serializable result.
 
     Returns:
@@ -136,7 +141,7 @@ def run_stage(workdir: Path, name: str, function: Callable[[], dict[str, Any]]) 
         print(f"{name} …", file=sys.stderr, flush=True)
         start = time.monotonic()
         result = function()
-        # A stage that goes on after a kill knows of the seconds spent before it.
+        # A stage that goes on after it was killed returns the seconds that earlier sessions spent in it.
         seconds = time.monotonic() - start + result.pop("earlier_seconds", 0.0)
         write_atomic(_record(workdir, name), json.dumps({"seconds": seconds, "result": result}, indent=2) + "\n")
     stored = read_stage(workdir, name)
@@ -149,7 +154,7 @@ def read_stage(workdir: Path, name: str) -> dict[str, Any]:
 
 
 def stage_is_done(workdir: Path, name: str) -> bool:
-    """Whether a stage has its record."""
+    """Whether a stage is done, that is, has its record."""
     return _record(workdir, name).is_file()
 
 

@@ -1,4 +1,4 @@
-"""Finding and loading configuration files, by name or by path."""
+"""Finds and loads configuration files, by name or by path."""
 
 import importlib.util
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from interpjax.errors import UserError
 
 
 def config_directory() -> Path:
-    """Where the named configurations are.
+    """The directory of the named configurations.
 
     ``interpjax/configs`` is a link to ``configs/`` in a checkout; in an installed wheel it is a copy.
     """
@@ -18,12 +18,19 @@ def config_directory() -> Path:
 
 
 def config_names() -> list[str]:
-    """The named configurations: all files in ``configs/`` but what they share."""
+    """The names of all configurations in ``configs/``."""
     return sorted(file.stem for file in config_directory().glob("*.py") if file.stem not in ("__init__", "common"))
 
 
 def config_path(name: str) -> str:
-    """The file of a configuration, with the argument behind a colon if there is one; see :func:`get_config`."""
+    """The path of a configuration's file, followed by a colon and the argument if there is one.
+
+    Args:
+      name: as in :func:`get_config`.
+
+    Raises:
+      UserError: if there is no such file.
+    """
     stem, colon, argument = name.partition(":")
     path = Path(stem) if stem.endswith(".py") else config_directory() / f"{stem}.py"
     if not path.is_file():
@@ -40,7 +47,7 @@ def get_config(name: str) -> ConfigDict:
         to the file's ``get_config``, and so does ``"places365:model=vgg16,regularizer=wd"``.
 
     Raises:
-      UserError: if there is no such configuration; the ones there are are named.
+      UserError: naming all configurations, if there is none of this name.
     """
     stem, _, argument = config_path(name).partition(":")
     spec = importlib.util.spec_from_file_location(f"interpjax_config_{Path(stem).stem}", stem)
@@ -52,14 +59,14 @@ def get_config(name: str) -> ConfigDict:
 
 
 def parse_argument(argument: str, choices: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """The argument of a configuration, as ``"model=vgg16,regularizer=wd"``.
+    """Reads the argument of a configuration, as ``"model=vgg16,regularizer=wd"``, into a value for each key.
 
     Args:
-      argument: ``key=value`` pairs with commas between, in any order; may be empty.
-      choices: the values that each key may have; the first is its value if the key is not given.
+      argument: ``key=value`` pairs with commas between them, in any order; may be empty.
+      choices: the values that each key may have. The first is taken if the key is not given.
 
     Raises:
-      UserError: naming what is wrong and what is allowed, on an unknown key or value, or a key given twice.
+      UserError: naming what is wrong and what is allowed, if a key or value is unknown, or a key is given twice.
     """
     given: dict[str, str] = {}
     for part in argument.split(",") if argument else ():
@@ -67,7 +74,7 @@ def parse_argument(argument: str, choices: Mapping[str, Sequence[str]]) -> dict[
         if not equals or key not in choices or key in given:
             problem = "is given twice" if key in given else "is none of its key=value pairs"
             allowed = "; ".join(f"{name}: {', '.join(values)}" for name, values in choices.items())
-            raise UserError(f"argument {argument!r} of the config: {part!r} {problem}; keys and values are {allowed}")
+            raise UserError(f"argument {argument!r} of the config: {part!r} {problem}; choose from {allowed}")
         if value not in choices[key]:
             raise UserError(
                 f"argument {argument!r} of the config: {key} = {value!r}: choose one of {', '.join(choices[key])}"

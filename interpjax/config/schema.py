@@ -24,7 +24,7 @@ TERMS = (
 
 
 def default_config() -> ConfigDict:
-    """Every field with its default, locked: a field that is not here cannot be set."""
+    """Every field with its default. The configuration is locked, so that no other field can be set."""
     config = ConfigDict()
     config.seed = 0  # of initialization, order of the data, augmentation and dropout
     config.data = _data()
@@ -145,16 +145,20 @@ def _regularizer() -> ConfigDict:
 
 
 def get_field(config: ConfigDict, name: str) -> Any:
-    """The value of a dotted field.
+    """The value of a field, as ``"regularizer.block_norm.p"``.
 
     Raises:
-      UserError: naming the field and the fields beside it, if there is none of this name.
+      UserError: naming the field and the fields beside it, if there is no field of this name.
     """
     value = config
     walked = "config"
     for part in name.split("."):
         if not isinstance(value, ConfigDict) or part not in value:
-            allowed = f"its fields are {', '.join(sorted(value))}" if isinstance(value, ConfigDict) else "it is a value"
+            allowed = (
+                f"choose one of {', '.join(sorted(value))}"
+                if isinstance(value, ConfigDict)
+                else "expected nothing behind it, for it is a single value"
+            )
             raise UserError(f"config.{name}: no such field; {walked} has no {part!r}: {allowed}")
         value = value[part]
         walked = f"{walked}.{part}"
@@ -194,7 +198,7 @@ def from_json(text: str) -> ConfigDict:
 
 def differing_fields(ours: ConfigDict | str, theirs: ConfigDict | str) -> dict[str, tuple[Any, Any]]:
     """``{field: (ours, theirs)}`` for every field in which two configurations differ, as they are or as JSON text."""
-    default = _flatten(json.loads(to_json(default_config())))  # of fields that an older version did not have
+    default = _flatten(json.loads(to_json(default_config())))  # for fields that an older version did not have
     left, right = (
         default | _flatten(json.loads(each if isinstance(each, str) else to_json(each))) for each in (ours, theirs)
     )

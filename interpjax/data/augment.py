@@ -5,22 +5,24 @@ from jaxtyping import UInt8
 
 from interpjax.data.images import resize
 
-SCALE = (0.08, 1.0)  # share of the image's area, and
-RATIO = (3 / 4, 4 / 3)  # width over height: Inception's crop, as in the published recipes
-ATTEMPTS = 10
+# The random crop of Inception, as in the published recipes.
+SCALE = (0.08, 1.0)  # share of the image's area
+RATIO = (3 / 4, 4 / 3)  # width over height
+ATTEMPTS = 10  # boxes that are tried before the largest centred one is taken
 
 
 def train_image(
     image: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator, *, augment: str, size: int, resize_size: int
 ) -> UInt8[np.ndarray, "size size 3"]:
-    """One training image.
+    """Crops and flips a decoded image for training.
 
     Args:
-      image: RGB.
-      rng: this image's own random numbers.
-      augment: ``"random_resized_crop"`` (and flip), ``"flip"`` (of the centre crop), or ``"none"``.
+      image: the image, RGB.
+      rng: the random numbers of this image alone.
+      augment: ``"random_resized_crop"`` (a random crop, flipped half of the time), ``"flip"`` (the centre crop, flipped
+        half of the time), or ``"none"`` (the centre crop).
       size: side of the result in pixels.
-      resize_size: the shorter side before the centre crop.
+      resize_size: pixels of the shorter side before the centre crop.
     """
     if augment == "random_resized_crop":
         top, left, height, width = random_crop_box(image.shape[0], image.shape[1], rng)
@@ -44,8 +46,8 @@ def test_image(image: UInt8[np.ndarray, "h w 3"], *, size: int, resize_size: int
 def random_crop_box(height: int, width: int, rng: np.random.Generator) -> tuple[int, int, int, int]:
     """A crop of random area and aspect ratio inside the image: (top, left, height, width) in pixels.
 
-    Area uniform in 8 to 100 %, the ratio log-uniform in 3/4 to 4/3; after ten boxes that do not fit, the largest
-    centred one of an allowed ratio.
+    The area is uniform from 8 to 100 % of the image's, and the ratio log-uniform from 3/4 to 4/3. After ten boxes that
+    do not fit into the image, the largest centred box of an allowed ratio is taken.
 
     References:
       Szegedy et al., *Going Deeper with Convolutions*, CVPR 2015, Sec. 6.

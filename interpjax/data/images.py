@@ -1,4 +1,4 @@
-"""Reading images: encoded bytes or files to uint8 arrays, with an error that names the image."""
+"""Reads encoded images, from bytes or files, as uint8 arrays; an error names the image that cannot be read."""
 
 import dataclasses
 import logging
@@ -11,6 +11,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from interpjax.errors import UserError
+
+EXPECTED = "a whole JPEG, PNG or other image that OpenCV reads"
 
 
 class BadImageError(UserError):
@@ -29,14 +31,14 @@ class SkippedImages:
     lock: Any = dataclasses.field(default_factory=threading.Lock)
 
     def add(self, error: BadImageError) -> None:
-        """Notes one, and warns the first time."""
+        """Notes an image that cannot be read, with a warning the first time."""
         with self.lock:
             if error.name not in self.names:
                 logging.getLogger(__name__).warning("skipped: %s", error)
                 self.names.add(error.name)
 
     def sorted(self) -> tuple[str, ...]:
-        """The names, in order."""
+        """The names in alphabetical order."""
         return tuple(sorted(self.names))
 
 
@@ -52,18 +54,20 @@ def decode_image(encoded: bytes, name: str) -> UInt8[np.ndarray, "height width 3
     try:
         image = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags) if encoded else None
     except cv2.error as error:  # as of a header that claims an absurd size
-        raise BadImageError(name, f"cannot be decoded ({error.err})") from error
+        raise BadImageError(name, f"cannot be decoded ({error.err}); expected {EXPECTED}") from error
     if image is None:
-        raise BadImageError(name, f"cannot be decoded ({len(encoded)} bytes; damaged, cut short, or not an image)")
+        raise BadImageError(
+            name, f"cannot be decoded ({len(encoded)} bytes; damaged, cut short, or not an image); expected {EXPECTED}"
+        )
     return image
 
 
 def read_image(path: Path) -> UInt8[np.ndarray, "height width 3"]:
-    """Reads a file; errors as :func:`decode_image`, and if the file cannot be opened."""
+    """Reads an image file. Raises BadImageError as :func:`decode_image` does, and if the file cannot be read."""
     try:
         encoded = path.read_bytes()
     except OSError as error:
-        raise BadImageError(str(path), f"cannot be read ({error.strerror})") from error
+        raise BadImageError(str(path), f"cannot be read ({error.strerror}); expected {EXPECTED}") from error
     return decode_image(encoded, str(path))
 
 

@@ -1,4 +1,4 @@
-"""What there is to train and test on: splits and class names, and what to do where the data are missing."""
+"""The data to train and test on: image folders and prepared sets of TFDS, checked before they are used."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -18,13 +18,13 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".ti
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A data set.
+    """A data set to train and test on.
 
     Attributes:
-      train: its training examples; None where they were not asked for.
-      test: its test examples; likewise.
-      class_names: by label.
-      concepts: the images with pixel labels that come with it, to dissect with; None where there are none.
+      train: the training examples; None if they were not asked for.
+      test: the test examples; None if they were not asked for.
+      class_names: the name of each class, in the order of the labels 0, 1, ….
+      concepts: the images with pixel labels that come with the data, to dissect with; None if there are none.
     """
 
     train: Split | None
@@ -34,15 +34,15 @@ class Source:
 
 
 def image_folder(folders: Mapping[str, str], classes: Sequence[str | int] = ()) -> Source:
-    """Folders that hold a folder of images for each class.
+    """A data set of folders, each of which holds a folder of images for each class.
 
     Args:
-      folders: by split, ``"train"`` and ``"test"`` or one of them.
-      classes: those to keep, by name or number; all if there is none.
+      folders: the folder of each split, for ``"train"`` and ``"test"`` or one of them.
+      classes: the classes to keep, by name or number; all classes if it is empty.
 
     Raises:
-      UserError: naming the field of the configuration, if a folder is missing or not of this form, or the classes of
-        the two differ.
+      UserError: naming the field of the configuration, if a folder is missing or not of this form, or the two splits
+        have different classes.
     """
     splits, names = {}, {}
     for split, folder in folders.items():
@@ -67,14 +67,14 @@ def image_folder(folders: Mapping[str, str], classes: Sequence[str | int] = ()) 
 def tfds_set(
     name: str, directory: str, splits: Mapping[str, str], classes: Sequence[str | int] = (), *, cache: Path
 ) -> Source:
-    """A prepared image classification set of TFDS, in array_record, at its latest version.
+    """The latest version of an image classification set that TFDS has prepared in array_record.
 
     Args:
-      name: of the data set.
-      directory: that holds it; TFDS's own default if empty.
-      splits: its names of the splits that are wanted, as ``{"train": "train", "test": "validation"}``.
-      classes: as of :func:`image_folder`; their examples are found by reading all labels, once.
-      cache: folder that gets those labels, when the examples are first used.
+      name: name of the data set.
+      directory: the directory that holds the data set; TFDS's own default if empty.
+      splits: the data set's own name of each wanted split, as ``{"train": "train", "test": "validation"}``.
+      classes: as in :func:`image_folder`; their examples are found by reading all labels, once.
+      cache: folder in which those labels are kept, from the first use of the examples on.
 
     Raises:
       UserError: naming the field and what to put where, if the data are missing or not of the right form.
@@ -118,14 +118,17 @@ def _read_class_folders(field: str, folder: str) -> tuple[FileSplit, tuple[str, 
             path for path in class_folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and not path.is_dir()
         )
         if not found:
-            raise UserError(f"{field}: the class folder {class_folder} holds no image ({', '.join(IMAGE_SUFFIXES)})")
+            raise UserError(
+                f"{field}: the class folder {class_folder} holds no image; expected files of the kinds "
+                f"{', '.join(IMAGE_SUFFIXES)}"
+            )
         files += found
         labels += [label] * len(found)
     return FileSplit(files, labels), tuple(path.name for path in classes)
 
 
 def _tfds_builder(name: str, directory: str, splits: Mapping[str, str]) -> tfds.core.DatasetBuilder:
-    """The latest version of a prepared data set, which has the wanted splits."""
+    """The latest prepared version of a data set. Raises UserError unless it has the wanted splits."""
     root = Path(directory or "~/tensorflow_datasets").expanduser()
     how = (
         "made by TFDS where there is a network and TensorFlow: "
@@ -139,19 +142,21 @@ def _tfds_builder(name: str, directory: str, splits: Mapping[str, str]) -> tfds.
         )
     builder = tfds.builder_from_directory(found[-1])
     if builder.info.file_format != tfds.core.FileFormat.ARRAY_RECORD:
-        raise UserError(f"{found[-1]} is in the format {builder.info.file_format.value}; what interpjax reads is {how}")
+        raise UserError(
+            f"{found[-1]} is in the format {builder.info.file_format.value}; expected array_record, as {how}"
+        )
     missing = {"image", "label"} - set(builder.info.features)
     if missing:
-        raise UserError(f"{found[-1]} has no feature {min(missing)!r}: a set for classification has image and label")
+        raise UserError(f"{found[-1]} has no feature {min(missing)!r}; expected image and label, to classify images")
     for field, split in splits.items():
         if split not in builder.info.splits:
             known = ", ".join(builder.info.splits)
-            raise UserError(f"config.data.{field} = {split!r}: {found[-1]} has the splits {known}")
+            raise UserError(f"config.data.{field} = {split!r}: {found[-1]} has no such split; choose one of {known}")
     return builder
 
 
 def _tfds_versions(folder: Path) -> list[Path]:
-    """The prepared versions of a data set, the latest last; what a build left unfinished is none."""
+    """The folders of a data set's prepared versions, the latest last; unfinished builds are left out."""
     found = {}
     for path in folder.rglob("dataset_info.json"):
         if tfds.core.Version.is_valid(path.parent.name):
@@ -160,7 +165,7 @@ def _tfds_versions(folder: Path) -> list[Path]:
 
 
 def encoded_records(builder: tfds.core.DatasetBuilder, split: str) -> Any:
-    """The records of a split by number, their images left encoded."""
+    """The records of a split by number, with images that are still encoded."""
     skip = {
         name: tfds.decode.SkipDecoding()
         for name, feature in builder.info.features.items()

@@ -43,11 +43,11 @@ class ArraySplit:
     """Images that are held in memory, with their labels.
 
     Attributes:
-      images: RGB.
-      labels: classes of the images, from 0.
+      images: the images, RGB.
+      labels: the class of each image, from 0.
 
     Raises:
-      UserError: if the images are not uint8 or not channels-last, or there is not a label for each.
+      UserError: if the images are not uint8 or not channels-last, or if there is not one label for each image.
     """
 
     images: UInt8[np.ndarray, "examples height width 3"]
@@ -69,7 +69,7 @@ class ArraySplit:
 
 @dataclasses.dataclass(frozen=True)
 class TfdsSplit:
-    """A split of a prepared TFDS data set, its images left encoded."""
+    """A split of a prepared TFDS data set, with images that are still encoded."""
 
     records: Any
     label: str
@@ -85,12 +85,12 @@ class TfdsSplit:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ClassSplit:
-    """The examples of some classes of a split; names of examples stay those of the whole split.
+    """The examples of some classes of a split. Their names are those that they have in the whole split.
 
     Attributes:
-      whole: the split.
-      kept: which of its examples.
-      numbers: of the classes in the whole split, in the order of their new labels 0, 1, ….
+      whole: the whole split.
+      kept: the numbers of the examples that are kept.
+      numbers: the labels of the kept classes in the whole split, in the order of their new labels 0, 1, ….
     """
 
     whole: Split
@@ -113,15 +113,15 @@ class ClassSplit:
 class Deferred:
     """Examples or records that are made or read when they are first needed.
 
-    So a configuration can be checked, and its data described, before anything is written.
+    This lets a configuration be checked, and its data be described, before anything is written.
     """
 
     def __init__(self, open_now: Callable[[], Any], length: int | None = None):
-        """Opens nothing yet.
+        """Takes note of how the examples are opened, without opening them.
 
         Args:
-          open_now: gives what this stands for.
-          length: how many there will be, where that is known before.
+          open_now: opens the examples and returns them.
+          length: the number of examples, if it is known before they are opened.
         """
         self._open_now, self._length = open_now, length
         self._found: list[Any] = []
@@ -129,7 +129,7 @@ class Deferred:
 
     @property
     def opened(self) -> Any:
-        """What this stands for."""
+        """The examples, which are opened at the first call."""
         with self._lock:
             if not self._found:
                 self._found.append(self._open_now())

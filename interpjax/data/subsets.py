@@ -1,4 +1,4 @@
-"""Some of a data set's classes: which these are, and which examples are theirs."""
+"""Restricts a data set to some of its classes and their examples."""
 
 import sys
 from collections.abc import Sequence
@@ -20,8 +20,8 @@ def class_numbers(classes: Sequence[str | int], names: Sequence[str]) -> tuple[i
     """The numbers of classes that are given by name or by number.
 
     Args:
-      classes: as ``config.data.classes``.
-      names: of all classes of the data set, by number.
+      classes: the classes, as in ``config.data.classes``.
+      names: the names of all classes of the data set, in the order of their numbers.
 
     Raises:
       UserError: if there is no such class, or one is given twice.
@@ -33,10 +33,12 @@ def class_numbers(classes: Sequence[str | int], names: Sequence[str]) -> tuple[i
         if not 0 <= number < len(names):
             known = ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
             raise UserError(
-                f"config.data.classes: no class {each!r}; the data have the numbers 0 to {len(names) - 1}: {known}"
+                f"config.data.classes: no class {each!r}; expected numbers from 0 to {len(names) - 1} or names: {known}"
             )
         if number in numbers:
-            raise UserError(f"config.data.classes: the class {each!r} ({names[number]}) is there twice")
+            raise UserError(
+                f"config.data.classes: the class {each!r} ({names[number]}) is there twice; expected it once"
+            )
         numbers.append(number)
     return tuple(numbers)
 
@@ -44,32 +46,32 @@ def class_numbers(classes: Sequence[str | int], names: Sequence[str]) -> tuple[i
 def take_classes(
     field: str, split: Split, numbers: tuple[int, ...], labels: Int[np.ndarray, " examples"], *, every: bool
 ) -> ClassSplit:
-    """The examples of some classes.
+    """The examples of some classes of a split.
 
     Args:
-      field: that the split is of, for errors.
-      split: the examples.
-      numbers: of the classes.
-      labels: of all examples.
-      every: whether each class must have one, rather than any.
+      field: the field of the configuration that names the split, for error messages.
+      split: the examples of all classes.
+      numbers: the numbers of the classes to keep.
+      labels: the label of each example.
+      every: whether every class has to have an example; otherwise one example in all is enough.
 
     Raises:
-      UserError: if a class has no example, or none has.
+      UserError: if a class has no example and ``every`` is True, or none of the classes has one.
     """
     kept = np.flatnonzero(np.isin(labels, numbers))
     missing = sorted(set(numbers) - set(labels[kept].tolist()))
     if len(missing) == len(numbers) or (every and missing):
-        raise UserError(f"{field}: no example of the class {missing[0]} of config.data.classes")
+        raise UserError(f"{field}: no example of the class {missing[0]} of config.data.classes; expected at least one")
     return ClassSplit(split, kept, numbers)
 
 
 def read_labels(split: TfdsSplit, num_classes: int, cache: Path) -> Int[np.ndarray, " examples"]:
-    """The labels of all records of a split: from a file, or from the records, once, and kept in that file.
+    """The labels of all records of a split, which are read from the records once and then from a file.
 
     Args:
-      split: of a TFDS data set.
-      num_classes: above which no label is; one of −1 is that of a record without any.
-      cache: the file, ``….npy``; another that does not fit is written anew.
+      split: a split of a TFDS data set.
+      num_classes: number of classes; every label is below it, and −1 for a record without a label.
+      cache: the file that keeps the labels, ``….npy``; one that does not fit the split is written anew.
     """
     found = _cached(cache)
     if found is not None and _are_labels(found, len(split), num_classes):

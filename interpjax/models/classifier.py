@@ -1,4 +1,4 @@
-"""What all networks of this package share: their fields, and the layers that they are made of."""
+"""What all networks of this package share: their fields, and the kinds of layers that they are made of."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -27,16 +27,18 @@ def torch_bias(fan_in: int) -> Callable:
 
 
 class Classifier(nn.Module):
-    """A network from images to logits. Families define ``__call__(images, *, train=False)``, compact.
+    """A network from images to logits. Each architecture defines a compact ``__call__(images, *, train=False)``.
 
-    Parameters are float32; their names, flat, are the layers' names, and so are those of the taps.
+    Parameters are float32. They lie in a flat dictionary by the name of their layer, which is the layer's name as a tap
+    too.
 
     Attributes:
       num_classes: number of logits.
-      width: multiplies filters (and hidden units).
-      dropout: whether training drops units, where the architecture does.
-      dtype: to compute in, as ``jnp.bfloat16``; by default that of images and parameters. Logits are float32 at least.
-      axis_name: of the devices over which batch norm shares its statistics.
+      width: multiplies the number of filters and of hidden units.
+      dropout: whether training drops units, in architectures that have dropout.
+      dtype: what is computed in, as ``jnp.bfloat16``; by default the dtype of images and parameters. Logits are float32
+        or wider.
+      axis_name: name of the axis of devices over which batch norm shares its statistics.
     """
 
     num_classes: int
@@ -45,21 +47,21 @@ class Classifier(nn.Module):
     dtype: Any = None
     axis_name: str | None = None
 
-    head: ClassVar[str] = "fc"  # the last layer
-    smallest: ClassVar[int] = 1  # pixels a side that leave something behind every layer
-    conv_init: ClassVar[Callable] = staticmethod(torch_uniform)  # of the convolutions' kernels
-    epsilon: ClassVar[float] = 1e-5  # of batch norm
-    split: ClassVar[tuple[str, ...]] = ()  # convolutions whose filters see a part of the input channels each
+    head: ClassVar[str] = "fc"  # name of the last layer
+    smallest: ClassVar[int] = 1  # pixels a side of the smallest images for which every layer has an output
+    conv_init: ClassVar[Callable] = staticmethod(torch_uniform)  # initializes the convolutions' kernels
+    epsilon: ClassVar[float] = 1e-5  # batch norm's ε
+    split: ClassVar[tuple[str, ...]] = ()  # convolutions in which each filter sees only a part of the input channels
 
     def scaled(self, filters: int, multiple: int = 1) -> int:
-        """Filters (or hidden units) at this width."""
+        """The number of filters (or hidden units) at this width."""
         return max(1, round(filters * self.width / multiple)) * multiple
 
     def check_size(self, images: Float[Array, "n h w 3"]) -> None:
-        """Raises ValueError for images that nothing would be left of."""
+        """Raises ValueError for images so small that some layer would have no output."""
         if min(images.shape[1:3]) < self.smallest:
             raise ValueError(
-                f"{type(self).__name__} needs images of at least {self.smallest} pixels a side, not {images.shape[1:3]}"
+                f"{type(self).__name__}: images of {images.shape[1:3]} pixels; expected at least {self.smallest} a side"
             )
 
     def conv(
@@ -104,7 +106,7 @@ class Classifier(nn.Module):
         train: bool = False,
         **geometry: Any,
     ) -> Float[Array, "n h2 w2 f"]:
-        """A convolution, batch norm where one is named, and ReLU; offered as taps."""
+        """A convolution, batch norm if ``norm`` names one, and ReLU. Their maps are offered as taps."""
         conv = self.conv(x, name, filters, kernel, **geometry)
         pre = self.norm(conv, norm, train) if norm else conv
         post = nn.relu(pre)
@@ -120,7 +122,7 @@ class Classifier(nn.Module):
         kernel_init: Callable = torch_uniform,
         bias_init: Callable | None = None,
     ) -> Float[Array, "n *positions u"]:
-        """A fully connected layer, the same at every position; initialized as PyTorch's by default."""
+        """A fully connected layer, the same at every position; by default initialized as in PyTorch."""
         bias_init = bias_init or torch_bias(x.shape[-1])
         return nn.Dense(units, dtype=self.dtype, kernel_init=kernel_init, bias_init=bias_init, name=name)(x)
 

@@ -1,7 +1,8 @@
-"""Layers that a network offers while it runs: its maps by layer and tap, kept only where they are asked for.
+"""How a network offers the activation maps of its layers while it runs. Only those that are asked for are kept.
 
-Each tap of each layer is sown in a collection of its own, so that flax's filter of mutable collections chooses
-among them. Another collection, of notes on the layers, is for :func:`interpjax.models.outline` alone.
+The maps of each layer at each tap are sown in a flax collection of their own. The caller then chooses among them by
+the collections that it names as ``mutable``. One more collection holds notes on the layers, which only
+:func:`interpjax.models.outline` reads.
 """
 
 import dataclasses
@@ -14,19 +15,19 @@ from jaxtyping import Array, Float
 
 from interpjax.errors import UserError
 
-TAPS = ("conv", "norm", "pre", "post")  # in order of execution
-NOTES = "outline"  # the collection of notes
+TAPS = ("conv", "norm", "pre", "post")  # the points of a layer where its maps can be taken, in order of execution
+NOTES = "outline"  # the name of the collection that holds the notes on layers
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Note:
-    """What a network says of a layer.
+    """What a network tells of one of its layers.
 
     Attributes:
-      taps: its maps.
-      layer: its name.
-      behind: the batch norm behind it.
+      taps: the maps of the layer, by tap.
+      layer: the name of the layer.
+      behind: the name of the batch norm behind the layer; None if there is none.
       summed: whether something is added between that batch norm and the non-linearity.
     """
 
@@ -39,16 +40,17 @@ class Note:
 def offer(module: nn.Module, layer: str, *, behind: str | None = None, **taps: Float[Array, "n h w c"]) -> None:
     """Offers the maps of a layer, so that it can be tapped, regularized and dissected.
 
-    To be called inside of a module's ``__call__``: ``models.offer(self, "conv1", pre=x, post=nn.relu(x))``. Maps that
-    nobody asks for are not kept.
+    Call it in the ``__call__`` of a module: ``models.offer(self, "conv1", pre=x, post=nn.relu(x))``. Maps that nobody
+    asks for are not kept.
 
     Args:
-      module: the module that runs, of any depth.
-      layer: the path of the layer's parameters in the whole network, as ``"conv1"``, or ``"block/conv1"`` for those
-        of a module in another: ``"/".join((*self.path, "conv1"))``. A name without a kernel is that of a block.
-      behind: the path of the batch norm behind it, if there is one.
-      **taps: its maps, one or more of ``conv`` (of the convolution itself), ``norm`` (behind its batch norm), ``pre``
-        (what the next non-linearity sees) and ``post`` (behind that).
+      module: the module that runs, which may lie inside others.
+      layer: the path of the layer's parameters in the whole network, as ``"conv1"``. A module inside others writes
+        ``"/".join((*self.path, "conv1"))``, which is ``"block/conv1"`` in a module called block. A path without a
+        kernel stands for a block of layers.
+      behind: the path of the batch norm behind the layer, if there is one.
+      **taps: the maps of the layer, at one or more of ``conv`` (the output of the convolution itself), ``norm``
+        (behind its batch norm), ``pre`` (what the next non-linearity sees) and ``post`` (behind that non-linearity).
 
     Raises:
       ValueError: if a tap has another name, or maps are not [images, height, width, channels].
@@ -61,21 +63,21 @@ def offer(module: nn.Module, layer: str, *, behind: str | None = None, **taps: F
                 f"layer {layer!r} is offered at {tap!r} with the shape {maps.shape}: expected maps [images, height, "
                 "width, channels]"
             )
-    if module.is_initializing():  # a network's variables hold no activations
+    if module.is_initializing():  # sown maps would become a part of the network's variables
         return
     for tap, maps in taps.items():
-        module.sow(collection(layer, tap), "maps/", maps)  # a sown name may be no module's, and none has a slash
+        module.sow(collection(layer, tap), "maps/", maps)  # the name must be no module's, and none of these has a slash
     summed = "norm" in taps and "pre" in taps and behind is not None and taps["norm"] is not taps["pre"]
     module.sow(NOTES, f"{layer}/", Note(taps, layer, behind, summed))
 
 
 def collection(layer: str, tap: str) -> str:
-    """The flax collection that the maps of a layer at a tap are sown in."""
+    """The name of the flax collection in which the maps of a layer at a tap are sown."""
     return f"tap:{layer}/{tap}"
 
 
 def maps_of(sown: Mapping[str, Any], layers: Sequence[str], tap: str) -> dict[str, Float[Array, "n _ _ _"]]:
-    """The maps of some layers in what a network has sown.
+    """The maps of some layers at a tap, out of the collections that a network has sown.
 
     Raises:
       UserError: if a layer was not offered exactly once.
@@ -92,10 +94,10 @@ def maps_of(sown: Mapping[str, Any], layers: Sequence[str], tap: str) -> dict[st
 
 
 def notes_of(sown: Mapping[str, Any]) -> list[Note]:
-    """The notes on all layers in what a network has sown, in order of execution.
+    """The notes on all layers, out of the collections that a network has sown, in order of execution.
 
     Raises:
-      UserError: if two have one name.
+      UserError: if two layers have one name.
     """
     notes = list(_notes_in(sown.get(NOTES, {})))
     names = [note.layer for note in notes]
@@ -106,7 +108,7 @@ def notes_of(sown: Mapping[str, Any]) -> list[Note]:
 
 
 def _notes_in(sown: Any) -> Iterator[Note]:
-    """Unlike JAX, which sorts the names of a tree, this keeps their order."""
+    """All notes in a tree, in the tree's own order; JAX would sort its names."""
     if isinstance(sown, Note):
         yield sown
     else:

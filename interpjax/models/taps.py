@@ -1,4 +1,4 @@
-"""Activations of a network by layer name, at any stage from the convolution to behind the non-linearity."""
+"""The activation maps of a network's layers by name, at any stage from the convolution to the non-linearity."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,23 +19,24 @@ def apply_with_taps(
     layers: Sequence[str],
     stage: str = "post",
 ) -> tuple[Float[Array, "n classes"], dict[str, Float[Array, "n _ _ _"]]]:
-    """Logits, and the activation maps of some layers.
+    """The logits of a network, and the activation maps of some of its layers.
 
     Args:
-      model: of this package, or any flax module that offers layers (:func:`~interpjax.models.offer`) and is called as
-        ``model(images, train=False)``.
-      variables: its variables.
+      model: a network of this package, or any flax module that offers layers (:func:`~interpjax.models.offer`) and is
+        called as ``model(images, train=False)``.
+      variables: the variables of the network.
       images: normalized images.
-      layers: names out of ``models.outline(model).names``, ``("conv5",)``: convolutions, or blocks of them.
-      stage: ``"conv"``, the convolution's own output; ``"norm"``, behind its batch norm (where there is none, as
-        ``conv``); ``"pre"``, what the next non-linearity sees, so behind batch norm and, at the end of a residual
-        block, behind the sum; ``"post"``, behind that non-linearity. Blocks have the last two.
+      layers: names out of ``models.outline(model).names``, as ``("conv5",)``, of convolutions or of blocks of them.
+      stage: where the maps are taken. ``"conv"`` is the convolution's own output. ``"norm"`` is behind its batch norm,
+        or the same as ``"conv"`` where there is none. ``"pre"`` is what the next non-linearity sees: behind batch norm
+        and, at the end of a residual block, behind the sum. ``"post"`` is behind that non-linearity. Blocks have only
+        the last two.
 
     Returns:
-      The logits and ``{layer: maps}`` (NHWC, each layer of its own size). What is not asked for is not kept.
+      The logits and ``{layer: maps}`` (NHWC, each layer of its own size). Maps that are not asked for are not kept.
 
     Raises:
-      ValueError: if there is no such stage, or the model no such layer, or the layer not that stage.
+      ValueError: if there is no such stage, the model has no such layer, or the layer has no maps at that stage.
     """
     _check(model, images, layers, stage)
     logits, sown = model.apply(variables, images, train=False, mutable=_collections(layers, stage))
@@ -50,7 +51,7 @@ def apply_in_training(
     layers: Sequence[str],
     dropout_key: jax.Array,
 ) -> tuple[Float[Array, "n classes"], dict[str, Float[Array, "n _ _ _"]], Any]:
-    """As :func:`apply_with_taps` before the non-linearity, with dropout and the minibatch's statistics.
+    """Like :func:`apply_with_taps` at the stage ``"pre"``, but with dropout and the statistics of the minibatch.
 
     Returns:
       The logits, ``{layer: maps}``, and the new running statistics of batch norm.
@@ -77,7 +78,13 @@ def _check(model: nn.Module, images: Float[Array, "n h w 3"], layers: Sequence[s
     known = {layer.name: layer.taps for layer in outline(model, (height, width)).layers}
     for layer in layers:
         if layer not in known:
-            names = f"the layers {', '.join(known)}" if known else "no layers: it offers none (models.offer)"
-            raise ValueError(f"layer {layer!r}: {type(model).__name__} has {names}")
+            offered = (
+                f"no such layer; choose one of {', '.join(known)}"
+                if known
+                else "no layers; expected a call of interpjax.models.offer in its __call__"
+            )
+            raise ValueError(f"layer {layer!r}: {type(model).__name__} offers {offered}")
         if stage not in known[layer]:
-            raise ValueError(f"stage = {stage!r}: the layer {layer!r} has {', '.join(known[layer])}")
+            raise ValueError(
+                f"stage = {stage!r}: the layer {layer!r} has no such maps; choose one of {', '.join(known[layer])}"
+            )

@@ -1,4 +1,4 @@
-"""Names of models."""
+"""The networks by name, and how one is made from its name."""
 
 import dataclasses
 import functools
@@ -40,7 +40,8 @@ MODELS: dict[str, Callable[..., Classifier]] = {
     "squeezenet_places365": SqueezeNet,
     "two_figures_cnn": TwoFiguresCNN,
 }
-PASSED_OVER = {"width": 1.0, "dropout": True, "dtype": None}  # where a network of a user's own has no such field
+# The values at which these fields ask for nothing, so that a user's own network need not have the field.
+PASSED_OVER = {"width": 1.0, "dropout": True, "dtype": None}
 
 
 def create_model(name: str, *, num_classes: int, **fields: Any) -> nn.Module:
@@ -50,12 +51,13 @@ def create_model(name: str, *, num_classes: int, **fields: Any) -> nn.Module:
       name: one of ``MODELS``, which gives a :class:`~interpjax.models.Classifier`; or the import path of a
         ``flax.linen.Module`` class, ``"mynets:SmallNet"``, in a notebook ``"__main__:SmallNet"``.
       num_classes: number of logits.
-      **fields: ``width`` (multiplies filters), ``dropout``, ``dtype`` (to compute in), ``axis_name`` (devices that
-        share batch statistics), and others of the class. Those four are passed over where an imported class does not
-        declare them, if they ask for nothing: width 1, dropout True, dtype None, and any axis.
+      **fields: ``width`` (multiplies the number of filters), ``dropout`` (whether training drops units), ``dtype``
+        (to compute in), ``axis_name`` (of the devices that share batch statistics), and any other field of the class.
+        An imported class need not declare these four as long as they ask for nothing: width 1, dropout True, dtype
+        None, and any axis name.
 
     Raises:
-      UserError: if there is no such model, or a class does not have a field.
+      UserError: if there is no such model, or its class does not have one of the fields.
     """
     make = find_model("model", name)
     if name not in MODELS:
@@ -64,11 +66,11 @@ def create_model(name: str, *, num_classes: int, **fields: Any) -> nn.Module:
 
 
 def find_model(field: str, name: str) -> Callable[..., nn.Module]:
-    """What makes a model, given the number of classes: an entry of ``MODELS``, or a class by its import path.
+    """The function or class that makes a model of this name: an entry of ``MODELS``, or a class by its import path.
 
     Args:
-      field: of a configuration that holds the name, for errors: ``"config.model.name"``.
-      name: as of :func:`create_model`.
+      field: the field of a configuration that holds the name, as ``"config.model.name"``, for error messages.
+      name: as in :func:`create_model`.
 
     Raises:
       UserError: if there is no such model; if an import path leads nowhere, or not to a ``flax.linen.Module`` class
@@ -91,12 +93,14 @@ def find_model(field: str, name: str) -> Callable[..., nn.Module]:
         )
     parameters = inspect.signature(found.__call__).parameters.values()
     if not any(parameter.name == "train" or parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-        raise UserError(f"{field} = {name!r}: {found.__name__} is not called as expected, `(images, *, train)`")
+        raise UserError(
+            f"{field} = {name!r}: {found.__name__} takes no `train`; expected `__call__(self, images, *, train)`"
+        )
     return found
 
 
 def _declared(name: str, cls: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields that a user's class declares; the others must ask for nothing."""
+    """Those of the fields that a user's class declares. Raises UserError for any other that asks for something."""
     declared = _fields(cls)
     for field, value in fields.items():
         passed_over = field == "axis_name" or value == PASSED_OVER.get(field, dataclasses.MISSING)
@@ -105,12 +109,14 @@ def _declared(name: str, cls: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
             raise UserError(f"{field} = {value!r}: {cls.__name__} of model {name!r} has no such field; {expected}")
     missing = [field for field, required in declared.items() if required and field not in (*fields, "num_classes")]
     if missing:
-        raise UserError(f"name = {name!r}: {cls.__name__} has no default for {', '.join(missing)}; expected one")
+        raise UserError(
+            f"name = {name!r}: {cls.__name__} has no default for {', '.join(missing)}; expected one for each"
+        )
     return {field: value for field, value in fields.items() if field in declared}
 
 
 def _fields(cls: Any) -> dict[str, bool]:
-    """The fields that a class is made with, and whether they have to be given."""
+    """The fields that a class is made with; True for those that have no default and have to be given."""
     none = dataclasses.MISSING
     return {
         field.name: field.default is none and field.default_factory is none

@@ -1,4 +1,4 @@
-"""Checks of the kinds and shapes of arguments; these are known before anything is compiled, so that no step pays."""
+"""Checks the kinds and shapes of arguments. They run while a function is traced, so that they cost a step nothing."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ MAPS = "[images, height, width, filters]"
 
 
 def check_kernel(kernel: Any) -> None:
-    """Raises ValueError unless it is an array of weights of one layer."""
+    """Raises ValueError unless the argument is an array of weights of one layer."""
     if not hasattr(kernel, "dtype"):
         raise ValueError(
             f"kernel: a {type(kernel).__name__}; expected one layer's kernel, an array (for a network's parameters use "
@@ -24,13 +24,13 @@ def check_kernel(kernel: Any) -> None:
 
 
 def check_grouping(grouping: Any) -> None:
-    """Raises ValueError unless it is the grouping of one layer."""
+    """Raises ValueError unless the argument is the grouping of one layer."""
     if not isinstance(grouping, Grouping):
         raise ValueError(f"grouping = {grouping!r}: expected a Grouping, such as Grouping(num_groups=5)")
 
 
 def check_groupings(grouping: Any) -> None:
-    """Raises ValueError unless it is a grouping, or one (or None) for each of some name patterns."""
+    """Raises ValueError unless the argument is a grouping, or a mapping of name patterns to groupings or None."""
     if isinstance(grouping, Grouping):
         return
     if not hasattr(grouping, "items"):
@@ -41,26 +41,26 @@ def check_groupings(grouping: Any) -> None:
 
 
 def check_maps(name: str, maps: Any) -> None:
-    """Raises ValueError unless these are activation maps, or fields."""
+    """Raises ValueError unless an argument has the shape and kind of activation maps or soft receptive fields."""
     check_shape(name, maps, (None, None, None, None), MAPS)
     check_floating(name, maps, "maps")
 
 
 def check_shape(name: str, array: Any, shape: tuple[int | None, ...], words: str) -> None:
-    """Raises ValueError unless an array has a shape, in which None is any length."""
+    """Raises ValueError unless an array has the given shape, in which None stands for any length."""
     found = np.shape(array)
     if len(found) != len(shape) or any(want not in (None, have) for want, have in zip(shape, found, strict=True)):
         raise ValueError(f"{name}: shape {found}; expected {words}")
 
 
 def check_floating(name: str, array: Any, words: str) -> None:
-    """Raises ValueError unless an array is of floating-point numbers."""
+    """Raises ValueError unless an array has a floating-point dtype."""
     if not jnp.issubdtype(array.dtype, jnp.floating):
         raise ValueError(f"{name}: of dtype {array.dtype}; expected floating-point {words}")
 
 
 def check_amount(name: str, value: Any) -> None:
-    """Raises ValueError if a value that is known is no number of 0 or more; inside jit it is not known."""
+    """Raises ValueError unless a value is a number of 0 or more. Inside jit it is not known, and not checked."""
     if isinstance(value, jax.core.Tracer):
         return
     numbers = np.asarray(value)

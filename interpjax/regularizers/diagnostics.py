@@ -1,4 +1,4 @@
-"""What became of the groups: their relevance and sparsity, dead filters, and whether maps collapsed into one."""
+"""Measures of trained groups: their relevance and sparsity, dead filters, and the similarity of activation maps."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -34,19 +34,18 @@ def group_relevance(
     Args:
       variables: a network's variables, as ``model.init`` returns them, or its parameters alone (also nnx's state;
         folding needs linen's variables).
-      grouping: which filters of each layer belong together, or by name pattern.
+      grouping: which filters of each layer belong together, for all layers alike or by name pattern.
       p: the exponent, 1 to ``jnp.inf``, a Python number.
-      batch_norms: ``{convolution: batch norm behind it}``, paths as ``"conv1"``; those kernels are folded. By
-        default none is: the raw relevance. A model's are its ``batch_norms``.
-      eps: of batch norm.
+      batch_norms: ``{convolution: batch norm behind it}``, both as paths like ``"conv1"``. Batch norm is folded into
+        these kernels; by default into none. ``models.outline(model).batch_norms`` are those of a network.
+      eps: the ε of batch norm.
       dense: whether kernels of dense layers count too.
 
     Returns:
-      The group norms of each layer by its path.
+      The group norms of each layer, by the layer's path.
 
     Raises:
-      ValueError: as :func:`block_norm_penalty`; naming the layer, if a convolution or its batch norm is not
-        there.
+      ValueError: as in :func:`block_norm_penalty`; or naming the layer, if a convolution or its batch norm is missing.
     """
     norms = dict(batch_norms or {})
     if norms:
@@ -64,7 +63,7 @@ def group_relevance(
 
 
 def zero_group_share(norms: Float[Array, " groups"]) -> Float[Array, ""]:
-    """Share of groups whose norm is exactly 0; only a proximal step makes such."""
+    """Share of groups whose norm is exactly 0, as in practice only a proximal step makes it."""
     return jnp.mean(norms == 0, dtype=jnp.float32)
 
 
@@ -94,7 +93,7 @@ def hoyer_sparsity(norms: Float[Array, " groups"]) -> Float[Array, ""]:
 
 
 def dead_filters(activations: Float[Array, "n h w c"]) -> Int[Array, ""]:
-    """Number of filters that are nowhere active (above 0) on any of the images; on maps before or after ReLU alike."""
+    """Number of filters that are nowhere above 0 on any image. It is the same for maps before and after ReLU."""
     check_maps("activations", activations)
     return jnp.sum(jnp.max(activations, axis=(0, 1, 2)) <= 0)
 
@@ -136,6 +135,8 @@ def _folded(kernel: Array, variables: Mapping[str, PyTree], norm: str, eps: floa
 def _find(tree: Any, norm: str, leaf: str) -> Array:
     for name in (*norm.split("/"), leaf):
         if name not in tree:
-            raise ValueError(f"its batch norm {norm!r} has no {leaf!r} in the variables")
+            raise ValueError(
+                f"its batch norm {norm!r} has no {leaf!r} in the variables; expected the path of a batch norm"
+            )
         tree = tree[name]
     return tree

@@ -1,4 +1,4 @@
-"""Losses on pairs of activation maps: filters of one group active in the same region, those of different groups not."""
+"""Losses that make filters of one group active in the same region, and filters of different groups in others."""
 
 import functools
 from collections.abc import Callable
@@ -21,13 +21,13 @@ def draw_pairs(key: jax.Array, grouping: Grouping, channels: int) -> Pairs:
     """Random pairs of different filters of a group, three times as many as it has filters.
 
     Args:
-      key: of jax.random; a new one for each step.
+      key: a key of jax.random, a new one for each step.
       grouping: which filters belong together.
       channels: number of filters of the layer.
 
     Returns:
-      Indices within a group, from 0; they serve all groups of the layer, so the smallest group limits them: what a
-      larger one has beyond (as the remainder in the last group) is in no pair.
+      Indices within a group, from 0. They serve all groups of the layer, so they stay below the size of the smallest:
+      further filters of a larger group, as the remainder in the last one, are in no pair.
 
     Raises:
       ValueError: if a group has a single filter, or the grouping does not fit.
@@ -110,7 +110,7 @@ def group_repulsion_loss(
     *,
     axis_name: str | None = None,
 ) -> Float[Array, ""]:
-    """Similarity 1 − D of filters of different groups: each pair (i, j) is filter i of a group and j of the next.
+    """Similarity 1 − D of filters of different groups. Each pair (i, j) is filter i of a group and j of the next one.
 
     An ablation of ours, not published: it works against all groups' being active in one region, and against the
     collapse to constant maps, which the group activation loss does not see.
@@ -145,7 +145,7 @@ def _members_first(fields: Float[Array, "n h w c"], grouping: Grouping) -> Float
     check_maps("fields", fields)
     check_grouping(grouping)
     if grouping.axis != "filters":
-        raise ValueError(f"axis = {grouping.axis!r}: activation maps are of filters")
+        raise ValueError(f"axis = {grouping.axis!r}: expected 'filters', which activation maps are of")
     n, height, width, channels = fields.shape
     smallest = min(grouping.sizes(channels))
     split = grouping.split(at_least_float32(fields).reshape(n, height * width, channels))[..., :smallest]
@@ -161,7 +161,9 @@ def _check_pairs(pairs: Array | np.ndarray, size: int) -> None:
         raise ValueError(f"pairs: expected one pair or more of indices within a group, from 0 to {size - 1}")
 
 
-@functools.partial(jax.jit, static_argnames=("form", "axis_name"))  # outside of a step, too, compiled but once
+@functools.partial(
+    jax.jit, static_argnames=("form", "axis_name")
+)  # so that it is compiled only once outside of a step too
 def _dissimilarity(
     filters: Float[Array, "rows groups n positions"], pairs: Pairs, form: str, axis_name: str | None
 ) -> Float[Array, "pairs groups"]:

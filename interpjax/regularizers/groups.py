@@ -56,7 +56,7 @@ class Grouping:
     def __post_init__(self) -> None:
         given = [name for name in ("num_groups", "group_size", "indices") if getattr(self, name) is not None]
         if len(given) > 1:
-            raise ValueError(f"{' and '.join(given)}: a grouping is given by one of them")
+            raise ValueError(f"{' and '.join(given)}: expected only one of them, which gives the grouping")
         if not given:
             object.__setattr__(self, "num_groups", 5)
         for name in ("num_groups", "group_size", "feature_group_count"):
@@ -67,7 +67,9 @@ class Grouping:
         if self.indices is not None:
             object.__setattr__(self, "indices", _as_indices(self.indices))  # tuples, so that it can be hashed
             if self.order != "contiguous":
-                raise ValueError(f"order = {self.order!r}: indices say themselves which channels belong together")
+                raise ValueError(
+                    f"order = {self.order!r}: expected 'contiguous', for indices give the order themselves"
+                )
 
     def members(self, channels: int) -> list[Int[np.ndarray, " members"]]:
         """The channels of each group, as index arrays; channels that are free are in none.
@@ -142,7 +144,7 @@ class Grouping:
         count = self.num_groups or channels // (self.group_size or 1)
         size = self.group_size or channels // count
         if not count or not size:
-            raise ValueError(f"{self._given}: the layer has only {channels} {self.axis}")
+            raise ValueError(f"{self._given}: the layer has only {channels} {self.axis}; expected at most {channels}")
         used = np.arange(count * size)
         return list(used.reshape(count, size) if self.order == "contiguous" else used.reshape(size, count).T)
 
@@ -150,7 +152,10 @@ class Grouping:
         groups = [np.array(group) for group in self.indices or ()]
         highest = max(int(group.max()) for group in groups)
         if highest >= channels:
-            raise ValueError(f"indices: there is no channel {highest}; the layer has only {channels} {self.axis}")
+            raise ValueError(
+                f"indices: there is no channel {highest}, for the layer has {channels} {self.axis}; expected 0 to "
+                f"{channels - 1}"
+            )
         return groups
 
     def _grouped_axis_last(self, kernel: Array) -> Array:
@@ -159,7 +164,7 @@ class Grouping:
         parts = self.feature_group_count
         if kernel.ndim < 2 or kernel.shape[-1] % parts:
             raise ValueError(
-                f"feature_group_count = {parts}: does not divide the filters of a kernel of shape {kernel.shape}"
+                f"feature_group_count = {parts}: expected a divisor of the filters of a kernel of shape {kernel.shape}"
             )
         *window, inputs, filters = kernel.shape
         split = kernel.reshape(*window, inputs, parts, filters // parts)

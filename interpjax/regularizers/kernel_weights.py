@@ -1,4 +1,4 @@
-"""The block norm as multiple-kernel learning: the weight that each group's kernel has in it."""
+"""The block norm seen as multiple-kernel learning, in which each group's kernel has a weight."""
 
 import jax
 import jax.numpy as jnp

@@ -17,7 +17,7 @@ Groupings = Grouping | Mapping[str, Grouping | None]
 def path_names(path: tuple) -> tuple[str, ...]:
     """The names along a pytree path, whether its nodes are dictionaries, attributes or sequences.
 
-    The ``.value`` of an nnx variable is no name of the user's and is left out.
+    The ``.value`` of an nnx variable is not one of the network's names and is left out.
     """
     names = tuple(str(getattr(entry, "key", getattr(entry, "name", getattr(entry, "idx", entry)))) for entry in path)
     return names[:-1] if names and isinstance(path[-1], jax.tree_util.GetAttrKey) and names[-1] == "value" else names
@@ -26,18 +26,18 @@ def path_names(path: tuple) -> tuple[str, ...]:
 def layer_name(path: tuple) -> str:
     """The layer that a leaf belongs to: ``"block/conv2"`` for the leaf ``block/conv2/kernel``.
 
-    Of all variables of a network, as ``model.init`` returns them, the name is without the collection: not
-    ``"params/block/conv2"``.
+    In the variables of a network, as ``model.init`` returns them, the name of the collection is left out: the layer is
+    not called ``"params/block/conv2"``.
     """
     names = path_names(path)[:-1]
     return "/".join(names[1:] if names[:1] == ("params",) and len(names) > 1 else names)
 
 
 def is_convolution_kernel(path: tuple, leaf: Any) -> bool:
-    """Whether a leaf is the kernel of a convolution: named ``kernel``, with at least one spatial axis before (in, out).
+    """Whether a leaf is the kernel of a convolution: named ``kernel``, with a spatial axis or more before (in, out).
 
-    Dense kernels are of rank 2 and are therefore not meant; nor are biases and batch norm's scales. A dense layer over
-    several axes (``DenseGeneral``, as in attention) cannot be told apart: leave it out by a name pattern.
+    Kernels of dense layers have rank 2, so they do not count; nor do biases and the scales of batch norm. A dense layer
+    over several axes (``DenseGeneral``, as in attention) looks like a convolution: leave it out by a name pattern.
     """
     return _is_kernel(path, leaf, rank=3)
 
@@ -71,7 +71,8 @@ def select_kernels(
     kernels = {layer_name(path): leaf for path, leaf in leaves if _is_kernel(path, leaf, rank=2 if dense else 3)}
     if not kernels:
         kind = "kernel" if dense else "convolution kernel"
-        raise ValueError(f"these parameters hold no {kind} (a leaf named 'kernel' of rank {2 if dense else 3} or more)")
+        rank = 2 if dense else 3
+        raise ValueError(f"these parameters hold no {kind}; expected a leaf named 'kernel' of rank {rank} or more")
     patterns = (layers,) if isinstance(layers, str) else layers
     check_patterns("layers", patterns, kernels, kind="layer" if dense else "convolution")
     return {layer: kernel for layer, kernel in kernels.items() if matches(layer, patterns)}
@@ -105,7 +106,7 @@ def grouped_kernels(
     found = {layer: (kernel, grouping_of(layer, grouping)) for layer, kernel in kernels.items()}
     kept = {layer: (kernel, group) for layer, (kernel, group) in found.items() if group is not None}
     if not kept:
-        raise ValueError(f"grouping: leaves out all the layers there are: {', '.join(kernels)}")
+        raise ValueError(f"grouping: all layers are left out; expected a Grouping for one of {', '.join(kernels)}")
     return kept
 
 
@@ -117,7 +118,7 @@ def grouping_of(layer: str, grouping: Groupings) -> Grouping | None:
 
 
 def matches(layer: str, patterns: Sequence[str]) -> bool:
-    """Whether a layer's name matches one of some patterns; all do if there is none."""
+    """Whether a layer's name matches one of some patterns. If there are no patterns, every name does."""
     return not patterns or any(fnmatchcase(layer, pattern) for pattern in patterns)
 
 
@@ -125,14 +126,14 @@ def check_patterns(field: str, patterns: Iterable[str], layers: Iterable[str], *
     """Raises ValueError, naming the field, if a pattern matches no layer; ``kind`` is the word for what these are."""
     for pattern in patterns:
         if not any(fnmatchcase(layer, pattern) for layer in layers):
-            raise ValueError(f"{field}: {pattern!r} matches no {kind}; there are {', '.join(layers)}")
+            raise ValueError(f"{field}: {pattern!r} matches no {kind}; choose from {', '.join(layers)}")
 
 
 def check_names(field: str, names: Iterable[str], layers: Collection[str]) -> None:
     """Raises ValueError, naming the field, if a name is not that of a layer."""
     for name in names:
         if name not in layers:
-            raise ValueError(f"{field}: no layer {name!r}; there are {', '.join(layers)}")
+            raise ValueError(f"{field}: no layer {name!r}; choose from {', '.join(layers)}")
 
 
 def _is_kernel(path: tuple, leaf: Any, rank: int) -> bool:

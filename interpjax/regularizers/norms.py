@@ -1,4 +1,4 @@
-"""ℓp norms that stay finite, and whose derivatives do: the one numerical primitive of the block norm."""
+"""ℓp norms that stay finite, as do their derivatives. The block norm is made of them."""
 
 import functools
 import math
@@ -21,9 +21,9 @@ def check_exponent(name: str, value: float, *, highest: float = math.inf, use: s
 
 
 def at_least_float32(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """The same numbers in float32, or as they are in float64: sums in half precision lose digits.
+    """The same numbers in float32, or unchanged if they are in float64, for sums in half precision lose digits.
 
-    Of 1e5 weights in bfloat16 the sum is off by more than 1 %.
+    The sum of 1e5 weights in bfloat16, for example, is off by more than 1 %.
     """
     return x.astype(np.promote_types(x.dtype, np.float32))
 
@@ -32,8 +32,8 @@ def at_least_float32(x: Float[Array, "..."]) -> Float[Array, "..."]:
 def lp_norm(x: Float[Array, "..."], p: float, axes: tuple[int, ...]) -> Float[Array, "..."]:
     r"""ℓp norm over ``axes``, computed as :math:`m \|x/m\|_p` with :math:`m = \max|x|`.
 
-    Plain powers leave the range of float32 early (at p = 20 a weight of 0.01 is already 0), the ratio to the
-    largest entry never does. The derivative is the one of :func:`lp_norm_gradient`.
+    Plain powers leave the range of float32 early (at p = 20 that of a weight of 0.01 is 0), while powers of the ratio
+    to the largest entry never overflow. The derivative is that of :func:`lp_norm_gradient`.
     """
     magnitude = jnp.abs(x)
     largest = jnp.max(magnitude, axis=axes, keepdims=True)

@@ -1,7 +1,7 @@
-"""Proximal operators of ℓp norms, many vectors at once: what those of the block norm are made of.
+"""Proximal operators of ℓp norms for many vectors at once. Those of the block norm are made of them.
 
-Every vector is a row of an array [groups, members] in float32 or wider; rows may be filled up with zeros, which
-every operator here leaves alone.
+Every vector is a row of an array [groups, members] in float32 or wider. Rows may be filled up with zeros, which every
+operator here leaves as they are.
 """
 
 import math
@@ -15,7 +15,7 @@ from interpjax.regularizers.norms import lp_norm
 
 Rows = Float[Array, "groups members"]
 PerRow = Float[Array, " groups"]
-# Newton's method below ends when nothing changes any more, after a dozen rounds; this is for inputs of nan.
+# Newton's method below ends after a dozen rounds, when nothing changes any more. Inputs of nan reach this limit.
 MOST_ROUNDS = 100
 # Rounds of the nested search for 1 < p < ∞; the tests' hardest cases, p = 1.05 and 20, need about half of them.
 OUTER_ROUNDS = 40

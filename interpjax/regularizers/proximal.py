@@ -1,4 +1,4 @@
-"""Proximal operators of the block norm: what a step towards fewer groups is, with groups that become exactly zero."""
+"""Proximal operators of the block norm, which make groups of filters exactly zero."""
 
 import functools
 import math
@@ -31,11 +31,11 @@ def prox_block_norm(
 
     Exact, by closed forms and one-dimensional roots, for q = 1 (any p), p = 2 (any q), p = q, and
     (p, q) = (1, ∞); for form ``"half_squared"`` at p = q = 2 (weight decay) and (1, 2) (the exclusive lasso).
-    Scaled by the largest weight inside, so that nothing overflows. Not meant to be differentiated.
+    Weights are scaled by the largest one inside, so that nothing overflows. It is not meant to be differentiated.
 
     Args:
       kernel: v, with the filters on the last axis.
-      strength: λ, 0 or more; for q = 1 also one for each group.
+      strength: λ, 0 or more; for q = 1 it may also be one number for each group.
       grouping: which filters belong together; filters it leaves free stay as they are.
       p: exponent inside a group, 1 to ``jnp.inf``, a Python number (static under jit).
       q: exponent across the groups, likewise.
@@ -46,8 +46,8 @@ def prox_block_norm(
       The minimizer, in the kernel's shape and dtype.
 
     Raises:
-      ValueError: naming what is supported, if p, q and form, or groups of unequal weight, are not; if a strength
-        that is known is negative.
+      ValueError: naming what is supported, if there is no operator for p, q and form, or for groups of unequal weight;
+        or if a strength is negative, unless it is traced.
 
     References:
       Parikh and Boyd, *Proximal Algorithms*, 2014; Bach, Jenatton, Mairal, Obozinski, *Optimization with
@@ -89,23 +89,22 @@ def check_prox(p: float, q: float, form: str) -> None:
         known = q == 2 and p in (1, 2)
     if not known:
         raise ValueError(
-            f"p = {p}, q = {q}, form = {form!r}: no proximal operator; there is one for form norm with q = 1, p = 2, "
-            "p = q, or (p, q) = (1, inf), and for half_squared and power with (p, q) = (1, 2) or (2, 2)"
+            f"p = {p}, q = {q}, form = {form!r}: no proximal operator; expected form norm with q = 1, p = 2, p = q, or "
+            "(p, q) = (1, inf), or half_squared or power with (p, q) = (1, 2) or (2, 2)"
         )
 
 
 def _weighted(strength: Array, grouping: Grouping, kernel: Array, q: float, form: str) -> Float[Array, " groups"]:
-    """The strength of each group, with the group's weight in it."""
+    """The strength of each group, multiplied by the group's weight."""
     factors = grouping.factors(kernel)
     if strength.ndim and q != 1:
-        raise ValueError(f"strength of each group: for q = 1 alone, where the groups are independent, not q = {q}")
+        raise ValueError(f"strength of each group: expected q = 1, where the groups are independent, not q = {q}")
     if strength.shape not in ((), factors.shape):
         given = f"{len(strength)} strengths" if strength.ndim == 1 else f"strengths of shape {strength.shape}"
-        raise ValueError(f"strength of each group: {len(factors)} groups, {given}")
+        raise ValueError(f"strength of each group: {given}; expected one number, or {len(factors)}, one for each group")
     if q != 1 and len(set(factors)) > 1:
         raise ValueError(
-            f"weights = {grouping.weights!r} with q = {q}: there is a proximal operator for q = 1, or for groups of "
-            "one size"
+            f"weights = {grouping.weights!r} with q = {q}: no proximal operator; expected q = 1, or groups of one size"
         )
     squared = form == "half_squared" or (form == "power" and q == 2)
     return jnp.broadcast_to(strength, factors.shape) * jnp.asarray(factors ** (2 if squared else 1), strength.dtype)

@@ -1,4 +1,4 @@
-"""The proximal step as an optax transform: ProxSGD, with or without momentum. The one room here that knows optax."""
+"""The proximal step as an optax transform: ProxSGD, with or without momentum. No other regularizer uses optax."""
 
 import functools
 from collections.abc import Collection, Mapping, Sequence
@@ -20,7 +20,7 @@ MOST_TRIALS = 16
 
 
 class ProximalState(NamedTuple):
-    """How many steps there were."""
+    """The number of steps that were taken."""
 
     step: Int[Array, ""]
 
@@ -41,14 +41,14 @@ def proximal_block_norm(
 
     .. math:: u \mapsto \mathrm{prox}_{\eta\lambda\Omega}(w + u) - w
 
-    It replaces the block norm in the loss and comes last: what it is given must be the whole step, learning rate
-    and momentum in it. Weights of a zero group end as w + (0 − w), an exact 0. ::
+    It replaces the block norm in the loss, and comes last: it expects the whole step, with learning rate and momentum
+    in it. Weights of a zero group end as w + (0 − w), an exact 0. ::
 
         reg.proximal_block_norm(0.01, 5e-3, grouping, optimizer=optax.sgd(0.01, momentum=0.9))
 
-    An adaptive optimizer (Adam, RMSprop, sign descent …) has a step of its own for every weight; the operator for
-    the plain distance is then not the step's, and would not lead to a minimum. As ``optimizer`` such a one is
-    refused; what comes before in an ``optax.chain`` cannot be seen from here, so give it as ``optimizer``.
+    An adaptive optimizer (Adam, RMSprop, sign descent …) has a step size of its own for every weight. The operator for
+    the plain distance does not fit its step, and would not lead to a minimum. So an adaptive ``optimizer`` is refused.
+    An optimizer that stands before this one in an ``optax.chain`` cannot be checked; give it as ``optimizer`` instead.
 
     An optimizer whose step is the same for all weights of a layer or group may be used. Where that step is not
     ``learning_rate``, pass it to ``update`` as ``step_sizes={layer: scalar, or one for each group}`` (q = 1).
@@ -56,17 +56,17 @@ def proximal_block_norm(
     Args:
       learning_rate: η, a number or a schedule, the same as the optimizer's.
       strength: λ, a number or a schedule.
-      grouping: of all layers, or by name pattern, as in :func:`block_norm_penalty`.
+      grouping: the grouping of all layers, or one for each name pattern, as in :func:`block_norm_penalty`.
       p: as in :func:`prox_block_norm`.
       q: as in :func:`prox_block_norm`.
       form: as in :func:`prox_block_norm`.
       layers: name patterns, as in :func:`block_norm_penalty`.
       dense: whether kernels of dense layers count too.
-      optimizer: what makes the steps; chained before the proximal step, and tried out when it is initialized.
+      optimizer: the optimizer whose step comes before the proximal step. It is tried out when it is initialized.
 
     Raises:
-      ValueError: if there is no such operator, or learning rate or strength is negative (of a schedule, when it is
-        evaluated outside of jit); on ``init``, if the optimizer is adaptive or a layer does not fit.
+      ValueError: if there is no such operator, or if the learning rate or the strength is negative (for a schedule,
+        when it is evaluated outside of jit); on ``init``, if the optimizer is adaptive or a layer does not fit.
 
     References:
       Parikh and Boyd, *Proximal Algorithms*, 2014, Sec. 4.2; Yang, Yuan, Chatzimichailidis, van Sloun, Lei,
@@ -115,7 +115,7 @@ def proximal_block_norm(
 
 
 def _at(name: str, value: optax.ScalarOrSchedule, step: Int[Array, ""] | None = None) -> Any:
-    """A number, or what a schedule gives at a step; neither may be negative where it is known."""
+    """A number, or the value of a schedule at a step. Raises ValueError if it is known and negative."""
     if callable(value):
         if step is None:
             return None
@@ -139,9 +139,9 @@ def _prox(layer: str, grouping: Grouping, kernel: Array, strength: Any, **operat
 
 
 def _refuse_adaptive(optimizer: optax.GradientTransformation, params: PyTree, layers: set[str]) -> None:
-    """Tries the optimizer on small stand-ins: its step must be the gradient times one number in each kernel.
+    """Raises ValueError unless the optimizer's step is, in each kernel, the gradient times one number.
 
-    The stand-ins are zero, so that a decay of the weights, which is as good as part of the loss, adds nothing.
+    The optimizer is tried on small parameters of zeros, to which weight decay, which is allowed, adds nothing.
     """
     leaves, structure = jax.tree_util.tree_flatten_with_path(params)
     rng = np.random.default_rng(0)

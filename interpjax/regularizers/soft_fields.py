@@ -1,4 +1,4 @@
-"""Soft receptive fields: where each filter is active, which is what the losses on activations see."""
+"""Soft receptive fields, which tell where each filter is active. The losses on activations are made of them."""
 
 import jax
 import jax.numpy as jnp
@@ -32,13 +32,13 @@ def soft_receptive_field(
       shift: P₂, a constant (0 in the published code) or learned.
       eps: added to the standard deviation (5e-3 in the published code).
       batch_norm_scale: γ of each filter; then no statistics are taken.
-      axis_name: of the devices that share a minibatch; S is then the standard deviation over all of it.
+      axis_name: name of the axis of devices that share a minibatch; S is then the standard deviation over all of it.
 
     Returns:
       Maps in (0, 1), in the activations' dtype (statistics of bfloat16 and float16 in float32).
 
     Raises:
-      ValueError: naming the argument and its shape, if it has another one.
+      ValueError: naming the argument and its shape, if the shape is wrong.
 
     References:
       Varshneya et al., *Learning Interpretable Concept Groups in CNNs*, IJCAI 2021, Sec. 3.

@@ -13,10 +13,10 @@ def spatial_loss(fields: Float[Array, "n h w c"], eps: float = 1e-4) -> Float[Ar
     .. math:: L_s(\psi) = \frac{\sum_j \psi_j \|j - c\|_2}{\sum_j \psi_j + \varepsilon}, \qquad
               c = \frac{\sum_j j\,\psi_j}{\sum_j \psi_j + \varepsilon}
 
-    The background counts: a map that is ½ nearly everywhere is judged by that (a negative P₂ helps).
+    The background counts too: a map that is ½ nearly everywhere has its mass there. A negative P₂ lowers it.
 
     Args:
-      fields: of :func:`soft_receptive_field`, or any maps that are 0 or more.
+      fields: the soft receptive fields (:func:`soft_receptive_field`), or any maps of numbers of 0 or more.
       eps: added to both denominators (1e-4 in the published code).
 
     Returns:

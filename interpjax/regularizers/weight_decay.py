@@ -28,7 +28,7 @@ def weight_decay_penalty(
         decay = reg.weight_decay_penalty(params, exclude=by_layer)
 
     Args:
-      params: a pytree of parameters (linen or nnx); of all a linen network's variables, its parameters count.
+      params: a pytree of parameters (linen or nnx). Of all variables of a linen network, only its parameters count.
       include: which leaves count, from their path in the pytree and their value; by default all.
       exclude: names of layers, as ``"block/conv2"``, whose kernels do not count; their biases do.
 

@@ -1,4 +1,4 @@
-"""Training: what is minimized, how, and what is kept of it."""
+"""Training: the objective, the optimizer, the training loop, and its checkpoints and metrics."""
 
 from interpjax.training.checkpoint import CheckpointError, Checkpoints
 from interpjax.training.evaluation import evaluate, sample_images

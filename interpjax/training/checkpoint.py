@@ -1,4 +1,4 @@
-"""Checkpoints: the state of training and the position in the data, kept by orbax."""
+"""Checkpoints, which hold the state of training and the position in the data. Orbax writes and reads them."""
 
 import contextlib
 import dataclasses
@@ -29,8 +29,8 @@ class Position:
     """Where training stands, which a checkpoint holds beside the state.
 
     Attributes:
-      data: where the training iterator stands.
-      seconds: spent in training so far.
+      data: the position of the training iterator, as the iterator gives it.
+      seconds: the seconds that training has taken so far.
       skipped: names of the images that were left out so far.
     """
 
@@ -40,22 +40,22 @@ class Position:
 
 
 class Checkpoints:
-    """The checkpoints of a run. One is either whole or not there: orbax renames it into place when it is done."""
+    """The checkpoints of a run. Each is whole or not there at all, for orbax renames it into place when it is whole."""
 
     def __init__(self, workdir: Path, *, keep: int | None = None):
         """Opens ``workdir/checkpoints``.
 
         Args:
           workdir: the run's folder.
-          keep: how many of the latest to keep, by the run that writes them; it also removes what a kill left
-            unfinished. None for a reader, which changes nothing, so that it may read while a run writes.
+          keep: how many of the latest checkpoints the run that writes them keeps; with it, checkpoints that were left
+            unfinished are removed. None is for a reader, which changes nothing and so may read while a run writes.
 
         Raises:
-          CheckpointError: if a reader finds no such folder.
+          CheckpointError: if ``keep`` is None and there is no such folder.
         """
         self._folder = (workdir / "checkpoints").absolute()
         if keep is None and not self._folder.is_dir():
-            raise CheckpointError(f"{self._folder} holds no checkpoint")
+            raise CheckpointError(f"{self._folder} holds no checkpoint; run the stage train first")
         policies = ocp.training.preservation_policies
         self._orbax = ocp.training.Checkpointer(
             self._folder,
@@ -65,18 +65,18 @@ class Checkpoints:
 
     @property
     def latest(self) -> int | None:
-        """The step of the latest checkpoint, None if there is none."""
+        """The step of the latest checkpoint; None if there is none."""
         return self._orbax.latest.step if self._orbax.latest else None
 
     def save(self, state: TrainState, position: Position) -> None:
         """Writes a checkpoint and waits until it is whole.
 
         Args:
-          state: of one device, as numpy arrays.
-          position: what else is needed to go on.
+          state: the state of training on one device, as NumPy arrays.
+          position: where training stands.
 
         Raises:
-          CheckpointError: if it cannot be written, as on a full disk; earlier checkpoints stay.
+          CheckpointError: if the checkpoint cannot be written, as on a full disk. Earlier checkpoints stay.
         """
         step = int(state.step)
         try:
@@ -96,7 +96,7 @@ class Checkpoints:
           like: a state (or its shapes) of the same network and optimizer.
 
         Raises:
-          CheckpointError: if there is none, or it is of another network or optimizer.
+          CheckpointError: if there is no checkpoint, or it is of another network or optimizer.
         """
         tree = self._load(_as_tree(like), whole=True)
         stored = self._orbax.metadata().custom_metadata
@@ -104,7 +104,9 @@ class Checkpoints:
         return _from_tree(tree, like), position
 
     def restore_variables(self, like: Mapping[str, PyTree]) -> dict[str, PyTree]:
-        """Reads the network alone, whatever it was trained by, with what was trained beside it.
+        """Reads only the variables of the latest checkpoint, whatever optimizer the network was trained with.
+
+        Parameters that were trained beside the network are read with them.
 
         Args:
           like: the network's variables, or their shapes.
@@ -134,12 +136,15 @@ class Checkpoints:
             with context:
                 tree = self._orbax.load(None, shapes)
         except (ValueError, KeyError, OSError) as error:
-            raise CheckpointError(f"checkpoint {self._folder}/{self.latest} cannot be read: {error}") from error
+            raise CheckpointError(
+                f"checkpoint {self._folder}/{self.latest} cannot be read; expected a whole one of this network and "
+                f"optimizer: {error}"
+            ) from error
         return jax.tree.map(np.asarray, tree)
 
     def _require_one(self) -> None:
         if self.latest is None:
-            raise CheckpointError(f"{self._folder} holds no checkpoint")
+            raise CheckpointError(f"{self._folder} holds no checkpoint; run the stage train first")
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -147,14 +152,14 @@ class Checkpoints:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Ends orbax's threads; those of a write that failed say so a second time, which is not needed."""
+        """Ends orbax's threads. Those of a write that failed raise its error once more, which is left out."""
         with _without_tracebacks(), contextlib.suppress(Exception) if error else contextlib.nullcontext():
             self._orbax.close()
 
 
 @contextlib.contextmanager
 def _without_tracebacks() -> Iterator[None]:
-    """Keeps orbax's threads from printing a traceback each; the error that is raised says it once."""
+    """Keeps each of orbax's threads from printing a traceback of an error that is raised anyway."""
     logger = logging.getLogger("absl")
     level = logger.level
     logger.setLevel(logging.CRITICAL)
@@ -165,7 +170,7 @@ def _without_tracebacks() -> Iterator[None]:
 
 
 def _as_tree(state: TrainState) -> dict[str, Any]:
-    """As plain dictionaries that any orbax can read; the optimizer's memory by the paths in its own classes."""
+    """The state as plain dictionaries, with the optimizer's memory by its paths, so that any orbax can read them."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(state.opt_state)
     memory = {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
     return {"step": state.step, "params": state.params, "batch_stats": state.batch_stats, "opt_state": memory}
@@ -179,7 +184,7 @@ def _from_tree(tree: dict[str, Any], like: TrainState) -> TrainState:
 
 
 def _reason(error: BaseException) -> str:
-    """What the system said; of a storage library's long account, the end, where the system's words are."""
+    """The operating system's words for an error. In a long message of a storage library they are at the end."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     line = (str(error).strip().splitlines() or [type(error).__name__])[0]

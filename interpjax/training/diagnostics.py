@@ -1,4 +1,4 @@
-"""What became of the groups of filters: numbers for the metrics while training goes on, and for the summary."""
+"""Measures the groups of filters, for the metrics while training goes on and for the summary."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from interpjax.training.terms import BlockNorm, Groupings
 Variables = Mapping[str, Any]
 Images = UInt8[Array | np.ndarray, "n h w 3"]
 ByLayer = dict[str, dict[str, Any]]
-MOST_GROUPS = 16  # of a layer, whose norms are written as metrics one by one
+MOST_GROUPS = 16  # the norms of a layer with more groups are not written as metrics
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,10 +29,10 @@ class GroupDiagnostics:
 
     Attributes:
       model: the network, for use outside of parallel steps.
-      image_size: side of the images that it sees.
-      preprocessing: of these images.
-      block: whose p, axis and layers the norms are of.
-      grouping: of filters, by name pattern.
+      image_size: side in pixels of the images that the network sees.
+      preprocessing: turns uint8 images into the network's inputs.
+      block: the block norm, whose p, axis and kinds of layers the measured norms have.
+      grouping: the grouping of filters, by name pattern.
     """
 
     model: nn.Module
@@ -42,13 +42,14 @@ class GroupDiagnostics:
     grouping: Groupings
 
     def of_weights(self, variables: Variables) -> ByLayer:
-        """Of each kernel that the grouping fits: group norms, zero groups, sparsity.
+        """Measures each kernel that the grouping fits: its group norms, zero groups and sparsity.
 
-        The norms are the block norm's, with its p, over filters or inputs; of dense layers if it covers those.
+        The norms have the p of the block norm and its axis, filters or inputs. Dense layers are measured if the block
+        norm covers them.
 
         Returns:
-          ``{layer: {"relevance", "zero_groups", "hoyer"}}``, and ``folded_relevance`` where batch norm is behind the
-          layer; nothing of a network without convolutions.
+          ``{layer: {"relevance", "zero_groups", "hoyer"}}``, with ``folded_relevance`` for layers that batch norm
+          follows; empty for a network without convolutions.
         """
         found: ByLayer = {}
         outline = models.outline(self.model, self.image_size)
@@ -72,14 +73,14 @@ class GroupDiagnostics:
         return found
 
     def of_maps(self, variables: Variables, images: Images) -> ByLayer:
-        """Of each convolution, on some images: dead filters, and similarity within and between groups.
+        """Measures each convolution on some images: its dead filters, and similarities within and between groups.
 
-        The soft receptive fields are those of P₁ = 1, P₂ = 0 and the images' statistics, whatever is trained with, so
+        The soft receptive fields have P₁ = 1, P₂ = 0 and the statistics of the images, whatever the training uses, so
         that runs can be compared.
 
         Returns:
-          ``{layer: {"dead_filters"}}``, and, where the grouping makes two groups or more of two filters or more,
-          ``within_similarity`` and ``between_similarity``.
+          ``{layer: {"dead_filters"}}``, with ``within_similarity`` and ``between_similarity`` for layers in which the
+          grouping makes two groups or more, each of two filters or more.
         """
         outline = models.outline(self.model, self.image_size)
         layers = [layer.name for layer in outline.layers if layer.kernel and "pre" in layer.taps]
@@ -88,7 +89,7 @@ class GroupDiagnostics:
         return {layer: _of_maps(maps[layer], grouping_of(layer, self.grouping)) for layer in layers}
 
     def summary(self, variables: Variables, images: Images) -> ByLayer:
-        """All numbers of a trained network by layer, as JSON holds them."""
+        """All measures of a trained network by layer, as numbers and lists that can be written as JSON."""
         parts = jax.device_get((jax.jit(self.of_weights)(variables), jax.jit(self.of_maps)(variables, images)))
         layers = dict.fromkeys(layer for part in parts for layer in part)
         return {
@@ -104,9 +105,9 @@ class GroupDiagnostics:
 
 
 def as_metrics(by_layer: ByLayer) -> dict[str, float]:
-    """The numbers as metrics: ``group_norm/LAYER/1`` …, and ``groups/NAME/LAYER`` for the others."""
+    """The measures as metrics: norms as ``group_norm/LAYER/1`` …, the others as ``groups/NAME/LAYER``."""
     metrics: dict[str, float] = {}
-    by_layer = jax.device_get(by_layer)  # at once: a deep network has thousands of numbers
+    by_layer = jax.device_get(by_layer)  # all at once, for a deep network has thousands of numbers
     for layer, values in by_layer.items():
         for name, value in values.items():
             if name == "relevance" and len(value) <= MOST_GROUPS:
@@ -129,7 +130,7 @@ def _of_maps(maps: Float[Array, "n h w c"], grouping: reg.Grouping | None) -> di
 
 
 def _fitting(grouping: reg.Grouping | None, channels: int) -> reg.Grouping | None:
-    """None where the layer is left out, or is too narrow: a run without any term on groups may have such layers."""
+    """The grouping of a layer; None if the layer is left out or too narrow, as it may be if no term is on groups."""
     if grouping is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""How good a network is, over every test image."""
+"""Evaluates a network on the test images."""
 
 import collections
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from interpjax.data.pipeline import PipelineSettings, test_batches
 from interpjax.data.splits import Split
 from interpjax.errors import UserError
 
-SAMPLE = 64  # images; the maps of all layers of a deep network are much memory
+SAMPLE = 64  # images, no more, for the maps of all layers of a deep network take much memory
 AHEAD = 4  # batches that may be on their way to the devices before the sums of the first are read
 
 
@@ -23,11 +23,11 @@ def evaluate(
     """Accuracy, top-5 accuracy and mean cross-entropy over every readable test image.
 
     Args:
-      eval_step: of :func:`make_eval_step`.
-      variables: replicated.
+      eval_step: the function that :func:`make_eval_step` returns.
+      variables: the network's variables, replicated over the devices.
       split: the test examples.
-      pipeline: how they become batches.
-      skipped: collects unreadable images where those are to be skipped.
+      pipeline: the settings by which they become batches.
+      skipped: collects the unreadable images, if these are to be skipped.
 
     Raises:
       UserError: if no test image could be read.
@@ -41,7 +41,7 @@ def evaluate(
     for parts in waiting:
         _add(sums, parts)
     if not sums.get("count"):
-        raise UserError(f"config.data.test: none of its {len(split)} images could be read")
+        raise UserError(f"config.data.test: none of its {len(split)} images could be read; expected at least one")
     return {
         "accuracy": sums["correct"] / sums["count"],
         "top5": sums["correct_top5"] / sums["count"],

@@ -32,13 +32,13 @@ class Recipe:
 
     Attributes:
       objective: what is minimized.
-      optimizer: by which steps.
-      duration: how long.
-      seed: of initialization and dropout.
+      optimizer: the settings of the optimizer.
+      duration: how long training lasts.
+      seed: the seed of initialization and dropout.
       log_every_steps: steps between two lines of metrics.
-      eval_every_steps: between two evaluations.
-      checkpoint_every_steps: between two checkpoints.
-      keep_checkpoints: how many of the latest stay.
+      eval_every_steps: steps between two evaluations.
+      checkpoint_every_steps: steps between two checkpoints.
+      keep_checkpoints: how many of the latest checkpoints are kept.
     """
 
     objective: Objective
@@ -56,11 +56,11 @@ class Training:
     """The outcome of training.
 
     Attributes:
-      num_steps: that were taken, over all sessions.
-      earlier_seconds: that sessions before this one spent, when the training was cut off.
-      skipped: names of unreadable training images that were left out.
-      scores: of the finished network on the test images; None if it had been finished before.
-      skipped_in_test: names of unreadable test images that were left out of these.
+      num_steps: number of steps that were taken, in all sessions together.
+      earlier_seconds: seconds that earlier sessions took, if training was cut off and went on.
+      skipped: names of the unreadable training images that were left out.
+      scores: the scores of the trained network on the test images; None if training was finished before this session.
+      skipped_in_test: names of the unreadable test images that were left out of the scores.
     """
 
     num_steps: int
@@ -84,17 +84,17 @@ def train(
 
     Args:
       model: the network, with ``axis_name`` as :data:`interpjax.parallel.AXIS` if it has batch norm.
-      recipe: how.
-      splits: examples to train and to test on.
-      pipeline: how they become batches.
-      preprocessing: of the images.
+      recipe: how it is trained.
+      splits: the examples to train on, and those to test on.
+      pipeline: the settings by which examples become batches.
+      preprocessing: turns uint8 images into the network's inputs.
       groups: what is measured of the groups of filters.
-      workdir: gets checkpoints and metrics.
+      workdir: the run's folder, which gets checkpoints and metrics.
 
     Raises:
-      BadImageError: on an unreadable image, unless those are to be skipped.
+      BadImageError: for an unreadable image, unless those are to be skipped.
       CheckpointError: if a checkpoint cannot be written or read.
-      TrainingDivergedError: if the loss is not finite; the checkpoints are from before.
+      TrainingDivergedError: if the loss or a parameter is not finite. Checkpoints of earlier steps stay.
     """
     train_split, test_split = splits
     total = recipe.duration.steps(len(train_split))
@@ -120,11 +120,11 @@ def train(
         with (
             MetricsWriter(workdir, from_step=first) as writer,
             StepLog(writer, total, first, recipe.duration.batch_size) as log,
-            jax.transfer_guard("disallow"),  # nothing goes to a device or back but what is meant to
+            jax.transfer_guard("disallow"),  # allows only explicit transfers to and from the devices
         ):
             for step in range(first + 1, total + 1):
                 replicated, metrics = train_step(replicated, parallel.put_batch(next(batches)))
-                log.add(step, metrics)  # and what was logged before is read, while this step is computed
+                log.add(step, metrics)  # reads the metrics of earlier steps while this one is computed
                 if _is_due(step, total, recipe.log_every_steps):
                     log.close_line(of_weights(replicated.variables))
                 if _is_due(step, total, recipe.eval_every_steps):
@@ -141,7 +141,7 @@ def train(
 
 
 def _announced(first: int, total: int) -> int:
-    """The step that training goes on from, which is told if it is not the start."""
+    """Returns the step that training goes on from, and tells the user of it unless it is the first or the last."""
     if 0 < first < total:
         print(f"going on from step {first} of {total}", file=sys.stderr)
     return first
@@ -152,8 +152,8 @@ def read_variables(model: nn.Module, image_size: int, workdir: Path) -> dict[str
 
     Args:
       model: the network.
-      image_size: side of the images that it sees.
-      workdir: of its training.
+      image_size: side in pixels of the images that the network sees.
+      workdir: the folder of the run that trained it.
 
     Raises:
       CheckpointError: if there is no checkpoint, or it cannot be read.

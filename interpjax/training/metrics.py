@@ -1,4 +1,4 @@
-"""Writing metrics down: ``metrics.jsonl`` and TensorBoard events."""
+"""Writes the metrics of training to ``metrics.jsonl`` and to TensorBoard event files."""
 
 import contextlib
 import json
@@ -21,18 +21,18 @@ from interpjax.training.diagnostics import as_metrics
 
 
 class TrainingDivergedError(UserError):
-    """The loss is not a finite number."""
+    """The loss, or a parameter, is no longer a finite number."""
 
 
 class MetricsWriter:
-    """Appends metrics by step; what lies beyond the step that training goes on from is dropped first."""
+    """Appends metrics by step. Metrics of steps after the one that training goes on from are removed first."""
 
     def __init__(self, workdir: Path, *, from_step: int):
         """Opens the files of a run.
 
         Args:
-          workdir: gets ``metrics.jsonl`` and TensorBoard event files.
-          from_step: metrics of later steps are of a session that was cut off, and will come again.
+          workdir: the run's folder, which gets ``metrics.jsonl`` and TensorBoard event files.
+          from_step: the step that training goes on from. Later steps of a session that was cut off are taken again.
         """
         self._path = workdir / "metrics.jsonl"
         kept = [line for line in read_metrics(self._path) if line["step"] <= from_step]
@@ -41,14 +41,15 @@ class MetricsWriter:
         self._events = SummaryWriter(str(workdir), purge_step=from_step + 1, write_to_disk=True)
 
     def write(self, step: int, metrics: dict[str, float]) -> None:
-        """One line of ``metrics.jsonl``, one event for each metric."""
+        """Writes one line of ``metrics.jsonl``, and one event for each metric."""
         try:
             self._file.write(json.dumps({"step": step, **metrics}) + "\n")
             self._file.flush()
             for name, value in metrics.items():
                 self._events.add_scalar(name, value, step)
         except OSError as error:
-            raise OSError(error.errno, f"metrics cannot be written ({error.strerror})", str(self._path)) from error
+            reason = f"metrics cannot be written ({error.strerror}); mend this, and the same command goes on"
+            raise OSError(error.errno, reason, str(self._path)) from error
 
     def __enter__(self) -> "MetricsWriter":
         return self
@@ -56,7 +57,7 @@ class MetricsWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # What is still buffered cannot be written to a full disk either; that must not hide why training ended.
+        # On a full disk, closing fails too, as it writes what is buffered; this must not hide why training ended.
         with contextlib.suppress(OSError) if error is not None else contextlib.nullcontext():
             self._file.close()
         with contextlib.suppress(OSError) if error is not None else contextlib.nullcontext():
@@ -64,16 +65,16 @@ class MetricsWriter:
 
 
 class StepLog:
-    """The metrics of steps, which are left on the devices until a line of them is due and another step is under way."""
+    """Collects the metrics of steps, and reads a line of them from the devices only while the next step is computed."""
 
     def __init__(self, writer: MetricsWriter, total: int, first: int, batch_size: int):
         """Starts the clock of the first line, and the bar on stderr.
 
         Args:
-          writer: gets the lines.
-          total: steps of the whole training.
-          first: those that were taken before.
-          batch_size: images of a step.
+          writer: writes the lines.
+          total: number of steps of the whole training.
+          first: number of steps that were taken in earlier sessions.
+          batch_size: number of images in a step.
         """
         self._writer, self._batch_size = writer, batch_size
         self._bar = progress_bar("train", total * batch_size, first * batch_size)
@@ -82,18 +83,18 @@ class StepLog:
         self._since = time.monotonic()
 
     def add(self, step: int, metrics: Any) -> None:
-        """Takes a step that was sent to the devices; a line that is due is written meanwhile."""
+        """Adds the metrics of a step that was sent to the devices, and writes a line that is due meanwhile."""
         self._write_due()
         self._steps.append((step, metrics))
         self._bar.update(self._batch_size)
 
     def close_line(self, of_weights: Any) -> None:
-        """Ends a line: means over its steps, the speed, and diagnostics of the weights after the last of them."""
+        """Ends a line. It has means over its steps, the speed, and measures of the weights after its last step."""
         self._due, self._steps = (self._steps, of_weights), []
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """Time in here is no training; what went to the devices before is waited for."""
+        """Leaves the time in the block out of the speed. Steps that went to the devices before are waited for."""
         self._write_due()
         jax.block_until_ready([metrics for _, metrics in self._steps])
         start = time.monotonic()
@@ -106,7 +107,7 @@ class StepLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Writes the line that is due, also where the data or the user end the training."""
+        """Writes a line that is due, even if an error or the user has ended the training."""
         self._bar.close()
         with contextlib.suppress(Exception) if error is not None else contextlib.nullcontext():
             self._write_due()  # if this fails as well, it must not hide why training ended
@@ -140,7 +141,7 @@ def _require_finite(step: int, row: dict[str, float]) -> None:
 
 
 def read_metrics(path: Path) -> list[dict[str, float]]:
-    """The lines of a ``metrics.jsonl``; a last line that a kill cut short is left out."""
+    """The lines of a ``metrics.jsonl``. A last line that was cut short, as by a kill, is left out."""
     if not path.is_file():
         return []
     text = path.read_text()

@@ -1,4 +1,4 @@
-"""What training minimizes: cross-entropy and weighted terms, each reported under its own name."""
+"""The loss that training minimizes: cross-entropy and weighted terms, each reported under its own name."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -18,14 +18,14 @@ FIELD_PARAMS = "soft_receptive_field"  # P₁ and P₂ among the parameters, whe
 
 @dataclasses.dataclass(frozen=True)
 class TermInputs:
-    """What a term is a function of.
+    """The inputs of a term.
 
     Attributes:
-      params: what is trained, as the network's ``variables["params"]``.
+      params: all that is trained, in the form of the network's ``variables["params"]``.
       maps: activation maps before the non-linearity, by layer, of the layers that some term asks for.
-      fields: the soft receptive fields of these maps.
-      key: random numbers of this step, the same on all devices.
-      axis_name: of the devices that share the minibatch, inside a step; None outside.
+      fields: the soft receptive fields of these maps, by layer.
+      key: the key of this step's random numbers, the same on all devices.
+      axis_name: name of the axis of devices that share the minibatch, inside a step; None outside.
     """
 
     params: PyTree
@@ -40,12 +40,13 @@ class Term:
     """A part of the loss: a strength times a function.
 
     Attributes:
-      name: its metric is ``penalty/NAME``, reported with the strength in it.
-      strength: the factor at each step.
-      function: the rest.
-      layers: whose maps and fields it asks for.
-      by_gradient: False where the optimizer's proximal step minimizes it; it is then reported, but not derived.
-      own: whether it is a user's own, whose errors are told as they are.
+      name: the name of the term. Its metric ``penalty/NAME`` is the strength times the function.
+      strength: the strength at each step.
+      function: the function that the strength is multiplied by.
+      layers: the layers whose maps and fields the function uses.
+      by_gradient: whether the term is minimized by its gradient. False if the optimizer's proximal step minimizes it:
+        its value is then reported, but it has no gradient.
+      own: whether the function is a user's own, whose errors are passed on as they are.
     """
 
     name: str
@@ -61,11 +62,11 @@ class SoftFields:
     """The soft receptive fields of a network's layers, ψ = σ(P₁·a/S + P₂).
 
     Attributes:
-      scale: P₁, or where it starts.
-      shift: P₂, or where it starts.
-      learned: whether both are trained.
-      norms: the batch norm behind each layer, whose scale is then S; None where S is the standard deviation over the
-        minibatch.
+      scale: P₁; its value at the start if it is learned.
+      shift: P₂; its value at the start if it is learned.
+      learned: whether P₁ and P₂ are trained.
+      norms: the name of the batch norm behind each layer, whose scale is then S. None if S is the standard deviation
+        over the minibatch.
     """
 
     scale: float = 1.0
@@ -74,18 +75,18 @@ class SoftFields:
     norms: Mapping[str, str] | None = None
 
     def params(self) -> dict[str, PyTree]:
-        """What is trained besides the network: P₁ and P₂ at their start, if they are learned."""
+        """The parameters to be trained besides the network: P₁ and P₂ at their start if they are learned, else none."""
         if not self.learned:
             return {}
         return {FIELD_PARAMS: {"scale": jnp.float32(self.scale), "shift": jnp.float32(self.shift)}}
 
     def __call__(self, params: PyTree, maps: Maps, axis_name: str | None) -> dict[str, Float[Array, "n _ _ _"]]:
-        """The fields of some layers' maps."""
+        """The soft receptive fields of the maps of some layers."""
         own = params.get(FIELD_PARAMS, {"scale": self.scale, "shift": self.shift})
         found = {}
         for layer, values in maps.items():
             if self.norms is not None and layer not in self.norms:
-                continue  # no term that interpjax knows asks for it
+                continue  # only a user's own term asks for this layer
             gamma = None if self.norms is None else _scale_of(params, self.norms[layer])
             found[layer] = reg.soft_receptive_field(
                 values, own["scale"], own["shift"], batch_norm_scale=gamma, axis_name=axis_name
@@ -98,8 +99,8 @@ class Objective:
     """The loss of a network.
 
     Attributes:
-      terms: besides cross-entropy.
-      soft_fields: makes the soft receptive fields that terms ask for.
+      terms: the terms besides cross-entropy.
+      soft_fields: makes the soft receptive fields that the terms use.
     """
 
     terms: tuple[Term, ...] = ()
@@ -107,11 +108,11 @@ class Objective:
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """The layers whose activation maps are asked for, each once."""
+        """The layers whose activation maps some term uses, each once."""
         return tuple(dict.fromkeys(layer for term in self.terms for layer in term.layers))
 
     def inputs(self, params: PyTree, maps: Maps, *, key: jax.Array, axis_name: str | None) -> TermInputs:
-        """What the terms are functions of."""
+        """The inputs of the terms."""
         return TermInputs(params, maps, self.soft_fields(params, maps, axis_name), key, axis_name)
 
     def __call__(

@@ -1,4 +1,4 @@
-"""Learning rates and optimizers."""
+"""The settings of learning rate and optimizer, and what is made of them."""
 
 import dataclasses
 from collections.abc import Callable
@@ -15,9 +15,9 @@ class Duration:
     """How long training lasts.
 
     Attributes:
-      batch_size: images of a step, of all processes together.
-      num_epochs: times that every image is seen, on average; not a whole number, as batches run on across epochs.
-      num_steps: if above 0, in place of ``num_epochs``.
+      batch_size: number of images in a step, in all processes together.
+      num_epochs: how often every image is seen, on average. It need not be whole, as batches run on across epochs.
+      num_steps: number of steps, which counts in place of ``num_epochs`` if it is above 0.
     """
 
     batch_size: int
@@ -25,11 +25,11 @@ class Duration:
     num_steps: int = 0
 
     def steps_per_epoch(self, examples: int) -> float:
-        """Batches that hold as many examples as there are."""
+        """The number of steps in which as many examples are seen as there are."""
         return examples / self.batch_size
 
     def steps(self, examples: int) -> int:
-        """Steps of the whole training."""
+        """The number of steps of the whole training."""
         return self.num_steps or max(1, round(self.num_epochs * self.steps_per_epoch(examples)))
 
 
@@ -38,10 +38,11 @@ class LearningRate:
     """The learning rate over training.
 
     Attributes:
-      start: that of the first step.
-      schedule: ``"constant"``, ``"step"``, or ``"cosine"``, to 0 at the end.
-      decay_every_epochs: of ``"step"``: after so many epochs each time
-      decay_factor: it is multiplied by this.
+      start: the learning rate of the first step.
+      schedule: ``"constant"``; ``"step"``, which multiplies it by a factor every so many epochs; or ``"cosine"``, which
+        lowers it to 0 at the end.
+      decay_every_epochs: number of epochs after which ``"step"`` multiplies the learning rate, each time.
+      decay_factor: the factor by which ``"step"`` multiplies the learning rate.
     """
 
     start: float
@@ -50,7 +51,7 @@ class LearningRate:
     decay_factor: float
 
     def over(self, duration: Duration, examples: int) -> optax.Schedule:
-        """The learning rate at each step of a training on so many examples."""
+        """The learning rate at each step of a training on this number of examples."""
         total = duration.steps(examples)
         if self.schedule == "constant":
             return optax.constant_schedule(self.start)
@@ -63,7 +64,7 @@ class LearningRate:
 
 @dataclasses.dataclass(frozen=True)
 class ProximalStep:
-    """The block norm's proximal step, which comes after the optimizer's own."""
+    """The proximal step of the block norm, which follows the optimizer's own step."""
 
     strength: optax.Schedule
     block: BlockNorm
@@ -71,12 +72,12 @@ class ProximalStep:
 
 @dataclasses.dataclass(frozen=True)
 class OptimizerSettings:
-    """What makes the steps.
+    """The settings of the whole optimizer.
 
     Attributes:
-      make: from the schedule of the learning rate to an optimizer, as :func:`optax.adam`.
-      learning_rate: over training.
-      proximal: the step that follows the optimizer's, if there is one.
+      make: makes an optimizer from the schedule of the learning rate, as :func:`optax.adam` does.
+      learning_rate: the learning rate over training.
+      proximal: the proximal step that follows the optimizer's step; None if there is none.
     """
 
     make: Callable[[optax.Schedule], optax.GradientTransformation]
@@ -87,8 +88,8 @@ class OptimizerSettings:
         """The whole optimizer at this learning rate.
 
         Raises:
-          ValueError: if the block norm has no proximal operator; on ``init``, if an adaptive optimizer is to make a
-            proximal step.
+          ValueError: if the block norm has no proximal operator; when the optimizer is initialized, if a proximal step
+            is to follow an adaptive optimizer.
         """
         optimizer = promoting_optimizer(self.make(schedule))
         if self.proximal is None:

@@ -1,4 +1,4 @@
-"""Calling optax where JAX's dtype promotion is strict: its schedules and optimizers mix integers with floats."""
+"""Lets optax, whose schedules and optimizers mix integers with floats, run where JAX's dtype promotion is strict."""
 
 import functools
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import optax
 
 
 def promoting(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function, in which integers become floats as JAX does by default."""
+    """The same function, run under JAX's default promotion, by which integers become floats."""
 
     @functools.wraps(function)
     def run(*arguments: Any, **named: Any) -> Any:
@@ -20,6 +20,6 @@ def promoting(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def promoting_optimizer(optimizer: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
-    """The same optimizer, likewise."""
+    """The same optimizer, run under JAX's default promotion."""
     whole = optax.with_extra_args_support(optimizer)
     return optax.GradientTransformationExtraArgs(promoting(whole.init), promoting(whole.update))

@@ -1,4 +1,4 @@
-"""All that changes while a network trains."""
+"""The state of training: all that changes from step to step."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,19 +13,19 @@ PyTree = Any
 
 
 class TrainState(flax.struct.PyTreeNode):
-    """Parameters, batch statistics, the optimizer's memory, and how many steps they have seen.
+    """The parameters, the batch statistics, the optimizer's memory, and the number of steps taken.
 
-    Random numbers need no place here: they follow from the configured seed and ``step``.
+    It holds no key of random numbers, for they follow from the configured seed and ``step``.
     """
 
-    step: Any  # an int32 scalar: an array of jax or numpy, or its shape
+    step: Any  # an int32 scalar, as an array of JAX or NumPy, or only its shape
     params: PyTree
     batch_stats: PyTree
     opt_state: PyTree
 
     @property
     def variables(self) -> dict[str, PyTree]:
-        """What ``model.apply`` takes."""
+        """The network's variables, as ``model.apply`` takes them."""
         return {"params": self.params, "batch_stats": self.batch_stats} if self.batch_stats else {"params": self.params}
 
 
@@ -37,14 +37,14 @@ def create_train_state(
     seed: int,
     further_params: Mapping[str, PyTree] | None = None,
 ) -> TrainState:
-    """A freshly initialized network.
+    """The state at the start of training, with a freshly initialized network.
 
     Args:
       model: the network.
-      optimizer: makes its memory.
-      image_size: side of the images that the network will see.
-      seed: of the initialization.
-      further_params: what is trained besides the network, by a name that no layer has.
+      optimizer: the optimizer, which initializes its memory.
+      image_size: side in pixels of the images that the network will see.
+      seed: the seed of the initialization.
+      further_params: parameters to be trained besides the network, by names that no layer has.
     """
 
     def init(key):

@@ -27,10 +27,10 @@ def make_train_step(
     learning_rate: optax.Schedule,
     seed: int,
 ) -> Callable[[TrainState, Any], tuple[TrainState, Metrics]]:
-    """The step over all devices: gradients and metrics are those of the whole batch, whatever their number.
+    """Makes the training step, which runs on all devices. Gradients and metrics are those of the whole batch.
 
-    The state is donated. ``learning_rate`` is only reported, at the step's own number. Every device computes the
-    penalties on parameters for itself, from its copy of them; losses on activations see the whole batch.
+    The state is donated. ``learning_rate`` is only reported, for the number of the step. Every device computes the
+    penalties on parameters from its own copy of them. Losses on activations see the whole batch.
     """
 
     def train_step(state: TrainState, batch: Any) -> tuple[TrainState, Metrics]:
@@ -61,7 +61,10 @@ def make_train_step(
 
 
 def make_eval_step(model: nn.Module, preprocessing: Preprocessing) -> Callable[[Any, Any], Metrics]:
-    """Sums over the real examples of a batch, on all devices: ``count``, ``correct``, ``correct_top5``, ``loss``."""
+    """Makes the step of evaluation, which sums over the real examples of a batch, on all devices.
+
+    The sums are ``count``, ``correct``, ``correct_top5`` and ``loss``.
+    """
 
     def eval_step(variables: Any, batch: Any) -> Metrics:
         logits: Any = model.apply(variables, preprocessing(batch["image"]), train=False)

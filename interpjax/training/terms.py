@@ -1,4 +1,4 @@
-"""The terms that an objective may have: the regularizers with their settings, as functions of what a step knows."""
+"""The terms that an objective may have: regularizers with their settings, as functions of :class:`TermInputs`."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -22,21 +22,21 @@ from interpjax.training.objective import FIELD_PARAMS, Term, TermInputs
 PyTree = Any
 Groupings = Mapping[str, reg.Grouping | None]  # by name pattern; the first that matches a layer counts
 Patterns = tuple[str, ...]
-REPULSION_DRAWS = 2**16  # added to the layer's number, so that the two losses on pairs do not draw the same ones
+REPULSION_DRAWS = 2**16  # added to a layer's number, so that the two losses on pairs draw different pairs
 
 
 @dataclasses.dataclass(frozen=True)
 class BlockNorm:
-    """The block norm of a network: which kernels it is of, and by which exponents.
+    """The settings of a network's block norm: which kernels it covers, and its exponents.
 
     Attributes:
-      grouping: by name pattern, along the axis that is grouped.
-      axis: ``"filters"`` or ``"inputs"``.
+      grouping: the grouping of each layer, by name pattern, along the axis that is grouped.
+      axis: the axis that is grouped, ``"filters"`` or ``"inputs"``.
       p: exponent within a group.
       q: exponent over the groups.
-      form: as of :func:`interpjax.regularizers.block_norm_penalty`.
-      layers: name patterns; all layers if there is none.
-      dense: whether kernels of dense layers count too.
+      form: as in :func:`interpjax.regularizers.block_norm_penalty`.
+      layers: name patterns of the layers that it covers; all layers if it is empty.
+      dense: whether it covers kernels of dense layers too.
     """
 
     grouping: Groupings
@@ -48,16 +48,16 @@ class BlockNorm:
     dense: bool = False
 
     def arguments(self) -> dict[str, Any]:
-        """Those of the penalty, which the proximal step shares."""
+        """The arguments that the penalty and the proximal step share."""
         return {name: getattr(self, name) for name in ("grouping", "p", "q", "form", "layers", "dense")}
 
     def kernels(self, params: PyTree) -> dict[str, Any]:
-        """The kernels that it covers, each with its grouping."""
+        """The kernels that the block norm covers, each with its grouping."""
         return reg.grouped_kernels(params, self.grouping, layers=self.layers, dense=self.dense)
 
 
 def block_norm(strength: optax.Schedule, block: BlockNorm, *, proximal: bool) -> Term:
-    """The block norm, by its gradient or by the optimizer's proximal step."""
+    """The block norm, which is minimized by its gradient or by the optimizer's proximal step."""
 
     def penalty(inputs: TermInputs) -> Any:
         return reg.block_norm_penalty(inputs.params, **block.arguments())[0]
@@ -66,7 +66,7 @@ def block_norm(strength: optax.Schedule, block: BlockNorm, *, proximal: bool) ->
 
 
 def weight_decay(strength: optax.Schedule, layers: Patterns, *, beside: BlockNorm | None) -> Term:
-    """Weight decay of all that the block norm beside it leaves, so that no array is decayed twice."""
+    """Weight decay of all parameters but the kernels of the block norm beside it, so that none is decayed twice."""
 
     def penalty(inputs: TermInputs) -> Any:
         covered = beside.kernels(inputs.params) if beside else {}
@@ -83,7 +83,7 @@ def weight_decay(strength: optax.Schedule, layers: Patterns, *, beside: BlockNor
 
 
 def soft_orthogonality(strength: optax.Schedule, layers: Patterns) -> Term:
-    """Soft orthogonality, summed over layers."""
+    """Soft orthogonality, summed over the layers."""
 
     def penalty(inputs: TermInputs) -> Any:
         return _sum(reg.soft_orthogonality(kernel) for kernel in select_kernels(inputs.params, layers=layers).values())
@@ -92,7 +92,7 @@ def soft_orthogonality(strength: optax.Schedule, layers: Patterns) -> Term:
 
 
 def exclusive_lasso(strength: optax.Schedule, layers: Patterns, grouping: Groupings) -> Term:
-    """The exclusive lasso, summed over the convolutions; kernels of dense layers are not its own."""
+    """The exclusive lasso, summed over the convolutions. It does not cover dense layers."""
 
     def penalty(inputs: TermInputs) -> Any:
         groupings = {layer: grouping_of(layer, grouping) for layer in reg.convolution_kernels(inputs.params)}
@@ -103,19 +103,19 @@ def exclusive_lasso(strength: optax.Schedule, layers: Patterns, grouping: Groupi
 
 
 def group_activation(strength: optax.Schedule, layers: tuple[str, ...], grouping: Groupings, form: str) -> Term:
-    """The group activation loss, mean over layers."""
+    """The group activation loss, as its mean over the layers."""
     function = _pair_loss(reg.group_activation_loss, layers, grouping, form, draws=0)
     return Term("group_activation", strength, function, layers)
 
 
 def group_repulsion(strength: optax.Schedule, layers: tuple[str, ...], grouping: Groupings, form: str) -> Term:
-    """The similarity of different groups' filters, mean over layers."""
+    """The similarity of filters of different groups, as its mean over the layers."""
     function = _pair_loss(reg.group_repulsion_loss, layers, grouping, form, draws=REPULSION_DRAWS)
     return Term("group_repulsion", strength, function, layers)
 
 
 def spatial(strength: optax.Schedule, layers: tuple[str, ...]) -> Term:
-    """The spatial loss, mean over layers; of several devices the mean of theirs is that of all images."""
+    """The spatial loss, as its mean over the layers. The mean over devices is then the mean over all images."""
 
     def mean(inputs: TermInputs) -> Any:
         return _sum(reg.spatial_loss(inputs.fields[layer]) for layer in layers) / len(layers)
@@ -124,14 +124,14 @@ def spatial(strength: optax.Schedule, layers: tuple[str, ...]) -> Term:
 
 
 def term_shape(term: Term, shapes: tuple[PyTree, ...]) -> Any:
-    """The shape of what a term gives, which nothing is computed for.
+    """The shape of a term's value, found without computing anything.
 
     Args:
-      term: of the objective.
-      shapes: those of the params, maps, fields and key that it is a function of.
+      term: a term of the objective.
+      shapes: the shapes of its inputs: params, maps, fields and key.
 
     Raises:
-      ValueError: where the term does not fit the network, as more groups than filters.
+      ValueError: if the term does not fit the network, as with more groups than filters.
     """
 
     def of(params: PyTree, maps: PyTree, fields: PyTree, key: jax.Array) -> Any:
@@ -149,7 +149,7 @@ def _pair_loss(
         values = []
         for number, layer in enumerate(layers):
             group, fields = grouping_of(layer, grouping), inputs.fields[layer]
-            assert group is not None, layer  # those are not in layers
+            assert group is not None, layer  # layers that the grouping leaves out are not among these
             try:
                 pairs = reg.draw_pairs(jax.random.fold_in(inputs.key, draws + number), group, fields.shape[-1])
                 values.append(loss(fields, group, pairs, form, axis_name=inputs.axis_name))

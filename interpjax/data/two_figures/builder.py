@@ -17,14 +17,14 @@ import tensorflow_datasets as tfds
 from interpjax.data.two_figures import drawing as figures
 from interpjax.errors import UserError
 
-SPLIT_STREAMS = {"train": 0, "test": 1}  # of the random numbers
+SPLIT_STREAMS = {"train": 0, "test": 1}  # the number of each split in the seeds of its examples
 
 
 class TwoFigures(tfds.core.GeneratorBasedBuilder):
     """Two randomly placed figures out of {square, circle, triangle} × {red, green, blue}.
 
-    Written as array_record, without TensorFlow. Example i of a split depends on (seed, split, i) alone, so a
-    larger data set begins with the smaller one.
+    The data are written as array_record, without TensorFlow. Example i of a split depends only on (seed, split, i), so
+    that a larger data set begins with the examples of a smaller one.
     """
 
     VERSION = tfds.core.Version("1.0.0")
@@ -42,20 +42,20 @@ class TwoFigures(tfds.core.GeneratorBasedBuilder):
         """Declares the data; ``download_and_prepare`` renders them.
 
         Args:
-          data_dir: holds a folder for each choice of the parameters below.
+          data_dir: the directory that holds a folder for each choice of the parameters below.
           image_size: side of the images in pixels.
           figure_size: side of a figure's square in pixels.
-          noise: standard deviation of the pixel noise, of 0..255.
-          seed: of places, kinds and noise.
-          counts: number of examples of ``"train"`` and ``"test"``.
+          noise: standard deviation of the pixel noise, on the scale 0..255.
+          seed: seed of the figures' places and kinds, and of the noise.
+          counts: numbers of examples, by the splits ``"train"`` and ``"test"``.
 
         Raises:
           UserError: if two figures do not fit beside each other.
         """
         if not 3 <= figure_size <= image_size // 2:
             raise UserError(
-                f"config.data.two_figures.figure_size = {figure_size}: two figures must fit beside each other in "
-                f"{image_size} pixels; allowed are 3 to {image_size // 2}"
+                f"config.data.two_figures.figure_size = {figure_size}: expected 3 to {image_size // 2}, so that two "
+                f"figures fit beside each other in {image_size} pixels"
             )
         self._parameters = (image_size, figure_size, noise)
         self._seed, self._counts = seed, counts

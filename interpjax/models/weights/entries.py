@@ -1,4 +1,4 @@
-"""The one check of stored weights against those that a network has."""
+"""Checks that stored weights are those of a network."""
 
 from collections.abc import Mapping
 
@@ -15,20 +15,20 @@ def check_entries(
     expected: Mapping[str, tuple[int, ...]],
     stored_names: Mapping[str, str] | None = None,
 ) -> None:
-    """Checks that there is each expected array, of its shape and of floating-point numbers, and no other.
+    """Checks that every expected array is there, in its shape and of floating-point numbers, and that no other is.
 
     Args:
-      what: the arrays are, for errors: ``"weights of resnet18"``.
-      arrays: by name.
-      expected: name → shape.
-      stored_names: name → what it is called where the arrays are from, if that is another name.
+      what: what the arrays are, as ``"weights of resnet18"``, for the error message.
+      arrays: the arrays by name.
+      expected: the shape of each expected array by its name.
+      stored_names: the name of an array in its file, where that differs from its name here; for the error message.
 
     Raises:
       UserError: naming every array that is missing, surplus, of another shape, or of other numbers.
     """
     stored = {name: name for name in arrays} | dict(stored_names or {})
-    problems = [f"{name} is missing" for name in expected if name not in arrays]
-    problems += [f"{stored[name]} is surplus" for name in arrays if name not in expected]
+    problems = [f"{name} is missing, expected {shape}" for name, shape in expected.items() if name not in arrays]
+    problems += [f"{stored[name]} is surplus, expected no such entry" for name in arrays if name not in expected]
     for name in expected:
         if name in arrays and arrays[name].shape != expected[name]:
             problems.append(f"{stored[name]} has the shape {arrays[name].shape}, expected {expected[name]}")

@@ -1,4 +1,4 @@
-"""Files of weights, whatever wrote them, as arrays by name. No code in a file is run."""
+"""Reads files of weights, whatever program wrote them, as arrays by name. No code in a file is run."""
 
 import math
 import zipfile
@@ -17,9 +17,9 @@ from interpjax.models.weights.torch_archive import PICKLE, check_stored, open_to
 from interpjax.models.weights.torch_pickle import Tensor, described
 
 KINDS = ".npz, .safetensors, or what torch.save wrote (.pth, .pt, .pth.tar, .pkl)"
-SHARED = 4  # times the bytes of a file that its tensors may have: some share a storage
-WRAPPERS = ("state_dict", "model")  # entries of checkpoints whose entries are the weights
-# What zip archives and safetensors raise for damage, encryption and methods of compression that are not known.
+SHARED = 4  # all tensors together may have this many times the bytes of their file, for some share a storage
+WRAPPERS = ("state_dict", "model")  # the entries of a checkpoint that may hold the weights
+# The errors of zipfile and safetensors for damage, encryption and unknown methods of compression.
 DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, SafetensorError)
 SAFETENSORS = {
     "F64": np.dtype("<f8"),
@@ -43,9 +43,9 @@ Arrays = dict[str, Shaped[np.ndarray, "..."]]
 def read_weights(path: str | Path) -> Arrays:
     """The arrays of a file of weights by name.
 
-    What a file is shows by its content, not by its suffix. Of a checkpoint, a dictionary with the weights under
-    ``state_dict`` or ``model``, these are returned, and what stands beside them (``epoch``, ``optimizer``) is left
-    out. PyTorch's files are read without it, by an unpickler that knows tensors alone and imports nothing.
+    The kind of a file is found from its content, not from its suffix. Of a checkpoint, which holds the weights under
+    ``state_dict`` or ``model``, only the weights are returned; other entries, as ``epoch`` or ``optimizer``, are left
+    out. PyTorch's files are read without PyTorch, by an unpickler that knows only tensors and imports nothing.
 
     Args:
       path: an ``.npz`` without pickles, ``.safetensors``, or a file that ``torch.save`` wrote, in either form.
@@ -61,7 +61,7 @@ def read_weights(path: str | Path) -> Arrays:
     try:
         return _read(path)
     except (ValueError, *DAMAGED, OSError) as error:
-        if isinstance(error, OSError) and error.filename is not None:  # there is no such file to read
+        if isinstance(error, OSError) and error.filename is not None:  # it cannot be opened, and the error names it
             raise
         raise UserError(f"{path}: {error}") from error
 
@@ -71,11 +71,11 @@ def _read(path: Path) -> Arrays:
         head = file.read(16)
     if head.startswith(b"PK"):
         return _read_archive(path)
-    if head[4:9] == b"\0\0\0\0{":  # behind the length of a JSON header
+    if head[4:9] == b"\0\0\0\0{":  # safetensors: eight bytes for a header's length, then the header in JSON
         return _read_safetensors(path)
     if head.startswith(b"\x80"):
         return _read_torch(path)
-    raise ValueError(f"this is no file of weights: {KINDS} can be read")
+    raise ValueError(f"this is no file of weights; expected {KINDS}")
 
 
 def _read_archive(path: Path) -> Arrays:
@@ -90,33 +90,33 @@ def _read_archive(path: Path) -> Arrays:
     if by_torch:
         return _read_torch(path)
     if not members or not all(member.endswith(".npy") for member in members):
-        raise ValueError(f"a zip archive of {_listed(members)}: {KINDS} can be read")
+        raise ValueError(f"this is a zip archive of {_listed(members)}; expected {KINDS}")
     with np.load(path, allow_pickle=False) as stored:
         return {name: stored[name] for name in stored.files}
 
 
 def _check_header(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
-    """Raises ValueError if an array claims another size than it has: memory is taken for what it claims."""
+    """Raises ValueError if an array claims another size than it has, for NumPy allocates what it claims."""
     with archive.open(member) as file:
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, _, dtype = read(file)
         claimed, there = math.prod(shape) * dtype.itemsize, member.file_size - file.tell()
     if not dtype.hasobject and claimed != there:
-        raise ValueError(f"{member.filename} of the shape {shape} would have {claimed} bytes, and has {there}")
+        raise ValueError(f"{member.filename} has {there} bytes; expected {claimed} for its shape {shape}")
 
 
 def _read_safetensors(path: Path) -> Arrays:
     arrays = {}
     for name, tensor in deserialize(path.read_bytes()):
         if tensor["dtype"] not in SAFETENSORS:
-            raise ValueError(f"{name} is of {tensor['dtype']}: {', '.join(SAFETENSORS)} can be read")
+            raise ValueError(f"{name} is of {tensor['dtype']}; expected one of {', '.join(SAFETENSORS)}")
         arrays[name] = np.array(np.frombuffer(tensor["data"], SAFETENSORS[tensor["dtype"]]).reshape(tensor["shape"]))
     return named_arrays(arrays, np.ndarray)
 
 
 def _read_torch(path: Path) -> Arrays:
-    """Raises ValueError if all tensors together are much more than the file has."""
+    """The arrays of PyTorch's file. Raises ValueError if together they are much larger than the file."""
     arrays, total, limit = {}, 0, SHARED * path.stat().st_size
     with open_torch(path) as file:
         for name, tensor in named_arrays(file.content, Tensor).items():
@@ -133,21 +133,23 @@ def named_arrays(content: Any, array: type) -> dict[str, Any]:
     """The weights in the object that a file holds.
 
     Args:
-      content: the object: weights by name, or a checkpoint with such under one of ``WRAPPERS``.
-      array: the type of weights.
+      content: the object: a dictionary of weights by name, or a checkpoint that holds one under one of ``WRAPPERS``.
+      array: the type that weights have in it.
 
     Raises:
-      ValueError: if it is no such dictionary, if that has no arrays, or if it has anything else beside them.
+      ValueError: if it is no such dictionary, or the dictionary has no arrays, or has anything else beside them.
     """
     if not isinstance(content, Mapping):
-        raise ValueError(f"it holds a {type(content).__name__}, no arrays by name")
+        raise ValueError(
+            f"it holds a {type(content).__name__}; expected a dictionary of arrays by name, as state_dict() gives it"
+        )
     inner = next((content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping)), content)
     others = [key for key, value in inner.items() if not (isinstance(key, str) and isinstance(value, array))]
     if len(others) == len(inner):
         keys = _listed(content) + ("" if inner is content else f", and in its weights {_listed(inner)}")
-        raise ValueError(f"it holds no arrays by name; its keys are {keys}")
+        raise ValueError(f"it holds no arrays by name, expected a network's weights; its keys are {keys}")
     if others:
-        raise ValueError(f"among its arrays are entries that are none: {_listed(others)}")
+        raise ValueError(f"expected arrays alone; among them are entries that are none: {_listed(others)}")
     return dict(inner)
 
 

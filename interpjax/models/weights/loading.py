@@ -1,4 +1,4 @@
-"""Weights of a model from a file."""
+"""Loads the weights of a model from a file."""
 
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,12 @@ def load_weights(name: str, path: str | Path, *, num_classes: int | None = None,
     """The variables of a model with the weights in a file. No code in the file is run.
 
     Args:
-      name: of the model, one of ``MODELS``.
-      path: a file that :func:`~interpjax.models.read_weights` reads, with the names of the model's PyTorch definition
-        (see :func:`~interpjax.models.import_torch`); for ``squeezenet_places365`` also with those that its weights
-        were published with.
-      num_classes: of the model; by default as many as the last layer has.
-      **fields: of the model, as of :func:`~interpjax.models.zoo.create_model`.
+      name: name of the model, one of ``MODELS``.
+      path: a file that :func:`~interpjax.models.read_weights` reads, whose arrays are named as in the model's PyTorch
+        definition (see :func:`~interpjax.models.import_torch`); for ``squeezenet_places365`` also as its weights were
+        published.
+      num_classes: number of classes of the model; by default as many as the stored last layer has.
+      **fields: fields of the model, as in :func:`~interpjax.models.zoo.create_model`.
 
     Returns:
       ``{"params": …}``, and ``"batch_stats"`` where there are any, of numpy arrays.
@@ -27,7 +27,7 @@ def load_weights(name: str, path: str | Path, *, num_classes: int | None = None,
       UserError: if there is no such model, or the file cannot be read; otherwise naming the file, and every entry that
         is missing, surplus, or of another shape.
     """
-    create_classifier(name, num_classes=1, **fields)  # so that a wrong name is told before a large file is read
+    create_classifier(name, num_classes=1, **fields)  # tells of a wrong name before a large file is read
     arrays = read_weights(path)
     published = name == "squeezenet_places365" and has_published_names(arrays)
     try:

@@ -23,7 +23,7 @@ Arrays = Mapping[str, Shaped[np.ndarray, "..."]]
 
 
 def import_squeezenet_places365(arrays: Arrays, *, num_classes: int | None = None, **fields: Any) -> dict[str, Any]:
-    """The variables of a ``SqueezeNet`` with weights as they were published.
+    """The variables of a ``SqueezeNet``, made of its weights as they were published.
 
     The running variance is 1/bn_inv_std² − ε, computed in float64; as a float32 it gives bn_inv_std back to about
     1e-7 of its value.
@@ -32,8 +32,8 @@ def import_squeezenet_places365(arrays: Arrays, *, num_classes: int | None = Non
       arrays: ``LAYER/W`` [out, in, height, width] and ``LAYER/b`` [out] of each layer (``conv1``,
         ``fire2/squeeze1x1``, …, ``conv10``), and of each but conv10 ``LAYER/bn_beta``, ``bn_gamma``, ``bn_mean`` and
         ``bn_inv_std``, all [out].
-      num_classes: of the network; by default the 365 of Places365.
-      **fields: of the network, as of :func:`~interpjax.models.zoo.create_model`.
+      num_classes: number of classes of the network; by default the 365 of Places365.
+      **fields: fields of the network, as in :func:`~interpjax.models.zoo.create_model`.
 
     Returns:
       ``{"params": …, "batch_stats": …}`` of float32 numpy arrays.
@@ -59,7 +59,7 @@ def import_squeezenet_places365(arrays: Arrays, *, num_classes: int | None = Non
 
 
 def has_published_names(arrays: Arrays) -> bool:
-    """Whether these are the arrays as published, and not as PyTorch would name them."""
+    """Whether the arrays have the names that they were published with, rather than those of a PyTorch definition."""
     return any("/" in name for name in arrays)
 
 

@@ -1,4 +1,4 @@
-"""PyTorch's weights to variables of a network, and back.
+"""Turns the weights of a PyTorch network into variables of a network here, and back.
 
 References:
   The layouts are PyTorch's: kernels [out, in, height, width], dense weights [out, in]; ``running_var`` is unbiased.
@@ -29,19 +29,19 @@ LEAVES = {
     ("batch_stats", "mean"): "running_mean",
     ("batch_stats", "var"): "running_var",
 }
-# Of what torchvision numbers: convolutions and dense layers.
+# Layers of torchvision's AlexNet, which numbers its convolutions and dense layers.
 ALEXNET = {f"conv{i}": f"features.{place}" for i, place in enumerate((0, 3, 6, 8, 10), start=1)} | {
     f"fc{i}": f"classifier.{place}" for i, place in enumerate((1, 4, 6), start=1)
 }
-# Of the CGL code's AlexNet_bn, which numbers convolutions, batch norms and dense layers.
+# Layers of the CGL code's AlexNet_bn, which numbers its convolutions, batch norms and dense layers.
 ALEXNET_BN = (
     {f"features.{place}": f"conv{i}" for i, place in enumerate((0, 4, 8, 11, 14), start=1)}
     | {f"features.{place}": f"bn{i}" for i, place in enumerate((1, 5, 9, 12, 15), start=1)}
     | {f"classifier.{place}": f"fc{i}" for i, place in enumerate((1, 4, 6), start=1)}
 )
 COUNTER = ".num_batches_tracked"
-AUXILIARY = re.compile(r"aux[12]\..*")  # heads that only train
-WRAPPED = re.compile(r"(^|\.)module\.")  # by DataParallel, the whole network or its features alone
+AUXILIARY = re.compile(r"aux[12]\..*")  # GoogLeNet's heads that are used in training only
+WRAPPED = re.compile(r"(^|\.)module\.")  # DataParallel puts it before the whole network, or its features alone
 OLD_DENSENET = re.compile(r"^(.*denselayer\d+\.(?:norm|conv))\.([12]\..*)$")
 
 
@@ -51,18 +51,18 @@ def import_torch(
     """The variables of a model with the weights of its published PyTorch definition.
 
     Args:
-      name: of the model, one of ``MODELS``.
-      state_dict: name → array (numpy's, JAX's or a tensor on the host), as torchvision, CSAIL's Places365 release and
-        the CGL code name them; ``module.`` before all names, counters and auxiliary heads are taken off.
-      num_classes: of the model; by default as many as the last layer has.
-      **fields: of the model, as of :func:`create_model`.
+      name: name of the model, one of ``MODELS``.
+      state_dict: the arrays by name (of NumPy or JAX, or tensors on the host), named as in torchvision, in CSAIL's
+        Places365 release or in the CGL code. ``module.`` before all names, counters and auxiliary heads are left out.
+      num_classes: number of classes of the model; by default as many as the stored last layer has.
+      **fields: fields of the model, as in :func:`create_model`.
 
     Returns:
       ``{"params": …}``, and ``"batch_stats"`` where there are any, of numpy arrays in the dtype that they came in.
 
     Raises:
-      UserError: naming every entry that is missing, surplus, of another shape, or of other than floating-point numbers;
-        or two that are the same.
+      UserError: naming every entry that is missing, surplus, of another shape, or not of floating-point numbers; or two
+        entries that are the same array.
     """
     model = create_classifier(name, num_classes=1, **fields)
     stored_names = plain_names(model, state_dict)
@@ -79,9 +79,9 @@ def export_torch(name: str, variables: Mapping[str, Any], **fields: Any) -> dict
     """The inverse of :func:`import_torch`: a ``state_dict`` in torchvision's names, without counters.
 
     Args:
-      name: of the model, one of ``MODELS``.
-      variables: of the model; or trees like them, such as ``{"params": gradients}``.
-      **fields: of the model, as of :func:`create_model`.
+      name: name of the model, one of ``MODELS``.
+      variables: variables of the model, or trees of the same form, such as ``{"params": gradients}``.
+      **fields: fields of the model, as in :func:`create_model`.
 
     Raises:
       UserError: naming every array that is missing, surplus, of another shape, or of other numbers.
@@ -106,12 +106,14 @@ def create_classifier(name: str, *, num_classes: int, **fields: Any) -> Classifi
     """
     model = create_model(name, num_classes=num_classes, **fields)
     if not isinstance(model, Classifier):
-        raise UserError(f"model = {name!r}: weights are imported for {', '.join(MODELS)}, expected one of these")
+        raise UserError(
+            f"model = {name!r}: weights are imported for the networks of interpjax; choose one of {', '.join(MODELS)}"
+        )
     return model
 
 
 def _entries(model: Classifier) -> dict[str, tuple[tuple[str, str, str], tuple[int, ...]]]:
-    """Entry → (collection, layer, leaf), and the shape in PyTorch's layout."""
+    """By the name of each entry: its place here (collection, layer, leaf), and its shape in PyTorch's layout."""
     return {
         f"{torch_name(model, layer)}.{LEAVES[collection, leaf]}": ((collection, layer, leaf), _torch_shape(array.shape))
         for (collection, layer, leaf), array in flatten_dict(outline(model).variables).items()
@@ -127,7 +129,7 @@ def _as_array(value: Any) -> np.ndarray:
 
 
 def _from_torch(array: np.ndarray) -> np.ndarray:
-    # Copies also what keeps its order: the caller's own arrays may be trained on.
+    # np.array copies even where the order stays, for the caller may go on training the arrays.
     return np.array(array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T, order="C")
 
 
@@ -140,7 +142,7 @@ def _torch_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def torch_name(model: Classifier, layer: str) -> str:
-    """The module of torchvision's definition, or of the published one, that a layer of a network is."""
+    """The name that a layer of a network has in torchvision's definition, or in the published one."""
     if isinstance(model, VGG):
         return _vgg_names(model.with_norm)[layer]
     if isinstance(model, AlexNet) and not model.with_norm:
@@ -151,13 +153,13 @@ def torch_name(model: Classifier, layer: str) -> str:
 
 
 def plain_names(model: Classifier, entries: Mapping[str, object]) -> dict[str, str]:
-    """Current torchvision's name of each entry that matters → its name in these entries.
+    """The names of the entries that matter, from today's name in torchvision to the given one.
 
-    Takes away what wraps and old versions put into names: ``module.`` of a network (or its features alone) trained on
-    several devices, ``denselayer1.norm.1`` for ``denselayer1.norm1``, and the other names of AlexNet in the CGL code.
+    Wrappers and older versions give other names: ``module.`` before the network (or its features alone) if it was
+    trained on several devices, ``denselayer1.norm.1`` for ``denselayer1.norm1``, and the CGL code's names of AlexNet.
 
     Raises:
-      UserError: if two entries are of one name.
+      UserError: if two entries have the same name in torchvision.
     """
     own = _other_names(model)
     plain: dict[str, str] = {}
@@ -175,7 +177,7 @@ def plain_names(model: Classifier, entries: Mapping[str, object]) -> dict[str, s
 
 
 def _other_names(model: Classifier) -> dict[str, str]:
-    """Other published names of layers → that of :func:`torch_name`."""
+    """Other names that layers were published with, each with the name of :func:`torch_name`."""
     if not isinstance(model, AlexNet):
         return {}
     return ALEXNET_BN if model.with_norm else ALEXNET

@@ -1,9 +1,9 @@
-"""PyTorch's files without PyTorch: what ``torch.save`` wrote, as zip archives (since 1.6) or one pickle after another.
+"""Reads the files of ``torch.save`` without PyTorch: zip archives (since version 1.6), and series of pickles before.
 
 References:
-  The layouts are those of PyTorch's serialization. A zip archive has ``NAME/data.pkl`` and each storage's bytes in
-  ``NAME/data/KEY``. Before, files had five pickles (a magic number, a version, facts of the machine, the object, the
-  keys of storages), then each storage's number of elements (8 bytes) and its bytes, in the order of the keys.
+  The layouts are those of PyTorch's serialization. A zip archive has ``NAME/data.pkl``, and the bytes of each storage
+  in ``NAME/data/KEY``. Older files have five pickles (a magic number, a version, facts of the machine, the object, the
+  keys of its storages); then follow, for each key in this order, the number of elements (8 bytes) and their bytes.
 """
 
 import functools
@@ -27,11 +27,11 @@ ReadStorage = Callable[[str], Shaped[np.ndarray, " numel"]]
 
 
 class TorchFile(NamedTuple):
-    """An open file: the object in it, where tensors are only described.
+    """An open file with the object in it, in which tensors are only descriptions.
 
     Attributes:
       content: the object.
-      read: the array that a tensor in it describes, given also the tensor's name, for errors.
+      read: gives the array of a described tensor, from the tensor's name (for error messages) and the description.
     """
 
     content: Any
@@ -40,7 +40,7 @@ class TorchFile(NamedTuple):
 
 @contextmanager
 def open_torch(path: Path) -> Iterator[TorchFile]:
-    """The object in a file that ``torch.save`` wrote, in either form, as long as the file is open.
+    """Opens a file that ``torch.save`` wrote, in either form, and gives the object in it.
 
     Raises:
       ValueError: saying what is wrong with the file, but not which file it is.
@@ -56,7 +56,7 @@ def open_torch(path: Path) -> Iterator[TorchFile]:
 
 
 def _file(content: Any, read_storage: ReadStorage) -> TorchFile:
-    # The tensors of one storage mostly follow each other; so no more than one is held.
+    # The tensors of one storage mostly follow each other, so it is enough to hold one storage at a time.
     read_storage = functools.lru_cache(maxsize=1)(read_storage)
 
     def read(name: str, tensor: Tensor) -> np.ndarray:
@@ -69,10 +69,10 @@ def _file(content: Any, read_storage: ReadStorage) -> TorchFile:
 
 
 def check_stored(archive: zipfile.ZipFile) -> None:
-    """Raises ValueError for a compressed member, which torch.save never writes and which may be huge unpacked."""
+    """Raises ValueError for a compressed member: torch.save never writes one, and it may be huge when unpacked."""
     for member in archive.infolist():
         if member.compress_type != zipfile.ZIP_STORED:
-            raise ValueError(f"the archive's {member.filename} is compressed; those of torch.save are not")
+            raise ValueError(f"the archive's {member.filename} is compressed; expected it stored, as torch.save does")
 
 
 def _archived(archive: zipfile.ZipFile) -> tuple[Any, ReadStorage]:
@@ -90,7 +90,9 @@ def _archived(archive: zipfile.ZipFile) -> tuple[Any, ReadStorage]:
         size = storage.numel * storage.dtype.itemsize
         found = archive.getinfo(member).file_size if member in members else 0
         if found != size:
-            raise ValueError(f"{member} has {found} bytes; {storage.numel} elements of {storage.dtype} have {size}")
+            raise ValueError(
+                f"{member} has {found} bytes; expected {size} for {storage.numel} elements of {storage.dtype}"
+            )
         return np.frombuffer(archive.read(member) if size else b"", storage.dtype)
 
     return content, read_storage
@@ -98,7 +100,7 @@ def _archived(archive: zipfile.ZipFile) -> tuple[Any, ReadStorage]:
 
 def _legacy(file: io.BufferedIOBase) -> tuple[Any, ReadStorage]:
     if unpickle(file)[0] != MAGIC_NUMBER:
-        raise ValueError("this is a pickle, but none that torch.save wrote")
+        raise ValueError("this is a pickle, but not of torch.save; expected a file that torch.save wrote")
     version = unpickle(file)[0]
     if version != VERSION:
         raise ValueError(f"the file has PyTorch's version {described(version)}, expected {VERSION}")
@@ -109,7 +111,7 @@ def _legacy(file: io.BufferedIOBase) -> tuple[Any, ReadStorage]:
     def read_storage(key: str) -> np.ndarray:
         storage = storages[key]
         if key not in places:
-            raise ValueError(f"the file lists no storage {key}")
+            raise ValueError(f"the file lists no storage {key}; expected every one that its tensors name")
         file.seek(places[key])
         return np.frombuffer(file.read(storage.numel * storage.dtype.itemsize), storage.dtype)
 
@@ -117,9 +119,9 @@ def _legacy(file: io.BufferedIOBase) -> tuple[Any, ReadStorage]:
 
 
 def _places(file: io.BufferedIOBase, keys: Any, storages: dict[str, Storage]) -> dict[str, int]:
-    """Key → where its bytes begin; the file is behind its last pickle."""
+    """Where the bytes of each storage begin, by its key. The file must have been read up to its last pickle's end."""
     if not (isinstance(keys, list) and all(isinstance(key, str) and key in storages for key in keys)):
-        raise ValueError("the file lists storages that no tensor has")
+        raise ValueError("the file lists storages that no tensor has; expected only those that its tensors name")
     place = file.tell()
     end = file.seek(0, io.SEEK_END)
     places = {}
@@ -128,9 +130,9 @@ def _places(file: io.BufferedIOBase, keys: Any, storages: dict[str, Storage]) ->
         numel = int.from_bytes(file.read(8), "little")
         size = storages[key].numel * storages[key].dtype.itemsize
         if place + 8 + size > end:
-            raise ValueError(f"the file is cut off: storage {key} ends at byte {place + 8 + size}, the file at {end}")
+            raise ValueError(f"the file is cut off at byte {end}; expected storage {key} up to byte {place + 8 + size}")
         if numel != storages[key].numel:
-            raise ValueError(f"storage {key} has {numel} elements, {storages[key].numel} by the pickle")
+            raise ValueError(f"storage {key} has {numel} elements; expected {storages[key].numel}, as the pickle says")
         places[key] = place + 8
         place += 8 + size
     return places

@@ -1,4 +1,4 @@
-"""Objects of PyTorch's pickles, with tensors as descriptions of where they lie; no code that a pickle names is run.
+"""Reads the objects in PyTorch's pickles. Tensors become descriptions, and no code that a pickle names is run.
 
 References:
   The layout is that of ``torch.save``: a tensor is a call of ``torch._utils._rebuild_tensor_v2`` on a storage, which
@@ -31,7 +31,7 @@ STORAGES = {
 
 
 class Storage(NamedTuple):
-    """The elements from ``start``, ``length`` of them, of the stored ``numel`` under a key."""
+    """A part of a storage: ``length`` elements from ``start`` on, of the ``numel`` that are stored under the key."""
 
     dtype: np.dtype
     key: str
@@ -41,7 +41,7 @@ class Storage(NamedTuple):
 
 
 class Tensor(NamedTuple):
-    """A tensor in a pickle: a storage, and which of its elements are meant. A pickle may have put anything here."""
+    """A tensor in a pickle: a storage, and which of its elements it has. Nothing in it is checked yet."""
 
     storage: Any
     offset: Any
@@ -50,13 +50,13 @@ class Tensor(NamedTuple):
 
 
 def unpickle(file: io.BufferedIOBase) -> tuple[Any, dict[str, Storage]]:
-    """One pickled object of a file, which is left behind it.
+    """Reads one pickled object from a file, up to the end of its pickle.
 
-    Dictionaries, lists, numbers and strings are as they were (strings of Python 2 in Latin-1), tensors are
-    :class:`Tensor`; what is harmless but no weights, as numpy's scalars, is an empty tuple.
+    Dictionaries, lists, numbers and strings are read as they are (strings of Python 2 as Latin-1), and tensors as
+    :class:`Tensor`. Harmless things that are no weights, as NumPy's scalars, become empty tuples.
 
     Returns:
-      The object, and the storages that it speaks of by key.
+      The object, and the storages that it names, by key.
 
     Raises:
       ValueError: for a pickle that is cut off or damaged, or that asks for anything that weights do not need.
@@ -67,21 +67,25 @@ def unpickle(file: io.BufferedIOBase) -> tuple[Any, dict[str, Storage]]:
         return unpickler.load(), unpickler.storages
     except _NotAllowedError:
         raise
-    except Exception as error:  # damaged bytes may be any instruction, and so end in any error
-        raise ValueError(f"the pickle is cut off or damaged ({type(error).__name__}: {error})") from error
+    except Exception as error:  # damaged bytes may be any instruction, and may raise any error
+        raise ValueError(
+            f"the pickle is cut off or damaged ({type(error).__name__}: {error}); expected a whole file of torch.save"
+        ) from error
 
 
 def _check_memo(file: io.BufferedIOBase) -> None:
-    """Refuses indices of the memo that a pickle of this length cannot need: memory is taken for all below them."""
+    """Refuses a memo index that a pickle of this length cannot need, for memory is allocated for all below it."""
     start = file.tell()
     for opcode, argument, place in pickletools.genops(cast(IO[bytes], file)):
         if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and place is not None and int(argument or 0) > place - start:
-            raise _NotAllowedError(f"the pickle numbers its object at byte {place - start} as {argument}")
+            raise _NotAllowedError(
+                f"the pickle numbers its object at byte {place - start} as {argument}; expected at most {place - start}"
+            )
     file.seek(start)
 
 
 def described(value: Any) -> str:
-    """A value of a pickle in an error message, in few words: nested ones may be huge written out."""
+    """A value of a pickle in a few words for an error message, for nested values may be huge when written out."""
     if isinstance(value, str):
         return repr(value[:80])
     if value is None or (isinstance(value, int | float) and abs(value) < 1e100):
@@ -95,11 +99,11 @@ def to_array(tensor: Tensor, stored: Shaped[np.ndarray, " numel"]) -> Shaped[np.
     """The array that a tensor describes, a copy.
 
     Args:
-      tensor: of a pickle, not to be trusted.
-      stored: all elements under its storage's key.
+      tensor: the description from a pickle, which is not to be trusted.
+      stored: all elements that are stored under the key of the tensor's storage.
 
     Raises:
-      ValueError: if it speaks of elements outside its storage, or of more elements than that has.
+      ValueError: if the tensor has elements outside its storage, or more elements than the storage.
     """
     storage, offset, size, stride = tensor
     elements = stored[storage.start : storage.start + storage.length]
@@ -115,8 +119,8 @@ def to_array(tensor: Tensor, stored: Shaped[np.ndarray, " numel"]) -> Shaped[np.
     last = offset + sum((extent - 1) * step for extent, step in zip(size, stride, strict=True))
     if last >= len(elements) or count > len(elements):
         raise ValueError(
-            f"a tensor of the size {size}, strides {stride} and offset {offset} does not fit into its storage of "
-            f"{len(elements)} elements"
+            f"a tensor has the size {size}, strides {stride} and offset {offset}; expected one that fits into its "
+            f"storage of {len(elements)} elements"
         )
     strides = [step * elements.itemsize if extent > 1 else 0 for extent, step in zip(size, stride, strict=True)]
     return np.array(np.lib.stride_tricks.as_strided(elements[offset:], size, strides, writeable=False), order="C")
@@ -126,8 +130,8 @@ class _NotAllowedError(ValueError):
     pass
 
 
-# A pickle can set attributes of whatever it gets hold of. So it gets no class and no function, only what follows:
-# tuples, and a dictionary without attributes.
+# A pickle can set attributes of any object that it is given. So it is given no class and no function, but only the
+# following tuples, and a dictionary without attributes.
 
 
 class _Call(NamedTuple):
@@ -144,7 +148,7 @@ class _StorageType(NamedTuple):
 
 
 class _Surplus(NamedTuple):
-    """Stands for a thing that is no weights, and for what is made of it."""
+    """Stands for a thing that is no weights, and for anything that is made of it."""
 
     def __call__(self, *args: Any) -> "_Surplus":
         return self
@@ -154,7 +158,7 @@ class _Surplus(NamedTuple):
 
 
 class _Entries(dict):
-    """An OrderedDict; the attributes that a state_dict has (versions of its modules) are passed over."""
+    """Stands for an OrderedDict. The attributes of a state_dict (versions of its modules) are left out."""
 
     __slots__ = ()
 
@@ -164,7 +168,7 @@ class _Entries(dict):
 
 def _rebuild_tensor(storage: Any, offset: Any, size: Any, stride: Any, *surplus: Any) -> Tensor:
     if not isinstance(storage, Storage):
-        raise _NotAllowedError(f"a tensor is made of a {type(storage).__name__}, not of a storage")
+        raise _NotAllowedError(f"a tensor is made of a {type(storage).__name__}; expected a storage")
     return Tensor(storage, offset, size, stride)
 
 
@@ -179,7 +183,7 @@ ALLOWED: dict[tuple[str, str], Any] = {
     ("torch._utils", "_rebuild_tensor_v2"): _Call(_rebuild_tensor),
     ("torch._utils", "_rebuild_parameter"): _Call(_rebuild_parameter),
     **{(package, name): _StorageType(STORAGES[name]) for package in ("torch", "torch.cuda") for name in STORAGES},
-    # What stands beside weights: numpy's scalars and where they come from, devices, dtypes.
+    # Things that may stand beside weights: NumPy's scalars and what makes them, devices, and dtypes.
     ("numpy", "dtype"): _Surplus(),
     ("numpy.core.multiarray", "scalar"): _Surplus(),
     ("numpy._core.multiarray", "scalar"): _Surplus(),
@@ -190,7 +194,7 @@ ALLOWED: dict[tuple[str, str], Any] = {
 
 
 class _Unpickler(pickle.Unpickler):
-    """Knows the names in ``ALLOWED`` alone, and imports nothing."""
+    """Knows only the names in ``ALLOWED``, and imports nothing."""
 
     def __init__(self, file: io.BufferedIOBase):
         super().__init__(file, encoding="latin1")
@@ -199,8 +203,8 @@ class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in ALLOWED:
             raise _NotAllowedError(
-                f"the pickle asks for {module}.{name}; read are only tensors, numbers and strings in dictionaries: "
-                f"save the network's state_dict() alone"
+                f"the pickle asks for {module}.{name}; expected only tensors, numbers and strings in dictionaries: "
+                "save the network's state_dict() alone"
             )
         return ALLOWED[module, name]
 
@@ -209,12 +213,16 @@ class _Unpickler(pickle.Unpickler):
             case ("storage", _StorageType(dtype), str(key), _, int(numel), *view) if numel >= 0:
                 whole = Storage(dtype, key, numel, 0, numel)
             case _:
-                raise _NotAllowedError(f"the pickle speaks of a thing that is no storage: {described(identity)}")
+                raise _NotAllowedError(f"the pickle names {described(identity)}; expected a storage of torch.save")
         if self.storages.setdefault(key, whole) != whole:
-            raise _NotAllowedError(f"storage {key} is described twice, as {self.storages[key]} and {whole}")
+            raise _NotAllowedError(
+                f"storage {key} is described twice, as {self.storages[key]} and {whole}; expected one description"
+            )
         match view:
             case [] | [None]:
                 return whole
             case [(_, int(start), int(length))] if start >= 0 and length >= 0 and start + length <= numel:
                 return whole._replace(start=start, length=length)
-        raise _NotAllowedError(f"storage {key} of {numel} elements has no such part: {described(tuple(view))}")
+        raise _NotAllowedError(
+            f"storage {key} of {numel} elements has no part {described(tuple(view))}; expected one inside it"
+        )
