@@ -1,6 +1,8 @@
 """Four CPU devices stand in for GPUs; annotated shapes are checked at run time; shared data are found or skipped."""
 
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import jax
@@ -8,6 +10,16 @@ import jaxtyping
 import pytest
 from jaxtyping import install_import_hook
 
+# What one test has compiled the next need not, in whichever process: a folder of this session alone.
+CACHE = "JAX_COMPILATION_CACHE_DIR"
+OWN_CACHE = CACHE not in os.environ
+if OWN_CACHE:
+    os.environ[CACHE] = tempfile.mkdtemp(prefix="interpjax-tests-")
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
+os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "0"
+jax.config.update("jax_compilation_cache_dir", os.environ[CACHE])
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -17,6 +29,12 @@ with install_import_hook("interpjax", "typechecker.check"):
     import interpjax.experiment  # noqa: F401  # which brings all rooms
 
 SHARED = Path(os.environ.get("INTERPJAX_SHARED", Path(__file__).parents[1].parent / "shared"))
+
+
+def pytest_unconfigure() -> None:
+    """Removes the folder, in the process that made it."""
+    if OWN_CACHE:
+        shutil.rmtree(os.environ[CACHE], ignore_errors=True)
 
 
 @pytest.fixture

@@ -28,6 +28,14 @@ def state(step, filters=600):
     return TrainState(np.asarray(step, np.int32), {"conv": {"kernel": kernel}}, {}, (np.zeros(3, np.float32),))
 
 
+@pytest.fixture
+def nothing_kept_of_compiling():
+    """The folder of what was compiled is on the full disk, too."""
+    jax.config.update("jax_enable_compilation_cache", False)
+    yield
+    jax.config.update("jax_enable_compilation_cache", True)
+
+
 def test_state_and_progress_come_back_bit_for_bit(tmp_path):
     with Checkpoints(tmp_path, keep=2) as checkpoints:
         for step in (1, 2, 3):
@@ -70,6 +78,7 @@ def test_checkpoint_of_another_network_or_none_is_refused(tmp_path):
 
 @pytest.mark.long
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.usefixtures("nothing_kept_of_compiling")
 def test_full_disk_in_the_middle_of_a_run_says_so_and_loses_nothing(tmp_path):
     config = tiny.tiny_config(data__directory=str(tmp_path / "data"))
     (tmp_path / "run").mkdir()
