@@ -1,5 +1,6 @@
 """Checkpoints on a disk that is full, and of another network."""
 
+import gc
 import resource
 
 import jax
@@ -48,7 +49,14 @@ def test_state_and_progress_come_back_bit_for_bit(tmp_path):
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["2", "3"]
 
 
-# Of a write that failed, orbax leaves a task on an event loop that is closed.
+@pytest.fixture
+def left_tasks():
+    """Of a write that failed, orbax leaves a task on an event loop that is closed; it is collected within the test."""
+    yield
+    gc.collect()
+
+
+@pytest.mark.usefixtures("left_tasks")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_full_disk_leaves_the_last_good_checkpoint(tmp_path):
     checkpoints = Checkpoints(tmp_path, keep=2)
@@ -78,7 +86,7 @@ def test_checkpoint_of_another_network_or_none_is_refused(tmp_path):
 
 @pytest.mark.long
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.usefixtures("nothing_kept_of_compiling")
+@pytest.mark.usefixtures("left_tasks", "nothing_kept_of_compiling")
 def test_full_disk_in_the_middle_of_a_run_says_so_and_loses_nothing(tmp_path):
     config = tiny.tiny_config(data__directory=str(tmp_path / "data"))
     (tmp_path / "run").mkdir()
