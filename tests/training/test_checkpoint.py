@@ -51,7 +51,7 @@ def test_state_and_progress_come_back_bit_for_bit(tmp_path):
 
 @pytest.fixture
 def left_tasks():
-    """Of a write that failed, orbax leaves a task on an event loop that is closed; it is collected within the test."""
+    """What orbax leaves of a write or a read that failed, as tasks of a closed event loop, is collected in the test."""
     yield
     gc.collect()
 
@@ -75,6 +75,8 @@ def test_full_disk_leaves_the_last_good_checkpoint(tmp_path):
         assert again.latest == 2
 
 
+@pytest.mark.usefixtures("left_tasks")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_checkpoint_of_another_network_or_none_is_refused(tmp_path):
     with Checkpoints(tmp_path, keep=2) as checkpoints:
         with pytest.raises(CheckpointError, match="holds no checkpoint"):
