@@ -31,10 +31,12 @@ def state(step, filters=600):
 
 @pytest.fixture
 def nothing_kept_of_compiling():
-    """The folder of what was compiled is on the full disk, too."""
-    jax.config.update("jax_enable_compilation_cache", False)
+    """The folder of what was compiled is on the full disk, too: nothing takes so long that it is written there."""
+    name = "jax_persistent_cache_min_compile_time_secs"
+    before = getattr(jax.config, name)
+    jax.config.update(name, 1e9)
     yield
-    jax.config.update("jax_enable_compilation_cache", True)
+    jax.config.update(name, before)
 
 
 def test_state_and_progress_come_back_bit_for_bit(tmp_path):
