@@ -84,7 +84,7 @@ def test_unknown_and_missing_arguments_are_named_with_the_known_ones():
     ):
         dissection.dissect(len, None, layer="conv5")
     # From Python 3.12 on it says "keyword-only argument".
-    with pytest.raises(TypeError, match="missing a required (keyword-only )?argument: 'layers'"):
+    with pytest.raises(TypeError, match=r"missing a required (keyword-only )?argument: 'layers'"):
         dissection.dissect(len, None)
     with pytest.raises(
         TypeError, match=r"dissect_arrays: 'batch_size' is none of its arguments; expected any of .*images"
