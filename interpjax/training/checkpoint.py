@@ -117,8 +117,9 @@ class Checkpoints:
         self._require_one()
         stored: Any = self._orbax.metadata(self.latest).metadata
         found = {name: stored[name] for name in ("params", "batch_stats") if stored.get(name)}
+        shapes = flatten_dict(found, sep="/")
         for path, leaf in flatten_dict(dict(like), sep="/").items():
-            there = flatten_dict(found, sep="/").get(path)
+            there = shapes.get(path)
             if there is None or tuple(there.shape) != tuple(leaf.shape):
                 has = "is not there" if there is None else f"has the shape {tuple(there.shape)}"
                 raise CheckpointError(
