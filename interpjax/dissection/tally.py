@@ -95,7 +95,7 @@ class UnitTally:
         )
         for chunk in list_chunks(np.asarray(active).reshape(-1, images * units), units, labels):
             cells, limits = _gather(tiles, maps, self.thresholds, chunk)
-            masks = tiles_lib.masks(tiles, cells, chunk.tile, limits)
+            (masks,) = tiles_lib.masks(tiles, cells, chunk.tile, [limits])
             totals = _add(masks, self._concepts.category_of, chunk, totals)
         intersection, area, touched = map(np.asarray, totals)
         return intersection.T, self._area_by_category(area.astype(np.int64), touched, labels)

@@ -8,7 +8,7 @@ with a concept are then the set bits of ``mask & label``, tile by tile.
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -160,9 +160,10 @@ def masks(
     tiles: Tiles,
     cells: Float[Array, "blocks rows columns block"],
     tile: Int[Array, " blocks"],
-    thresholds: Float[Array, "blocks block"],
-) -> UInt32[Array, "blocks block 2"]:
-    """The masks of some tiles as bits, in the order of :func:`pack`.
+    limits: Sequence[Float[Array, "blocks block"]],
+    caps: Float[Array, "blocks block"] | None = None,
+) -> list[UInt32[Array, "blocks block 2"]]:
+    """Where the upsampled maps are above each of some limits, tile by tile, as bits in the order of :func:`pack`.
 
     Written out pixel by pixel, so that the compiler makes one loop over the tiles that keeps everything in registers;
     in blocks, since looking weights up for every mask takes much longer than using them; and apart from the gathering,
@@ -172,22 +173,37 @@ def masks(
       tiles: of the maps' resampling.
       cells: that each tile reads.
       tile: numbers of tiles, one a block.
-      thresholds: of the units, float64.
+      limits: of the units, float64.
+      caps: values are cut down to them.
     """
+    values, inside = _pixels(tiles, cells, tile, caps), jnp.asarray(pack(np.ones((1, *tiles.label_shape), bool))[0])
+    return [_words(values, limit) & inside[tile][:, None] for limit in limits]
+
+
+@functools.partial(jax.jit, static_argnames="tiles")
+def values(
+    tiles: Tiles,
+    cells: Float[Array, "blocks rows columns block"],
+    tile: Int[Array, " blocks"],
+    caps: Float[Array, "blocks block"] | None = None,
+) -> Float[Array, "blocks block 64"]:
+    """The upsampled maps that :func:`masks` compares, float64, in the order of the bits; arguments as there."""
+    return jnp.stack(_pixels(tiles, cells, tile, caps), axis=2)
+
+
+def _pixels(tiles: Tiles, cells: Array, tile: Array, caps: Array | None) -> list[Array]:
+    """The 64 pixels of each tile, row by row."""
     row, column = tile // tiles.grid[1], tile % tiles.grid[1]
-    lines = [[cells[:, y, x].astype(thresholds.dtype) for x in range(cells.shape[2])] for y in range(cells.shape[1])]
+    lines = [[cells[:, y, x].astype(jnp.float64) for x in range(cells.shape[2])] for y in range(cells.shape[1])]
     across = [_interpolate(tiles.columns, column, line, tiles.rounded) for line in lines]
-    values = [_interpolate(tiles.rows, row, [line[i] for line in across], tiles.rounded) for i in range(TILE)]
-    words = []
-    for half in (0, 1):
-        bits = [
-            (values[x][y] > thresholds).astype(jnp.uint32) << (TILE * (y % 4) + x)
-            for y in range(4 * half, 4 * half + 4)
-            for x in range(TILE)
-        ]
-        words.append(functools.reduce(jnp.bitwise_or, bits))
-    inside = jnp.asarray(pack(np.ones((1, *tiles.label_shape), bool))[0])
-    return jnp.stack(words, axis=2) & inside[tile][:, None]
+    down = [_interpolate(tiles.rows, row, [line[i] for line in across], tiles.rounded) for i in range(TILE)]
+    pixels = [down[x][y] for y in range(TILE) for x in range(TILE)]
+    return pixels if caps is None else [jnp.minimum(pixel, caps) for pixel in pixels]
+
+
+def _words(pixels: list[Array], limit: Array) -> UInt32[Array, "blocks block 2"]:
+    bits = [(pixel > limit).astype(jnp.uint32) << (number % 32) for number, pixel in enumerate(pixels)]
+    return jnp.stack([functools.reduce(jnp.bitwise_or, bits[:32]), functools.reduce(jnp.bitwise_or, bits[32:])], axis=2)
 
 
 def _peaks(index: np.ndarray, weight: np.ndarray, cells: list[np.ndarray]) -> tuple:

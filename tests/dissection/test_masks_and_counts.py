@@ -125,7 +125,7 @@ def test_masks_equal_dense_upsampling_and_tiles_left_out_are_empty(method, sourc
         tile, fill = row * cut.grid[1] + column, np.prod(active.shape) - len(row)  # of one size: compiled once
         images, numbers, units = (np.pad(part, (0, fill)) for part in (image, tile, unit))
         cells = tiles.cells(cut, jnp.asarray(maps), images[:, None], numbers, units[:, None])  # blocks of one
-        ours = np.asarray(tiles.masks(cut, cells, numbers, thresholds[units][:, None]))[: len(row), 0]
+        ours = np.asarray(tiles.masks(cut, cells, numbers, [thresholds[units][:, None]])[0])[: len(row), 0]
     np.testing.assert_array_equal(ours, expected[image, unit, tile])
     expected[image, unit, tile] = 0
     assert not expected.any()
