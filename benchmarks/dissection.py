@@ -25,9 +25,10 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from interpjax.dissection import get_protocol, tally
+from interpjax.dissection import get_protocol
 from interpjax.dissection import labels as labels_lib
 from interpjax.dissection import tiles as tiles_lib
+from interpjax.dissection.counting import Counting, Limits, Pixels, round_down
 from interpjax.dissection.passes import BATCHES_AT_A_TIME
 from interpjax.dissection.upsampling import resampling
 
@@ -70,17 +71,17 @@ def ours(
 ) -> tuple[np.ndarray, np.ndarray]:
     """As dissection does it: activations as a network leaves them, labels packed; "lite" upsamples as Pillow does."""
     protocol = get_protocol("lite", unit_area="all", categories=None)
-    units = tally.UnitTally(thresholds, COLUMNS, protocol)
+    how, total = Counting(len(thresholds), COLUMNS, protocol), Counting(len(thresholds), COLUMNS, protocol).nothing()
 
-    def count(number: int) -> tuple[np.ndarray, np.ndarray]:
+    def count(number: int) -> Pixels:
         size = len(batches[number])
         labels = labels_lib.group_by_shape(packed[number * size : (number + 1) * size])
-        return units.count(batches[number], labels, (2 * SIDE, 2 * SIDE))
+        return how.count(batches[number], labels, (2 * SIDE, 2 * SIDE), Limits(thresholds, thresholds))[0]
 
     with ThreadPoolExecutor(BATCHES_AT_A_TIME) as threads:
-        for counts in threads.map(count, range(len(batches))):
-            units.add(*counts)
-    return units.intersection, units.area_by_category[:, 0]
+        for pixels in threads.map(count, range(len(batches))):
+            total += pixels
+    return total.intersection, total.area_by_category[:, 0]
 
 
 def bound(maps: np.ndarray, thresholds: np.ndarray) -> float:
@@ -88,7 +89,7 @@ def bound(maps: np.ndarray, thresholds: np.ndarray) -> float:
     how = resampling("pil-bilinear", maps.shape[1:3], (SIDE, SIDE), (2 * SIDE, 2 * SIDE))
     tiles = tiles_lib.cut(how)
     active = tiles_lib.active_tiles(
-        tiles, jnp.asarray(maps), tally.round_down(thresholds, maps.dtype), np.ones(len(maps), bool), skip_below=True
+        tiles, jnp.asarray(maps), round_down(thresholds, maps.dtype), np.ones(len(maps), bool), skip_below=True
     )
     pixels = int(active.sum()) * tiles_lib.TILE**2
     return max(maps.nbytes / read_speed(), 6 * pixels / arithmetic_speed()) / len(maps)

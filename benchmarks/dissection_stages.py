@@ -24,9 +24,9 @@ import pandas as pd
 
 from interpjax import dissection, models
 from interpjax.data import ConceptData, load_broden
-from interpjax.dissection import feeds, tally
+from interpjax.dissection import feeds
 from interpjax.dissection.settings import Settings
-from interpjax.dissection.thresholds import Thresholds, TopQuantile
+from interpjax.dissection.thresholds import TopQuantile
 
 BATCH = 32
 WARM = 8  # batches that are counted untimed first: the sizes of what is counted vary, and each is compiled

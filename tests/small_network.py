@@ -14,9 +14,14 @@ IMAGES = 13
 
 def thirteen_images(folder):
     """So many that the last batch of two is filled up."""
+    return random_images(folder, IMAGES)
+
+
+def random_images(folder, count):
+    """Images of coarse noise with random labels, after those of the smallest data set."""
     path, rng = make_broden(folder), np.random.default_rng(1)
     rows = (path / "index.csv").read_text().splitlines()[:1]
-    for number in range(IMAGES):
+    for number in range(count):
         name = f"more{number}"
         image = cv2.resize(rng.integers(0, 255, (6, 6, 3)).astype(np.uint8), (32, 32))
         cv2.imwrite(str(path / "images" / f"{name}.png"), image)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 
 from interpjax.dissection.labels import BatchLabels
 from interpjax.dissection.tiles import BLOCK
@@ -45,17 +45,32 @@ def list_chunks(active: Bool[np.ndarray, "tiles images_units"], units: int, labe
     step = max(1, AT_A_TIME // maps)
     for start in range(0, tiles, step):
         found = np.flatnonzero(active[start : start + step]).astype(np.int32)
-        stop = min(start + step, tiles)
-        masks = np.diff(np.searchsorted(found, np.arange(stop - start + 1) * maps))
-        blocks = -(-masks // BLOCK)
-        tile = np.repeat(np.arange(start, stop, dtype=np.int32), blocks)
-        shift = np.cumsum(blocks * BLOCK) - blocks * BLOCK - (np.cumsum(masks) - masks)
-        # Each tile's masks begin a block.
-        slot = np.arange(len(found), dtype=np.int32) + np.repeat(shift.astype(np.int32), masks)
-        number = np.full(len(tile) * BLOCK, -1, np.int32)
-        number[slot] = found - np.repeat(np.arange(stop - start, dtype=np.int32) * np.int32(maps), masks)
-        place, words, column = labels.pairs(start * (maps // units) + found // np.int32(units))
-        yield from _cut(number, tile, (slot[place], words, column))
+        tile = found // np.int32(maps)
+        yield from chunks_of(np.int32(start) + tile, found - tile * np.int32(maps), units, labels)
+
+
+def chunks_of(
+    tile: Int[np.ndarray, " masks"], number: Int[np.ndarray, " masks"], units: int, labels: BatchLabels
+) -> Iterator[Chunk]:
+    """The chunks of some masks, in their order but for what fills up.
+
+    Args:
+      tile: of each mask, rising.
+      number: of each mask, by image and unit.
+      units: how many there are.
+      labels: of the images.
+    """
+    first = np.flatnonzero(np.diff(tile, prepend=-1))  # of each tile's masks
+    masks = np.diff(first, append=len(tile))
+    blocks = -(-masks // BLOCK)
+    shift = np.cumsum(blocks * BLOCK) - blocks * BLOCK - first
+    # Each tile's masks begin a block.
+    slot = np.arange(len(tile), dtype=np.int32) + np.repeat(shift.astype(np.int32), masks)
+    filled = np.full(int(blocks.sum()) * BLOCK, -1, np.int32)
+    filled[slot] = number
+    images = np.int32(len(labels.counted))
+    place, words, column = labels.pairs(tile * images + number // np.int32(units))
+    yield from _cut(filled, np.repeat(tile[first], blocks), (slot[place], words, column))
 
 
 def _cut(number: np.ndarray, tile: np.ndarray, pairs: tuple[np.ndarray, np.ndarray, np.ndarray]) -> Iterator[Chunk]:

@@ -1,9 +1,7 @@
 """Dissecting a network or stored activations: thresholds, then counts, then results."""
 
-import contextlib
 import dataclasses
-import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +12,12 @@ from interpjax import parallel
 from interpjax.data.concepts import ConceptData
 from interpjax.data.images import SkippedImages
 from interpjax.dissection import arguments, feeds
-from interpjax.dissection.passes import KeptSums, run_pass
+from interpjax.dissection.kept import KeptSums
+from interpjax.dissection.outcome import Outcome, Process, dissect_images, forget
+from interpjax.dissection.plan import Plan
 from interpjax.dissection.protocol import Protocol, get_protocol
 from interpjax.dissection.result import Dissection
 from interpjax.dissection.settings import Settings, takes_settings
-from interpjax.dissection.tally import Counts
-from interpjax.dissection.thresholds import Thresholds
 from interpjax.errors import UserError
 from interpjax.progress import progress_bar
 
@@ -150,83 +148,90 @@ def _dissect(
     kept: KeptSums,
     limits: Mapping[str, np.ndarray] | None = None,
 ) -> list[Results]:
-    """Thresholds, then counts, then results; ``limits`` are thresholds by layer in place of the protocols'."""
+    """By all protocols at once; ``limits`` are thresholds by layer in place of the protocols'."""
     data = [_restricted(broden, protocol) for protocol in protocols]
+    if all(own["done"].all() for own in parallel.gather({"done": np.array([kept.has_results()])})):
+        return kept.results(protocols)
     labellings = {own.categories: feeds.columns_of(own) for own in data}
-    largest = max(protocol.top_quantile for protocol in protocols)
-    with _bar(feed, settings.progress) as show:
-        no_values = functools.partial(Thresholds, largest, feed.images, settings.top_images)
-        first = _over_all_images("thresholds", no_values, feed, {}, kept, show[0])
-        if not first.quantiles:
-            raise UserError("nothing to dissect: no image could be used")
-        found = [first.thresholds(protocol, limits) for protocol in protocols]
-        ways = list(labellings)
-        counted = [(protocol, ways.index(own.categories)) for protocol, own in zip(protocols, data, strict=True)]
-        no_counts = functools.partial(Counts, list(labellings.values()), counted, found, settings.fieldmaps or {})
-        second = _over_all_images("counts", no_counts, feed, labellings, kept, show[1])
-    return _results(first, second, protocols, data, settings, feed.preprocessing)
+    plan = _plan(feed, protocols, data, labellings, settings, limits)
+    process, processes = parallel.shard()
+    with progress_bar("dissect", feed.images, shown=settings.progress and process == 0) as bar:
+
+        def show(batches: int) -> None:
+            images = min(batches * processes * feed.batch_size, feed.images)  # the other processes are about as far
+            bar.update(images - bar.n)
+
+        run = Process(
+            devices=list(feed.devices),
+            works=lambda start, labelled: feed.works(start, labellings if labelled else {}),
+            kept=kept,
+            gather=parallel.gather,
+            show=show,
+        )
+        outcome = dissect_images(plan, run)
+    results = _results(outcome, protocols, data, settings, feed.preprocessing)
+    kept.keep(results)
+    forget(run)
+    return results
 
 
-def _over_all_images(
-    name: str,
-    make: Callable[[], Any],
+def _plan(
     feed: feeds.Feed,
+    protocols: Sequence[Protocol],
+    data: Sequence[ConceptData],
     labellings: feeds.Labellings,
-    kept: KeptSums,
-    show: Callable[[int], None],
-) -> Any:
-    """A pass over this process's images, in what ``make`` gives; returns the sum over all processes."""
-    statistic = make()
-    run_pass(name, statistic, lambda start: feed.works(start, labellings), feed.devices, kept, show)
-    if parallel.shard()[1] == 1:
-        return statistic
-    total = make()
-    for state in parallel.gather(statistic.state()):
-        total.merge(state)
-    return total
+    settings: Settings,
+    limits: Mapping[str, np.ndarray] | None,
+) -> Plan:
+    ways = list(labellings)
+    given = None
+    if limits is not None:
+        given = {
+            (number, layer): values.astype(protocol.threshold_dtype).astype(np.float64)
+            for number, protocol in enumerate(protocols)
+            for layer, values in limits.items()
+        }
+    return Plan(
+        layers=tuple(settings.layers),
+        labellings=list(labellings.values()),
+        protocols=[(protocol, ways.index(own.categories)) for protocol, own in zip(protocols, data, strict=True)],
+        images=feed.images,
+        top_images=settings.top_images,
+        fieldmaps=settings.fieldmaps or {},
+        thresholds=given,
+    )
 
 
 def _results(
-    first: Thresholds,
-    second: Counts,
+    outcome: Outcome,
     protocols: Sequence[Protocol],
     data: Sequence[ConceptData],
     settings: Settings,
     preprocessing: Mapping[str, Any],
 ) -> list[Results]:
-    """What both passes found, by protocol and layer."""
+    """What was found, by protocol and layer."""
     results: list[Results] = [{} for _ in protocols]
     fieldmaps = settings.fieldmaps or {}
-    for (number, layer), (way, units) in second.units.items():
-        protocol, own, labels, top = protocols[number], data[number], second.labels[way], first.top[layer]
-        results[number][layer] = Dissection(
-            concepts=own.concepts,
-            categories=own.categories,
-            protocol=protocol,
-            thresholds=units.thresholds,
-            intersection=units.intersection,
-            unit_area=units.area_by_category[:, feeds.columns_of(own).category_of],
-            label_area=labels.label_area,
-            pixels=labels.pixels,
-            top_images=top.numbers,
-            top_values=top.values,
-            fieldmap=fieldmaps.get(layer) if protocol.upsampling == "fieldmap" else None,
-            preprocessing=dict(preprocessing),
-        )
+    for number, (protocol, own) in enumerate(zip(protocols, data, strict=True)):
+        for layer in settings.layers:
+            total = outcome.total[number, layer]
+            pixels, top = total.pixels[number, layer], total.top[layer]
+            labels = total.labels[total.plan.protocols[number][1]]
+            results[number][layer] = Dissection(
+                concepts=own.concepts,
+                categories=own.categories,
+                protocol=protocol,
+                thresholds=outcome.thresholds[number, layer],
+                intersection=pixels.intersection,
+                unit_area=pixels.area_by_category[:, feeds.columns_of(own).category_of],
+                label_area=labels.label_area,
+                pixels=labels.pixels,
+                top_images=top.numbers,
+                top_values=top.values,
+                fieldmap=fieldmaps.get(layer) if protocol.upsampling == "fieldmap" else None,
+                preprocessing=dict(preprocessing),
+            )
     return results
-
-
-@contextlib.contextmanager
-def _bar(feed: feeds.Feed, shown: bool) -> Iterator[list[Callable[[int], None]]]:
-    """A bar of the images done in both passes; for each pass, what is told how many of its batches are done."""
-    process, processes = parallel.shard()
-    with progress_bar("dissect", 2 * feed.images, shown=shown and process == 0) as bar:
-
-        def show(before: int, batches: int) -> None:
-            images = min(batches * processes * feed.batch_size, feed.images)  # the other processes are about as far
-            bar.update(before + images - bar.n)
-
-        yield [functools.partial(show, number * feed.images) for number in (0, 1)]
 
 
 def _restricted(broden: ConceptData, protocol: Protocol) -> ConceptData:

@@ -1,5 +1,6 @@
 """Where a dissection's batches come from: a network that runs over the images, or stored activations."""
 
+import dataclasses
 import functools
 import threading
 import types
@@ -121,7 +122,9 @@ class NetworkFeed:
     def works(self, start: int, labellings: Labellings) -> Iterator[Work]:
         """As :meth:`Feed.works`."""
         settings = self._settings
-        batches = self._broden.batches(
+        order = _shuffled(len(self._broden.records))
+        mixed = dataclasses.replace(self._broden, records=[self._broden.records[number] for number in order])
+        batches = mixed.batches(
             settings.batch_size,
             start=start,
             shard=parallel.shard(),
@@ -130,10 +133,10 @@ class NetworkFeed:
             num_threads=settings.num_threads,
         )
         with ThreadPoolExecutor(settings.num_threads) as threads:
-            for batch in batches:
+            for number, batch in enumerate(batches, start=start):
                 labels, names = _read_labels(threads, batch.records, labellings), [own.name for own in batch.records]
                 maps = functools.partial(self._maps, batch.images)
-                yield Work(batch.numbers, names, maps, labels, batch.images.shape[1:3])
+                yield Work(number, order[batch.numbers], names, maps, labels, batch.images.shape[1:3])
 
     def _maps(self, images: np.ndarray, device: jax.Device) -> dict[str, Array]:
         # The last batch is filled up, so that it is not compiled for anew and sums in the same order.
@@ -188,19 +191,21 @@ class ArrayFeed:
         """As :meth:`Feed.works`."""
         process, processes = parallel.shard()
         with ThreadPoolExecutor(self._num_threads) as threads:
-            for part in self._batches()[start * processes + process :: processes]:
+            parts = self._batches()[start * processes + process :: processes]
+            for number, part in enumerate(parts, start=start):
                 records = [self._broden.records[number] for number in self._numbers[part]]
                 labels, names = _read_labels(threads, records, labellings), [record.name for record in records]
                 maps = functools.partial(self._maps, [self._rows[place] for place in part])
-                yield Work(self._numbers[part], names, maps, labels, records[0].image_shape)
+                yield Work(number, self._numbers[part], names, maps, labels, records[0].image_shape)
 
     def _batches(self) -> list[list[int]]:
-        """Places in ``_rows``; the images of a batch are of one size."""
+        """Places in ``_rows``, mixed; the images of a batch are of one size."""
         by_shape: dict[tuple[int, int], list[int]] = {}
-        for place, number in enumerate(self._numbers):
-            by_shape.setdefault(self._broden.records[number].image_shape, []).append(place)
+        for place in _shuffled(len(self._numbers)).tolist():
+            by_shape.setdefault(self._broden.records[self._numbers[place]].image_shape, []).append(place)
         size = self.batch_size
-        return [own[first : first + size] for own in by_shape.values() for first in range(0, len(own), size)]
+        parts = [own[first : first + size] for own in by_shape.values() for first in range(0, len(own), size)]
+        return [parts[number] for number in _shuffled(len(parts))]
 
     def _maps(self, rows: Sequence[int], device: jax.Device) -> dict[str, Array]:
         maps = {}
@@ -210,6 +215,11 @@ class ArrayFeed:
             with jax.enable_x64(True):  # so that float64 stays float64
                 maps[layer] = jax.device_put(filled, device)
         return maps
+
+
+def _shuffled(count: int) -> np.ndarray:
+    """Numbers in random order, the same in every process and run: what comes first is a sample of the whole."""
+    return np.random.default_rng(0).permutation(count)
 
 
 def columns_of(data: ConceptData) -> ConceptColumns:

@@ -53,6 +53,11 @@ class ImageLabels:
     categories: Bool[np.ndarray, " categories"]
     shape: tuple[int, int]
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all of it."""
+        return self.tile.nbytes + self.column.nbytes + self.words.nbytes + self.categories.nbytes
+
 
 def image_labels(
     channels: Iterable[Int[np.ndarray, "height width"] | int], shape: tuple[int, int], concepts: ConceptColumns

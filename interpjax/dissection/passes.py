@@ -1,24 +1,17 @@
-"""A pass over the images in batches, and what it has added up, on disk: a run that was killed goes on from there."""
+"""A pass over the images in batches: what computes them, what adds them up, and what keeps the sums."""
 
-import hashlib
 import itertools
-import json
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import jax
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from interpjax.atomic import replacing, write_atomic
 from interpjax.dissection.labels import ImageLabels
-from interpjax.errors import UserError
 
 BATCHES_AT_A_TIME = 2  # on each device: one is computed while the host prepares the other
-SUMS_VERSION = 3  # of the files and of what is counted: raise it when either changes
 T = TypeVar("T")
 State = dict[str, np.ndarray]
 
@@ -27,13 +20,15 @@ class Work(NamedTuple):
     """A batch of images whose activations are still to be computed.
 
     Attributes:
+      batch: its number, among those of this process.
       numbers: of the images' records; fewer than the rows of the maps where the batch is filled up.
       names: of the images.
       maps: computes the activations by layer, NHWC, on a device.
-      labels: of each image, in each way of labelling; empty in the first pass.
+      labels: of each image, in each way of labelling.
       image_shape: (height, width) of the network's input.
     """
 
+    batch: int
     numbers: Int[np.ndarray, " images"]
     names: Sequence[str]
     maps: Callable[[jax.Device], Mapping[str, Float[Array, "n h w units"]]]
@@ -41,88 +36,51 @@ class Work(NamedTuple):
     image_shape: tuple[int, int]
 
 
+class Held(NamedTuple):
+    """A batch that is to be added later, and its maps; without them it is run again."""
+
+    work: Work
+    maps: Mapping[str, Array] | None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the maps."""
+        return sum(values.nbytes for values in self.maps.values()) if self.maps else 0
+
+
+@runtime_checkable
+class Keeper(Protocol):
+    """Keeps the sums of passes; as :class:`interpjax.dissection.kept.KeptSums`."""
+
+    def restore(self, name: str, statistic: Any) -> int:
+        """Gives a statistic what was added up before, and returns the number of batches in it."""
+
+    def save(self, name: str, statistic: Any, done: int) -> None:
+        """Keeps the sums if it is time."""
+
+    def finish(self, name: str, statistic: Any, done: int) -> None:
+        """Keeps the sums."""
+
+
 @runtime_checkable
 class Statistic(Protocol):
     """What a pass adds up; sums of it do not depend on the order of the batches or on who counted them."""
 
+    @property
+    def ready(self) -> bool:
+        """Whether what came is in the state."""
+
     def add(self, work: Work, maps: Mapping[str, Array]) -> None:
         """Takes a batch; called from several threads."""
+
+    def settle(self, last: bool) -> list[Held]:
+        """Called between groups of batches, and at the end; returns what is to be added again."""
 
     def state(self) -> State:
         """What has come so far."""
 
-    def merge(self, state: State) -> None:
-        """Takes what another one has seen."""
-
-
-class KeptSums:
-    """The sums of each pass after some of its batches, in a folder named after the content they belong to."""
-
-    def __init__(
-        self,
-        cache: Path | None,
-        content: Mapping[str, Any],
-        *,
-        every: int,
-        process: tuple[int, int],
-        skipped: Callable[[Sequence[str]], Sequence[str]] = lambda names: (),
-    ):
-        """Opens the folder; nothing is written yet.
-
-        Args:
-          cache: holds a folder for every content; None keeps nothing.
-          content: JSON that decides every sum: weights, layers, data, protocols. Other content has another folder,
-            so nothing old is ever met.
-          every: save after so many batches.
-          process: its number and how many there are: each keeps its own.
-          skipped: takes the names of the images that were left out of what is restored, and gives those of all that
-            were left out.
-        """
-        self._content = json.dumps({"version": SUMS_VERSION, **content}, sort_keys=True, indent=1)
-        digest = hashlib.sha256(self._content.encode()).hexdigest()
-        self._folder = None if cache is None else cache / digest[:32]
-        self._every, self._process, self._skipped = every, process, skipped
-        self._kept: dict[str, int] = {}  # batches of each pass that are in its file
-
-    def restore(self, name: str, statistic: Any) -> int:
-        """Gives a statistic what was added up before, and returns the number of batches in it.
-
-        Raises:
-          UserError: if the file is damaged, naming it.
-        """
-        path = self._path(name)
-        if path is None or not path.is_file():
-            return 0
-        try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-                state = dict(stored)
-            done, skipped = int(state.pop("done")), state.pop("skipped").tolist()
-            statistic.merge(state)
-        except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-            raise UserError(f"{path}: damaged ({error}); remove it to begin this pass anew") from error
-        self._skipped(skipped)
-        self._kept[name] = done
-        return done
-
-    def save(self, name: str, statistic: Any, done: int) -> None:
-        """Keeps the sums if a shard more is whole than in the file."""
-        if done // self._every > self._kept.get(name, 0) // self._every:
-            self.finish(name, statistic, done)
-
-    def finish(self, name: str, statistic: Any, done: int) -> None:
-        """Keeps the sums, if the file has not got them; it is whole or the old one."""
-        path = self._path(name)
-        if path is None or self._kept.get(name) == done:
-            return
-        write_atomic(path.parent / "content.json", self._content + "\n")
-        skipped = np.array(self._skipped([]), np.str_)
-        with replacing(path) as file:
-            np.savez(file, done=np.array(done), skipped=skipped, **statistic.state())
-        self._kept[name] = done
-
-    def _path(self, name: str) -> Path | None:
-        number, count = self._process
-        return None if self._folder is None else self._folder / f"{name}-{number + 1}-of-{count}.npz"
+    def restore(self, state: State, done: int) -> None:
+        """Takes the place of one that was cut off after so many batches."""
 
 
 def run_pass(
@@ -130,9 +88,9 @@ def run_pass(
     statistic: Statistic,
     works: Callable[[int], Iterator[Work]],
     devices: Sequence[jax.Device],
-    kept: KeptSums,
+    kept: Keeper,
     show: Callable[[int], None] = lambda done: None,
-) -> None:
+) -> int:
     """Adds up a pass, each device taking every so manieth batch, from where an earlier run was cut off.
 
     Args:
@@ -142,22 +100,39 @@ def run_pass(
       devices: compute the activations and count.
       kept: holds what was added up.
       show: is told how many batches are done, again and again.
+
+    Returns:
+      how many there were, of this process.
     """
     done = kept.restore(name, statistic)
     show(done)
     batches, turns = ahead(works(done)), [device for device in devices for _ in range(BATCHES_AT_A_TIME)]
     with ThreadPoolExecutor(len(turns)) as threads:
+
+        def add(group: Sequence[Held]) -> None:
+            list(threads.map(lambda held, device: _add(statistic, held, device), group, turns))
+
+        def settle(last: bool = False) -> None:
+            held = statistic.settle(last)
+            for start in range(0, len(held), len(turns)):
+                add(held[start : start + len(turns)])
+
         while group := list(itertools.islice(batches, len(turns))):
-            list(threads.map(lambda work, device: _add(statistic, work, device), group, turns))
+            add([Held(work, None) for work in group])
+            settle()
             done += len(group)
             show(done)
-            kept.save(name, statistic, done)
+            if statistic.ready:
+                kept.save(name, statistic, done)
+        settle(last=True)
     kept.finish(name, statistic, done)
+    return done
 
 
-def _add(statistic: Statistic, work: Work, device: jax.Device) -> None:
+def _add(statistic: Statistic, held: Held, device: jax.Device) -> None:
+    work, maps = held
     if len(work.numbers):  # a batch may have no image that can be read
-        statistic.add(work, work.maps(device))
+        statistic.add(work, work.maps(device) if maps is None else maps)
 
 
 def ahead(items: Iterator[T]) -> Iterator[T]:

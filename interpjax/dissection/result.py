@@ -7,7 +7,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pandas as pd
@@ -158,7 +158,11 @@ class Dissection:
     def save(self, path: str | Path) -> None:
         """Writes everything to a file of this very name, in NumPy's npz format, that :meth:`load` reads; no pickles."""
         with Path(path).open("wb") as file:  # a file: to a bare name NumPy would append ``.npz``
-            np.savez_compressed(file, **self._stored())
+            self.write(file)
+
+    def write(self, file: IO[bytes]) -> None:
+        """Writes everything to an open file, as :meth:`save`."""
+        np.savez_compressed(file, **self._stored())
 
     @classmethod
     def load(cls, path: str | Path) -> "Dissection":

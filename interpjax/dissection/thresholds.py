@@ -1,4 +1,4 @@
-"""The first pass: exact quantiles of a stream, one per unit, without keeping the stream, and its top images."""
+"""Exact quantiles of a stream by its largest values, one a unit, and the images on which each unit is most active."""
 
 import math
 import threading
@@ -7,9 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from interpjax.dissection.passes import State, Work
-from interpjax.dissection.protocol import Protocol
-from interpjax.errors import UserError
+from interpjax.dissection.passes import Held, State, Work
 
 SPARE = 0.25  # of the values that can matter: room for new ones, so that the least of them are seldom searched for
 LEAST_SPARE = 1024
@@ -90,7 +88,7 @@ class TopQuantile:
             -self._negated[:, self.rows - 1 - rank].astype(np.float64) + 0.0  # no zero is negative
             for rank in (below, min(below + 1, self.rows - 1))
         )
-        return _interpolate(low, high, position - below)
+        return interpolate(low, high, position - below)
 
     def _announce(self, rows: int) -> None:
         self.rows += rows
@@ -129,7 +127,7 @@ def _rows_that_matter(top_quantile: float, most_rows: int) -> tuple[int, int]:
     return keep, max(math.ceil(SPARE * keep), LEAST_SPARE)
 
 
-def _interpolate(low: np.ndarray, high: np.ndarray, weight: float) -> np.ndarray:
+def interpolate(low: np.ndarray, high: np.ndarray, weight: float) -> np.ndarray:
     """Between two order statistics from the nearer end, as numpy's quantile does, so that the result is the same."""
     difference = high - low
     return np.where(weight >= 0.5, high - difference * (1 - weight), low + difference * weight)
@@ -138,8 +136,8 @@ def _interpolate(low: np.ndarray, high: np.ndarray, weight: float) -> np.ndarray
 class TopImages:
     """The images on which each unit's maximum is largest, of a stream of them; of equals those of lower number."""
 
-    def __init__(self, keep: int, units: int):
-        self._keep = keep
+    def __init__(self, keep: int, units: int, dtype: np.dtype | type = np.float32):
+        self._keep, self.dtype = keep, np.dtype(dtype)
         self.numbers = np.zeros((units, 0), np.int64)
         self.values = np.zeros((units, 0))
 
@@ -153,95 +151,74 @@ class TopImages:
 
     def merge(self, state: Mapping[str, np.ndarray]) -> None:
         """Takes what another one has seen."""
-        values = np.concatenate([self.values, state["values"]], axis=1)
-        numbers = np.concatenate([self.numbers, state["numbers"]], axis=1)
+        if not self._keep:
+            return
+        values, numbers = state["values"], state["numbers"]
+        units = np.arange(len(self.values))
+        if self.values.shape[1] == self._keep:  # most batches change few units
+            units = np.flatnonzero((values >= self.values[:, -1:]).any(axis=1))
+        values = np.concatenate([self.values[units], values[units]], axis=1)
+        numbers = np.concatenate([self.numbers[units], numbers[units]], axis=1)
         order = np.lexsort((numbers, -values), axis=1)[:, : self._keep]
-        self.values = np.take_along_axis(values, order, axis=1)
-        self.numbers = np.take_along_axis(numbers, order, axis=1)
+        values, numbers = (np.take_along_axis(own, order, axis=1) for own in (values, numbers))
+        if len(units) == len(self.values):
+            self.values, self.numbers = values, numbers
+        else:
+            self.values[units], self.numbers[units] = values, numbers
 
 
 class Thresholds:
-    """First pass: the largest activations of every unit, and the images that have them."""
+    """Exact thresholds of some units, by all of their activations."""
 
-    def __init__(self, top_quantile: float, images: int, top_images: int):
+    def __init__(self, units: Mapping[tuple[float, str], Int[np.ndarray, " chosen"]], images: int):
         """Starts empty.
 
         Args:
-          top_quantile: the largest share above a threshold that will be asked for.
+          units: numbers of the units, by quantile and layer.
           images: at most so many come.
-          top_images: how many to remember for each unit.
         """
-        self._settings = top_quantile, images, top_images
+        self._units, self._images = units, images
         self._lock = threading.Lock()
-        self._shapes: dict[str, tuple[int, ...]] = {}
-        self.quantiles: dict[str, TopQuantile] = {}
-        self.top: dict[str, TopImages] = {}
+        self.quantiles: dict[tuple[float, str], TopQuantile] = {}
+
+    ready = True
 
     def add(self, work: Work, maps: Mapping[str, Array]) -> None:
-        """Takes a batch.
-
-        Raises:
-          UserError: if an activation is not finite, or a layer's maps are not all of one size.
-        """
-        for layer, values in maps.items():
-            own = np.asarray(values)[: len(work.numbers)]
+        """Takes a batch."""
+        for (quantile, layer), units in self._units.items():
+            own = np.asarray(maps[layer])[: len(work.numbers)][..., units]
             own = own if own.dtype == np.float64 else own.astype(np.float32, copy=False)
-            finite = np.isfinite(own)
-            if not finite.all():
-                image, y, x, unit = np.argwhere(~finite)[0]
-                raise UserError(
-                    f"layer {layer!r}: the activation of unit {unit} on image {work.names[image]!r} is not finite "
-                    f"({own[image, y, x, unit]})"
-                )
-            maxima = own.max(axis=(1, 2))
             with self._lock:
-                shape = self._shapes.setdefault(layer, own.shape[1:])
-                if shape != own.shape[1:]:
-                    raise UserError(
-                        f"layer {layer!r}: its maps are {own.shape[1:]} on image {work.names[0]!r} and {shape} before "
-                        "[h, w, units]; expected one size, as of images of one size (image_size=)"
-                    )
-                quantile, top = self._of(layer, shape[0] * shape[1], shape[2], own.dtype)
-                quantile.update(own.reshape(-1, own.shape[-1]))
-                top.update(work.numbers, maxima)
+                self._of(quantile, layer, own.shape[1] * own.shape[2], own.dtype).update(own.reshape(-1, len(units)))
+
+    def settle(self, last: bool) -> list[Held]:
+        """Nothing is to be added again."""
+        return []
 
     def state(self) -> State:
         """What has come so far."""
-        quantiles = {
-            f"{layer}|quantile|{name}": value
-            for layer, own in self.quantiles.items()
-            for name, value in own.state().items()
-        }
-        sizes = {f"{layer}|quantile|most_rows": np.array(own.most_rows) for layer, own in self.quantiles.items()}
-        top = {f"{layer}|top|{name}": value for layer, own in self.top.items() for name, value in own.state().items()}
-        return quantiles | sizes | top
+        found: State = {}
+        for (quantile, layer), own in self.quantiles.items():
+            found[f"most_rows|{quantile!r}|{layer}"] = np.array(own.most_rows)
+            found |= {f"{name}|{quantile!r}|{layer}": value for name, value in own.state().items()}
+        return found
 
     def merge(self, state: State) -> None:
         """Takes what another one has seen."""
-        for layer in dict.fromkeys(name.rsplit("|", 2)[0] for name in state):
-            part = {
-                name.removeprefix(f"{layer}|"): value for name, value in state.items() if name.startswith(f"{layer}|")
-            }
-            kept = part["quantile|negated"]
-            positions = int(part["quantile|most_rows"]) // self._settings[1]
-            quantile, top = self._of(layer, positions, len(kept), kept.dtype)
-            quantile.merge({"rows": part["quantile|rows"], "negated": kept})
-            top.merge({"numbers": part["top|numbers"], "values": part["top|values"]})
+        for key in state:
+            name, quantile, layer = key.split("|", 2)
+            if name == "most_rows":
+                kept = state[f"negated|{quantile}|{layer}"]
+                positions = int(state[key]) // self._images
+                own = self._of(float(quantile), layer, positions, kept.dtype)
+                own.merge({"rows": state[f"rows|{quantile}|{layer}"], "negated": kept})
 
-    def thresholds(
-        self, protocol: Protocol, given: Mapping[str, np.ndarray] | None = None
-    ) -> dict[str, Float[np.ndarray, " units"]]:
-        """Of every layer, by a protocol; or those that are given of every layer, rounded as the protocol wants."""
-        found = {layer: quantile.result(protocol.top_quantile) for layer, quantile in self.quantiles.items()}
-        for layer, values in found.items():
-            found[layer] = values if given is None else given[layer]
-            if protocol.threshold_dtype == "float32":
-                found[layer] = found[layer].astype(np.float32).astype(np.float64)
-        return found
+    def restore(self, state: State, done: int) -> None:
+        """Takes the place of one that was cut off."""
+        self.merge(state)
 
-    def _of(self, layer: str, positions: int, units: int, dtype: np.dtype) -> tuple[TopQuantile, TopImages]:
-        top_quantile, images, top_images = self._settings
-        if layer not in self.quantiles:
-            self.quantiles[layer] = TopQuantile(top_quantile, positions * images, units, dtype)
-            self.top[layer] = TopImages(top_images, units)
-        return self.quantiles[layer], self.top[layer]
+    def _of(self, quantile: float, layer: str, positions: int, dtype: np.dtype) -> TopQuantile:
+        if (quantile, layer) not in self.quantiles:
+            units = len(self._units[quantile, layer])
+            self.quantiles[quantile, layer] = TopQuantile(quantile, positions * self._images, units, dtype)
+        return self.quantiles[quantile, layer]

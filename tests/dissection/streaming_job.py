@@ -20,6 +20,9 @@ if "process" in settings:
 
 from interpjax import dissection  # noqa: E402 (devices and processes are set up first)
 from interpjax.data import load_broden  # noqa: E402
+from interpjax.dissection import one_pass  # noqa: E402
+
+one_pass.OPENING = 4  # else all images would be among the first ones
 
 
 def apply(variables, images):

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from interpjax.dissection import chunks, labels, tally, tiles
+from interpjax.dissection import chunks, counting, labels, tally, tiles
+from interpjax.dissection.counting import Counting, Limits
 from interpjax.dissection.protocol import PROTOCOLS, get_protocol
 from interpjax.dissection.upsampling import METHODS, resampling, upsample
 
@@ -119,7 +120,7 @@ def test_masks_equal_dense_upsampling_and_tiles_left_out_are_empty(method, sourc
     expected = np.stack([tiles.pack(image) for image in dense])
     cut, maps = tiles.cut(how), maps.astype(np.float32) if how.rounded else maps
     with jax.enable_x64(True):
-        floor = tally.round_down(thresholds, maps.dtype)
+        floor = counting.round_down(thresholds, maps.dtype)
         active = tiles.active_tiles(cut, jnp.asarray(maps), floor, np.ones(2, bool), skip_below=False)
         row, column, image, unit = np.nonzero(active)
         tile, fill = row * cut.grid[1] + column, np.prod(active.shape) - len(row)  # of one size: compiled once
@@ -150,11 +151,19 @@ def test_few_tiles_are_taken_in_vain_whatever_the_sign(method):
         assert found.sum() < 1.2 * needed.sum()
 
 
+def counted(thresholds, maps, packed, protocol, concepts=None):
+    """The pixels of a batch, at known thresholds."""
+    how = Counting(len(thresholds), CONCEPTS if concepts is None else concepts, protocol)
+    pixels, undecided = how.count(maps, packed, IMAGE, Limits(thresholds, thresholds))
+    assert undecided == []
+    return pixels
+
+
 def test_a_threshold_below_all_numbers_counts_every_pixel():
     maps = np.random.default_rng(10).normal(size=(1, 4, 4, 2)).astype(np.float32)
     packed = labels.group_by_shape([labels.image_labels([1], (16, 16), CONCEPTS)])
-    units = tally.UnitTally(np.full(2, -np.inf), CONCEPTS, get_protocol("lite", unit_area="all"))
-    assert (units.count(jnp.asarray(maps), packed, IMAGE)[1] == 256).all()
+    pixels = counted(np.full(2, -np.inf), jnp.asarray(maps), packed, get_protocol("lite", unit_area="all"))
+    assert (pixels.area_by_category == 256).all()
 
 
 @pytest.mark.parametrize(("name", "pixels"), [("lite", 256), ("caffe", 256), ("paper", 0)])
@@ -162,25 +171,25 @@ def test_float64_maps_are_rounded_where_the_published_codes_hold_float32(name, p
     """Just below the threshold, which float32's nearest number is above."""
     above = np.float64(np.float32(0.1))
     packed = labels.group_by_shape([labels.image_labels([1], (16, 16), CONCEPTS)])
-    units = tally.UnitTally(np.array([above * (1 - 1e-9)]), CONCEPTS, get_protocol(name, unit_area="all"))
     with jax.enable_x64(True):
         maps = jnp.full((1, 4, 4, 1), above * (1 - 2e-9))
         assert maps.dtype == np.float64
-        intersection, area = units.count(maps, packed, IMAGE)
+        threshold, protocol = np.array([above * (1 - 1e-9)]), get_protocol(name, unit_area="all")
+        intersection, area = counted(threshold, maps, packed, protocol)
     assert intersection[0].tolist() == [pixels, 0, 0, 0]
     assert (area == pixels).all()
 
 
 def test_sums_of_a_batch_are_held_in_int64_where_int32_is_too_small():
-    assert tally.sum_dtype(171196, (112, 112)) is np.int32
-    assert tally.sum_dtype(171197, (112, 112)) is np.int64  # 2³¹ pixels and more
-    assert tally.sum_dtype(2, (2**15, 2**15)) is np.int64
+    assert counting.sum_dtype(171196, (112, 112)) is np.int32
+    assert counting.sum_dtype(171197, (112, 112)) is np.int64  # 2³¹ pixels and more
+    assert counting.sum_dtype(2, (2**15, 2**15)) is np.int64
 
 
 def test_thresholds_are_rounded_down_and_compare_the_same():
     values = np.random.default_rng(5).normal(size=1000).astype(np.float32)
     thresholds = np.concatenate([values.astype(np.float64) + 1e-12, values, values - 1e-12])
-    ours = tally.round_down(thresholds, np.dtype(np.float32))
+    ours = counting.round_down(thresholds, np.dtype(np.float32))
     assert ours.dtype == np.float32
     assert (ours <= thresholds).all()
     for shift in (-1, 0, 1):
@@ -230,7 +239,8 @@ def brute_force(maps, images, shape, thresholds, protocol):
     [(name, np.float32) for name in PROTOCOLS]
     + [pytest.param(name, np.float64, marks=[] if name == "paper" else pytest.mark.long) for name in PROTOCOLS],
 )
-def test_counts_equal_brute_force(name, dtype):
+@pytest.mark.parametrize("width", [0.0, 0.3, np.inf])
+def test_counts_equal_brute_force_wherever_the_limits_are(name, dtype, width):
     rng, protocol, shape = np.random.default_rng(6), get_protocol(name), (17, 12)
     maps = rng.normal(size=(9, 4, 5, 3)).astype(dtype)
     images = random_images(rng, 9, shape)
@@ -238,7 +248,8 @@ def test_counts_equal_brute_force(name, dtype):
     thresholds = np.array([np.quantile(maps[..., 0], 0.8), 1.2, maps[..., 2].max() * (1 + 1e-3)])
     intersection, area, truth = brute_force(maps, images, shape, thresholds, protocol)
     packed = [labels.image_labels(channels, shape, CONCEPTS) for channels in images]
-    concepts, units = tally.LabelTally(4), tally.UnitTally(thresholds, CONCEPTS, protocol)
+    concepts, how = tally.LabelTally(4), Counting(3, CONCEPTS, protocol)
+    limits, units, left = Limits(thresholds - width, thresholds + width / 2), how.nothing(), 0
     for image in packed:
         concepts.add(image)
     for start in (0, 6):  # the second batch is filled up
@@ -247,7 +258,12 @@ def test_counts_equal_brute_force(name, dtype):
         own = packed[start : start + 6]
         batches = labels.group_by_shape([*own, *[None] * (6 - len(own))])
         with jax.enable_x64(True):
-            units.add(*units.count(jnp.asarray(part), batches, IMAGE))
+            pixels, undecided = how.count(jnp.asarray(part), batches, IMAGE, limits)
+        units += pixels
+        for rest in undecided:
+            left += len(rest.number)
+            units += how.settle(rest, batches[0], thresholds)[0]
+    assert bool(left) == bool(width)
     np.testing.assert_array_equal(concepts.label_area, truth)
     assert concepts.pixels == 9 * 17 * 12
     np.testing.assert_array_equal(units.intersection, intersection)
@@ -265,9 +281,7 @@ def test_overshoot_of_bicubic_counts_where_maps_below_threshold_do():
     areas = {}
     for skip in (False, True):
         protocol = get_protocol("cgl", skip_below=skip, unit_area="all")
-        units = tally.UnitTally(np.array([1.0]), CONCEPTS, protocol)
-        units.add(*units.count(jnp.asarray(maps), packed, IMAGE))
-        areas[skip] = units.area_by_category[0, 0]
+        areas[skip] = counted(np.array([1.0]), jnp.asarray(maps), packed, protocol).area_by_category[0, 0]
     how = resampling("pil-bicubic", (6, 6), (48, 48), IMAGE)
     assert areas == {False: (upsample(maps[..., 0], how) > 1).sum(), True: 0}
     assert areas[False] > 0
@@ -280,13 +294,12 @@ def test_chunks_cover_every_tile_once_whatever_their_size(monkeypatch, dtype):
     packed = labels.group_by_shape([labels.image_labels(channels, shape, CONCEPTS) for channels in images])
     thresholds = np.zeros(3)
     expected = brute_force(maps, images, shape, thresholds, get_protocol("paper"))
-    monkeypatch.setattr(tally, "sum_dtype", lambda images, shape: dtype)
+    monkeypatch.setattr(counting, "sum_dtype", lambda images, shape: dtype)
     # Listed together: all, those of one tile (fifteen), those of three.
     for sizes, at_a_time in [((64, 32, 16), 2**21), ((16,), 1), ((1024,), 45)]:
         monkeypatch.setattr(chunks, "CHUNKS", sizes)
         monkeypatch.setattr(chunks, "AT_A_TIME", at_a_time)
-        units = tally.UnitTally(thresholds, CONCEPTS, get_protocol("paper"))
-        units.add(*units.count(jnp.asarray(maps), packed, IMAGE))
+        units = counted(thresholds, jnp.asarray(maps), packed, get_protocol("paper"))
         np.testing.assert_array_equal(units.intersection, expected[0])
         np.testing.assert_array_equal(units.area_by_category, expected[1])
 
@@ -296,8 +309,7 @@ def test_more_concepts_in_a_tile_than_a_chunk_has_room_for():
     numbers = np.arange(1, 601)
     concepts = labels.ConceptColumns(numbers, np.zeros(600, int), 1)
     packed = labels.group_by_shape([labels.image_labels(numbers.tolist(), (8, 8), concepts)])
-    units = tally.UnitTally(np.zeros(16), concepts, get_protocol("paper"))
-    units.add(*units.count(jnp.ones((1, 2, 2, 16)), packed, IMAGE))
+    units = counted(np.zeros(16), jnp.ones((1, 2, 2, 16)), packed, get_protocol("paper"), concepts)
     assert (units.intersection == 64).all()
 
 
@@ -307,8 +319,7 @@ def test_labels_of_several_shapes_in_a_batch_are_counted_each_at_its_own():
     shapes = [(16, 16), (9, 20), (16, 16), (9, 20)]
     images = [random_images(rng, 2, shape)[0] for shape in shapes]
     packed = [labels.image_labels(c, shape, CONCEPTS) for c, shape in zip(images, shapes, strict=True)]
-    units = tally.UnitTally(thresholds, CONCEPTS, get_protocol("paper"))
-    units.add(*units.count(jnp.asarray(maps), labels.group_by_shape(packed), IMAGE))
+    units = counted(thresholds, jnp.asarray(maps), labels.group_by_shape(packed), get_protocol("paper"))
     expected = [
         brute_force(maps[i : i + 1], [images[i]], shapes[i], thresholds, get_protocol("paper")) for i in range(4)
     ]

@@ -1,0 +1,304 @@
+"""Counting pixels of a batch: where a unit is above its threshold, where a concept is, and where both are.
+
+Thresholds need not be known yet: what is in a mask wherever the threshold lies between two limits is counted, and the
+tiles of which that is not known are left for later.
+"""
+
+import dataclasses
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, UInt32
+
+from interpjax.dissection import tiles as tiles_lib
+from interpjax.dissection.chunks import Chunk, chunks_of, list_chunks
+from interpjax.dissection.labels import BatchLabels, ConceptColumns
+from interpjax.dissection.protocol import Protocol
+from interpjax.dissection.undecided import Undecided
+from interpjax.dissection.upsampling import FieldMap, resampling
+
+Totals = tuple[Array, Array, Array]  # pixels shared with concepts, of masks, and the categories that masks touch
+
+
+class Limits(NamedTuple):
+    """Between what a layer's thresholds lie, float64; where both are equal, they are known."""
+
+    lower: Float[np.ndarray, " units"]
+    upper: Float[np.ndarray, " units"]
+
+
+class Pixels(NamedTuple):
+    """What was counted somewhere: of masks and concepts, and of masks in the images that count for each category."""
+
+    intersection: Int[np.ndarray, "units concepts"]
+    area_by_category: Int[np.ndarray, "units categories"]
+
+    def __add__(self, other: tuple) -> "Pixels":
+        return Pixels(self[0] + other[0], self[1] + other[1])
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Counting:
+    """How a layer is counted by a protocol.
+
+    Attributes:
+      units: how many there are.
+      concepts: what is counted where.
+      protocol: how to upsample and which images count.
+      fieldmap: of the layer, for protocols that use it.
+    """
+
+    units: int
+    concepts: ConceptColumns
+    protocol: Protocol
+    fieldmap: FieldMap | None = None
+
+    def nothing(self) -> Pixels:
+        """No pixels."""
+        sizes = len(self.concepts.numbers), self.concepts.num_categories
+        return Pixels(*(np.zeros((self.units, size), np.int64) for size in sizes))
+
+    def count(
+        self,
+        maps: Float[Array, "n h w units"],
+        labels: list[BatchLabels],
+        image_shape: tuple[int, int],
+        limits: Limits,
+        *,
+        keep_masks: bool = False,
+    ) -> tuple[Pixels, list[Undecided]]:
+        """Counts a batch, on the device where the maps are.
+
+        Args:
+          maps: activations.
+          labels: of the images, by label shape.
+          image_shape: (height, width) of the network's input.
+          limits: of the thresholds.
+          keep_masks: whether to keep the tiles that are counted as well.
+
+        Returns:
+          what is in a mask wherever its threshold lies; and for each label shape what is left for :meth:`settle`.
+        """
+        total = self.nothing()
+        undecided: list[Undecided] = []
+        with jax.enable_x64(True):
+            maps = maps if maps.dtype == jnp.float64 else jnp.asarray(maps, jnp.float32)
+            for part in labels:
+                pixels, rest = self._count(maps, part, image_shape, limits, keep_masks)
+                total, undecided = total + pixels, undecided + rest
+        return total, undecided
+
+    def settle(
+        self, undecided: Undecided, labels: BatchLabels, thresholds: Float[np.ndarray, " units"]
+    ) -> tuple[Pixels, UInt32[np.ndarray, "tiles 2"]]:
+        """Counts what was undecided, now that the thresholds are known.
+
+        Args:
+          undecided: what :meth:`count` left.
+          labels: of the batch's images of that label shape.
+          thresholds: of the units.
+
+        Returns:
+          the pixels to add; and of each undecided tile those that are in its mask and were not counted before.
+        """
+        label_shape, map_shape, image_shape = undecided.sizes
+        tiles = self._tiles(map_shape, label_shape, image_shape)
+        words = np.zeros_like(undecided.sure)
+        with jax.enable_x64(True):
+            totals, start = self._no_pixels(labels), 0
+            for chunk in chunks_of(undecided.tile, undecided.number, self.units, labels):
+                slots = np.flatnonzero(chunk.number.reshape(-1) >= 0)
+                own = slice(start, start + len(slots))
+                masks = _settled(tiles, undecided, own, chunk, thresholds)
+                totals = _add(masks, self.concepts.category_of, chunk, totals)
+                words[own], start = masks.reshape(-1, 2)[slots], own.stop
+        intersection, area, touched = map(np.array, totals)
+        if self._touches:
+            area.reshape(-1)[undecided.open] += undecided.area
+            touched.reshape(area.size, touched.shape[2])[undecided.open] |= undecided.touched
+        return self._pixels(intersection, area, touched, labels), words
+
+    @property
+    def _touches(self) -> bool:
+        return self.protocol.unit_area == "touched"
+
+    def _tiles(self, map_shape: tuple, label_shape: tuple, image_shape: tuple) -> tiles_lib.Tiles:
+        return tiles_lib.cut(resampling(self.protocol.upsampling, map_shape, label_shape, image_shape, self.fieldmap))
+
+    def _count(
+        self, maps: Array, labels: BatchLabels, image_shape: tuple[int, int], limits: Limits, keep_masks: bool
+    ) -> tuple[Pixels, list[Undecided]]:
+        tiles = self._tiles(maps.shape[1:3], labels.shape, image_shape)
+        maps = maps.astype(jnp.float32) if tiles.rounded else maps
+        active = tiles_lib.active_tiles(
+            tiles, maps, round_down(limits.lower, maps.dtype), labels.counted, skip_below=self.protocol.skip_below
+        )
+        maxima = maps.max(axis=(1, 2)) if self.protocol.skip_below and tiles.overshoot else None
+        left = _Left(settled=bool((limits.lower == limits.upper).all()), keep_masks=keep_masks)
+        totals = self._no_pixels(labels)
+        for chunk in list_chunks(np.asarray(active).reshape(-1, len(maps) * self.units), self.units, labels):
+            cells, own, caps = _gather(tiles, maps, limits, maxima, chunk)
+            sure, possible = tiles_lib.masks(tiles, cells, chunk.tile, own, caps)
+            totals = _add(sure, self.concepts.category_of, chunk, totals)
+            left.take(chunk, cells, sure, possible, caps)
+        intersection, area, touched = map(np.array, totals)
+        undecided = left.undecided((labels.shape, maps.shape[1:3], image_shape), area, touched)
+        for part in undecided:
+            area.reshape(-1)[part.open] = 0  # counted when all that the mask touches is known
+        return self._pixels(intersection, area, touched, labels), undecided
+
+    def _no_pixels(self, labels: BatchLabels) -> Totals:
+        images, categories = len(labels.counted), self.concepts.num_categories
+        return (
+            jnp.zeros((len(self.concepts.numbers), self.units), sum_dtype(images, labels.shape)),
+            jnp.zeros((images, self.units), jnp.int32),
+            jnp.zeros((images, self.units, categories if self._touches else 0), bool),
+        )
+
+    def _pixels(self, intersection: np.ndarray, area: np.ndarray, touched: np.ndarray, labels: BatchLabels) -> Pixels:
+        area = area.astype(np.int64)
+        if self._touches:
+            return Pixels(intersection.T, np.einsum("nu,nuc->uc", area, touched))
+        counts = np.ones_like(labels.categories) if self.protocol.unit_area == "all" else labels.categories
+        return Pixels(intersection.T, area.T @ counts.astype(np.int64))
+
+
+class _Left:
+    """Collects what is left of the chunks of a batch."""
+
+    def __init__(self, *, settled: bool, keep_masks: bool):
+        self._settled, self._keep_masks = settled, keep_masks
+        self._tiles: list[tuple[np.ndarray, ...]] = []
+        self._known: list[tuple[np.ndarray, ...]] = []
+
+    def take(self, chunk: Chunk, cells: Array, sure: Array, possible: Array, caps: Array | None) -> None:
+        """Copies what is undecided from the device, and what is to be kept; nothing else."""
+        number, tile = chunk.number.reshape(-1), np.repeat(chunk.tile, chunk.number.shape[1])
+        slots = np.zeros(0, int) if self._settled else np.flatnonzero(_differ(sure, possible))
+        if len(slots):
+            self._tiles.append((number[slots], tile[slots], *_taken(slots, sure, cells, caps)))
+        if self._keep_masks:
+            words = np.asarray(sure).reshape(-1, 2)
+            slots = np.flatnonzero(words.any(axis=1))
+            self._known.append((number[slots], tile[slots], words[slots]))
+
+    def undecided(self, sizes: tuple, area: np.ndarray, touched: np.ndarray) -> list[Undecided]:
+        """All of it, if there is any."""
+        if not self._tiles and not self._known:
+            return []
+        none = np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros((0, 2), np.uint32)
+        number, tile, sure, cells, caps = _joined(self._tiles, (*none, np.zeros((0, 1, 1)), np.zeros(0)))
+        known, known_tile, known_words = _joined(self._known, none)
+        touching = np.unique(number) if touched.shape[2] else none[0]
+        return [
+            Undecided(
+                shapes=np.array(sizes),
+                number=number,
+                tile=tile,
+                sure=sure,
+                cells=cells,
+                caps=caps,
+                open=touching,
+                area=area.reshape(-1)[touching],
+                touched=touched.reshape(area.size, touched.shape[2])[touching],
+                known=known,
+                known_tile=known_tile,
+                known_words=known_words,
+            )
+        ]
+
+
+def _joined(parts: list[tuple[np.ndarray, ...]], none: tuple[np.ndarray, ...]) -> list[np.ndarray]:
+    return [np.concatenate(part) for part in zip(*parts, strict=True)] if parts else list(none)
+
+
+def _settled(
+    tiles: tiles_lib.Tiles, undecided: Undecided, own: slice, chunk: Chunk, thresholds: np.ndarray
+) -> UInt32[np.ndarray, "blocks block 2"]:
+    """The masks of a chunk's tiles, less what was counted; ``own`` are those tiles among the undecided ones."""
+    blocks, block = chunk.number.shape
+    slots = np.flatnonzero(chunk.number.reshape(-1) >= 0)
+
+    def filled(values: np.ndarray, fill: float) -> np.ndarray:
+        whole = np.full((blocks * block, *values.shape[1:]), fill, values.dtype)
+        whole[slots] = values
+        return whole.reshape(blocks, block, *values.shape[1:])
+
+    cells = np.ascontiguousarray(filled(undecided.cells[own], 0).transpose(0, 2, 3, 1))
+    limits = filled(thresholds[undecided.number[own] % len(thresholds)], np.inf)
+    caps = filled(undecided.caps[own].astype(np.float64), np.inf) if len(undecided.caps) else None
+    (masks,) = tiles_lib.masks(tiles, cells, chunk.tile, [limits], caps)
+    return np.asarray(masks) & ~filled(undecided.sure[own], 0)
+
+
+def round_down(thresholds: Float[np.ndarray, " units"], dtype: np.dtype) -> Float[np.ndarray, " units"]:
+    """The largest numbers of ``dtype`` not above the thresholds: a number of that dtype exceeds both or none."""
+    rounded = thresholds.astype(dtype)
+    return np.where(rounded > thresholds, np.nextafter(rounded, dtype.type(-np.inf)), rounded)
+
+
+def sum_dtype(images: int, shape: tuple[int, int]) -> type:
+    """What holds the pixels of so many label maps; sums in int64 are slower."""
+    return np.int32 if images * shape[0] * shape[1] < 2**31 else np.int64
+
+
+@functools.partial(jax.jit, static_argnames="tiles")
+def _gather(
+    tiles: tiles_lib.Tiles, maps: Array, limits: Limits, maxima: Array | None, chunk: Chunk
+) -> tuple[Array, list[Array], Array | None]:
+    """The cells of a chunk's masks, and their limits, the upper first: infinite in what fills up, which so is empty."""
+    image, unit = _image_and_unit(chunk.number, maps.shape[-1])
+    lower, upper = (jnp.where(chunk.number < 0, np.inf, jnp.asarray(values)[unit]) for values in limits)
+    caps = None if maxima is None else maxima[image, unit].astype(jnp.float64)
+    return tiles_lib.cells(tiles, maps, image, chunk.tile, unit), [upper, lower], caps
+
+
+def _image_and_unit(number: Array | np.ndarray, units: int) -> tuple[Array, Array]:
+    own, by = jnp.maximum(number, 0), np.int32(units)
+    # Kept from being made again for each cell that is read.
+    return jax.lax.optimization_barrier((jax.lax.div(own, by), jax.lax.rem(own, by)))
+
+
+@jax.jit
+def _differ(sure: Array, possible: Array) -> Bool[Array, " slots"]:
+    return (sure != possible).any(axis=2).reshape(-1)
+
+
+def _taken(slots: np.ndarray, sure: Array, cells: Array, caps: Array | None) -> tuple[np.ndarray, ...]:
+    """What is in some slots, copied to the host; filled up to a power of two, so that few sizes are compiled."""
+    room = max(1, 1 << (len(slots) - 1).bit_length()) if len(slots) else 1
+    padded = np.zeros(room, np.int32)
+    padded[: len(slots)] = slots
+    found = jax.device_get(_take(padded, sure, cells, caps))
+    return tuple(part[: len(slots)] for part in found)
+
+
+@jax.jit
+def _take(slots: Array, sure: Array, cells: Array, caps: Array | None) -> tuple[Array, Array, Array]:
+    block, lane = slots // cells.shape[3], slots % cells.shape[3]
+    own = jnp.zeros(0, cells.dtype) if caps is None else caps.reshape(-1)[slots].astype(cells.dtype)
+    return sure.reshape(-1, 2)[slots], cells[block, :, :, lane], own
+
+
+@functools.partial(jax.jit, donate_argnames="totals")
+def _add(masks: Array, category_of: Array, chunk: Chunk, totals: Totals) -> Totals:
+    """Adds a chunk to the pixels shared with concepts, the masks' pixels, and the categories touched.
+
+    The sums over batches are made in int64 on the host.
+    """
+    intersection, area, touched = totals
+    masks, (image, unit) = masks.reshape(-1, 2), _image_and_unit(chunk.number.reshape(-1), area.shape[1])
+    shared = _set_bits(masks[chunk.place] & chunk.words)
+    intersection = intersection.at[chunk.column, unit[chunk.place]].add(shared.astype(intersection.dtype))
+    area = area.at[image, unit].add(_set_bits(masks))
+    if touched.shape[2]:
+        places = image[chunk.place], unit[chunk.place], category_of[chunk.column]
+        touched = touched.at[places].max(shared > 0)
+    return intersection, area, touched
+
+
+def _set_bits(words: Array) -> Array:
+    return jax.lax.population_count(words).sum(axis=-1, dtype=jnp.int32)

@@ -1,0 +1,216 @@
+"""The pass over the images: thresholds close in, what is certain is counted, and what is not is left for the end."""
+
+import math
+import threading
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from interpjax.dissection.backlog import Backlog
+from interpjax.dissection.brackets import Bracket
+from interpjax.dissection.counting import Counting, Limits, Pixels
+from interpjax.dissection.labels import group_by_shape
+from interpjax.dissection.observation import above, observe
+from interpjax.dissection.passes import Held, State, Work
+from interpjax.dissection.plan import Plan
+from interpjax.dissection.tally import LabelTally
+from interpjax.dissection.thresholds import TopImages
+from interpjax.dissection.undecided import BatchRest
+from interpjax.errors import UserError
+
+OPENING = 256  # images by which the brackets are set before anything is counted
+SAMPLED = 256  # positions of an image's map that are looked at for that
+HELD = 2**29  # bytes of maps that are held till then; where they are more, those images are run again
+
+
+class OnePass:
+    """Everything that a pass adds up."""
+
+    def __init__(self, plan: Plan, backlog: Backlog):
+        self.plan, self.backlog = plan, backlog
+        self.labels = [LabelTally(len(concepts.numbers)) for concepts in plan.labellings]
+        self.top: dict[str, TopImages] = {}
+        self.brackets: dict[tuple[float, str], Bracket] = {}
+        self.pixels: dict[tuple[int, str], Pixels] = {}
+        self.countings: dict[tuple[int, str], Counting] = {}
+        self._shapes: dict[str, tuple[int, ...]] = {}
+        self._opened = not plan.quantiles()
+        self._held: list[Held] = []
+        self._samples: dict[str, list[tuple[int, np.ndarray]]] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def ready(self) -> bool:
+        """Whether all that came is in the sums."""
+        return self._opened
+
+    def add(self, work: Work, maps: Mapping[str, Array]) -> None:
+        """Takes a batch.
+
+        Raises:
+          UserError: if an activation is not finite, or a layer's maps are not all of one size.
+        """
+        with jax.enable_x64(True):  # so that float64 stays float64
+            found = {layer: _as_float(maps[layer]) for layer in self.plan.layers}
+            with self._lock:
+                for layer, values in found.items():
+                    self._prepare(layer, values, work)
+            if self._opened:
+                for layer, values in found.items():
+                    self._observe(layer, work, values[: len(work.numbers)])
+                self._count(work, found)
+            else:
+                self._hold(work, maps, found)
+
+    def settle(self, last: bool) -> list[Held]:
+        """Closes in, between two groups of batches; returns those that are to be added again now.
+
+        Args:
+          last: whether no more come.
+        """
+        if self._opened:
+            for bracket in self.brackets.values():
+                bracket.narrow()
+            return []
+        images = sum(len(held.work.numbers) for held in self._held)
+        if not images or (images < OPENING and not last):
+            return []
+        for (_, layer), bracket in self.brackets.items():
+            parts = sorted(self._samples[layer], key=lambda part: part[0])
+            bracket.open(np.concatenate([part for _, part in parts]))
+        held, self._held, self._samples, self._opened = self._held, [], {}, True
+        return held
+
+    def _prepare(self, layer: str, maps: Array, work: Work) -> None:
+        """Makes the sums of a layer, when its maps are first seen."""
+        shape = self._shapes.setdefault(layer, maps.shape[1:])
+        if shape != maps.shape[1:]:
+            raise UserError(
+                f"layer {layer!r}: its maps are {maps.shape[1:]} on image {work.names[0]!r} and {shape} before "
+                "[h, w, units]; expected one size, as of images of one size (image_size=)"
+            )
+        self._make(layer, shape, maps.dtype)
+
+    def _make(self, layer: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
+        if layer in self.top:
+            return
+        plan, positions, units = self.plan, math.prod(shape[:2]), shape[2]
+        self.top[layer] = TopImages(plan.top_images, units, dtype)
+        for quantile in plan.quantiles():
+            self.brackets[quantile, layer] = Bracket(quantile, plan.images, positions, units, dtype)
+        for number in plan.numbers(layer):
+            counting = plan.counting(number, layer, units)
+            self.countings[number, layer], self.pixels[number, layer] = counting, counting.nothing()
+
+    def _hold(self, work: Work, given: Mapping[str, Array], maps: Mapping[str, Array]) -> None:
+        samples = {}
+        for layer, values in maps.items():
+            own = values[: len(work.numbers)].reshape(len(work.numbers), -1, values.shape[-1])
+            step = -(-own.shape[1] // SAMPLED)
+            samples[layer] = np.array(own[:, ::step])
+        with self._lock:
+            size = sum(held.nbytes for held in self._held) + sum(values.nbytes for values in given.values())
+            self._held.append(Held(work, given if size <= HELD else None))
+            for layer, sample in samples.items():
+                self._samples.setdefault(layer, []).append((work.batch, sample))
+
+    def _observe(self, layer: str, work: Work, maps: Array) -> None:
+        seen = observe(maps)
+        if not np.isfinite(seen.least).all() or not np.isfinite(seen.maxima).all():
+            image, y, x, unit = np.argwhere(~np.isfinite(np.asarray(maps)))[0]
+            raise UserError(
+                f"layer {layer!r}: the activation of unit {unit} on image {work.names[image]!r} is not finite "
+                f"({maps[image, y, x, unit]})"
+            )
+        found = {key: above(maps, own.over) for key, own in self.brackets.items() if key[1] == layer}
+        with self._lock:
+            self.top[layer].update(work.numbers, seen.maxima)
+            for key, (place, value) in found.items():
+                row, unit = np.divmod(place, maps.shape[3])
+                image = row // (maps.shape[1] * maps.shape[2])
+                self.brackets[key].add(len(maps), seen.least, image, unit, value)
+
+    def _count(self, work: Work, maps: Mapping[str, Array]) -> None:
+        rows = len(next(iter(maps.values())))
+        fill = [None] * (rows - len(work.numbers))
+        batches = [group_by_shape([*labels, *fill]) for labels in work.labels]
+        undecided = {}
+        for (number, layer), counting in self.countings.items():
+            _, way = self.plan.protocols[number]
+            limits = self._limits(number, layer)
+            pixels, undecided[number, layer] = counting.count(
+                maps[layer], batches[way], work.image_shape, limits, keep_masks=self.plan.keep_masks
+            )
+            with self._lock:
+                self.pixels[number, layer] += pixels
+        with self._lock:
+            for concepts, labels in zip(self.labels, work.labels, strict=True):
+                for image in labels:
+                    concepts.add(image)
+            self.backlog.add(BatchRest(work.batch, rows, work.numbers, work.labels, undecided))
+
+    def _limits(self, number: int, layer: str) -> Limits:
+        if self.plan.thresholds is not None:
+            return Limits(self.plan.thresholds[number, layer], self.plan.thresholds[number, layer])
+        protocol, _ = self.plan.protocols[number]
+        bracket = self.brackets[protocol.top_quantile, layer]
+        # Rounding is monotone: thresholds that are rounded lie between limits that are.
+        rounded = (values.astype(protocol.threshold_dtype) for values in (bracket.lower, bracket.upper))
+        return Limits(*(values.astype(np.float64) for values in rounded))
+
+    def state(self) -> State:
+        """What has come so far, but for the backlog."""
+        found = self.sums()
+        for (quantile, layer), bracket in self.brackets.items():
+            found |= {f"bracket|{name}|{quantile!r}|{layer}": value for name, value in bracket.state().items()}
+        return found
+
+    def sums(self) -> State:
+        """What was counted; each entry's name tells what it is of, a layer's name last."""
+        found: State = {}
+        for layer, shape in self._shapes.items():
+            like = np.zeros(0, self.top[layer].dtype)
+            found |= {f"layer|shape||{layer}": np.array(shape), f"layer|like||{layer}": like}
+            found |= {f"top|{name}||{layer}": value for name, value in self.top[layer].state().items()}
+        for (number, layer), pixels in self.pixels.items():
+            found |= {f"pixels|{name}|{number}|{layer}": value for name, value in pixels._asdict().items()}
+        for way, labels in enumerate(self.labels):
+            found |= {f"labels|area|{way}|": labels.label_area, f"labels|pixels|{way}|": np.array(labels.pixels)}
+        return found
+
+    def merge(self, state: Mapping[str, np.ndarray]) -> None:
+        """Adds what another one has counted."""
+        parts = parts_of(state)
+        for (_, layer), own in parts["layer"].items():
+            shape = self._shapes.setdefault(layer, tuple(own["shape"].tolist()))
+            self._make(layer, shape, own["like"].dtype)
+            self.top[layer].merge(parts["top"]["", layer])
+        for (number, layer), own in parts["pixels"].items():
+            self.pixels[int(number), layer] += Pixels(**own)
+        for (way, _), own in parts["labels"].items():
+            self.labels[int(way)].label_area += own["area"]
+            self.labels[int(way)].pixels += int(own["pixels"])
+
+    def restore(self, state: Mapping[str, np.ndarray], done: int) -> None:
+        """Takes the place of one that was cut off after so many batches, by its state."""
+        self.merge(state)
+        self.backlog.forget(done)
+        for (quantile, layer), own in parts_of(state)["bracket"].items():
+            self.brackets[float(quantile), layer].restore(own)
+        self._opened = True
+
+
+def parts_of(state: Mapping[str, np.ndarray]) -> dict[str, dict[tuple[str, str], State]]:
+    """The entries of a state by their kind, and by what they are of: a number or quantile, and a layer."""
+    found: dict[str, dict[tuple[str, str], State]] = {"layer": {}, "top": {}, "pixels": {}, "labels": {}, "bracket": {}}
+    for key, value in state.items():
+        kind, name, number, layer = key.split("|", 3)
+        found[kind].setdefault((number, layer), {})[name] = value
+    return found
+
+
+def _as_float(maps: Array) -> Array:
+    return maps if maps.dtype == jnp.float64 else jnp.asarray(maps, jnp.float32)

@@ -1,0 +1,124 @@
+"""The end of a pass: what was undecided is counted at the thresholds that were found, and masks are put together."""
+
+import itertools
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import jax
+import numpy as np
+from jaxtyping import Float, UInt32
+
+from interpjax.dissection.counting import Counting
+from interpjax.dissection.labels import BatchLabels, group_by_shape
+from interpjax.dissection.masks import MaskedBatch, Masks
+from interpjax.dissection.one_pass import OnePass
+from interpjax.dissection.passes import BATCHES_AT_A_TIME
+from interpjax.dissection.undecided import BatchRest, Undecided
+
+Key = tuple[int, str]  # the number of a protocol, and a layer
+
+
+def settle(
+    one_pass: OnePass,
+    thresholds: Mapping[Key, Float[np.ndarray, " units"]],
+    batches: int,
+    devices: Sequence[jax.Device],
+) -> None:
+    """Counts what a pass left undecided, for these protocols and layers, in its sums."""
+    lock = threading.Lock()
+
+    def count(rest: BatchRest, device: jax.Device) -> None:
+        with jax.default_device(device):
+            for key, values in thresholds.items():
+                for part, labels in _parts(one_pass, rest, key):
+                    pixels, _ = one_pass.countings[key].settle(part, labels, values)
+                    with lock:
+                        one_pass.pixels[key] += pixels
+
+    turns = [device for device in devices for _ in range(BATCHES_AT_A_TIME)]
+    with ThreadPoolExecutor(len(turns)) as threads:
+        rests = one_pass.backlog.batches(batches)
+        while group := list(itertools.islice(rests, len(turns))):
+            list(threads.map(count, group, turns))
+
+
+class MaskedBatches:
+    """The masks of a protocol on every batch of a process, again each time that it is gone through."""
+
+    def __init__(
+        self, passes: Mapping[Key, OnePass], thresholds: Mapping[Key, Float[np.ndarray, " units"]], batches: int
+    ):
+        """Of passes that kept masks.
+
+        Args:
+          passes: for the protocol and each of its layers, the pass that counted it.
+          thresholds: that were found.
+          batches: how many there were.
+        """
+        self._passes, self._thresholds, self._batches = passes, thresholds, batches
+
+    def __iter__(self) -> Iterator[MaskedBatch]:
+        backlogs = {id(one.backlog): one.backlog for one in self._passes.values()}
+        streams = {name: backlog.batches(self._batches) for name, backlog in backlogs.items()}
+        for rests in zip(*streams.values(), strict=True):
+            of = dict(zip(streams, rests, strict=True))
+            masks = {key[1]: self._masks(of[id(one.backlog)], one, key) for key, one in self._passes.items()}
+            (number, _), one = next(iter(self._passes.items()))
+            way = one.plan.protocols[number][1]
+            yield MaskedBatch(rests[0].numbers, rests[0].labels[way], masks)
+
+    def _masks(self, rest: BatchRest, one: OnePass, key: Key) -> Masks:
+        counting = one.countings[key]
+        found = [self._part(counting, part, labels, key) for part, labels in _parts(one, rest, key)]
+        number, tile, words = (np.concatenate(part) for part in zip(*found, strict=True)) if found else _none()
+        return sorted_masks(number, tile, words, counting.units)
+
+    def _part(
+        self, counting: Counting, part: Undecided, labels: BatchLabels, key: Key
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        _, words = counting.settle(part, labels, self._thresholds[key])
+        return (
+            np.concatenate([part.known, part.number]),
+            np.concatenate([part.known_tile, part.tile]),
+            np.concatenate([part.known_words, words]),
+        )
+
+
+def sorted_masks(number: np.ndarray, tile: np.ndarray, words: UInt32[np.ndarray, "records 2"], units: int) -> Masks:
+    """Masks of records in any order, of which some may be of the same tile, or empty.
+
+    Args:
+      number: of the mask, image · units + unit.
+      tile: its tile.
+      words: some of its pixels there.
+      units: how many there are.
+    """
+    bits = np.ascontiguousarray(words).view(np.uint64).reshape(-1)
+    held = bits != 0
+    image, unit = np.divmod(number[held].astype(np.int64), units)
+    tiles = int(tile.max(initial=0)) + 1
+    place = (image * tiles + tile[held]) * units + unit
+    order = np.argsort(place, kind="stable")
+    first = np.flatnonzero(np.diff(place[order], prepend=-1))
+    joined = np.bitwise_or.reduceat(bits[held][order], first) if len(first) else bits[:0]
+    image, rest = np.divmod(place[order][first], tiles * units)
+    return Masks(
+        image=image.astype(np.int32),
+        unit=(rest % units).astype(np.int32),
+        tile=(rest // units).astype(np.int32),
+        words=joined.view(np.uint32).reshape(-1, 2),
+    )
+
+
+def _none() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros((0, 2), np.uint32)
+
+
+def _parts(one_pass: OnePass, rest: BatchRest, key: Key) -> Iterator[tuple[Undecided, BatchLabels]]:
+    """What a batch left of a protocol and layer, with the labels of those images."""
+    way = one_pass.plan.protocols[key[0]][1]
+    fill = [None] * (rest.rows - len(rest.numbers))
+    labels = {own.shape: own for own in group_by_shape([*rest.labels[way], *fill])}
+    for part in rest.undecided.get(key, []):
+        yield part, labels[part.sizes[0]]
