@@ -20,14 +20,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from interpjax.dissection.label_cells import BatchLabelsAtCells, adjoint
+from interpjax.dissection.label_cells import LabelsAtCells, adjoint
 from interpjax.dissection.labels import ConceptColumns
 from interpjax.dissection.passes import State
 from interpjax.dissection.protocol import Protocol
 from interpjax.dissection.upsampling import FieldMap, resampling
 
 NO_VARIANCE = 1e-12  # of the mean square: what float64 leaves of the variance of a constant map
-BY_IMAGE = ("start", "stop", "row_sums", "column_sums", "row_bands", "column_bands")  # fields of BatchCells
+BY_IMAGE = ("start", "stop", "row_bands", "column_bands")  # fields of BatchCells
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -105,17 +105,12 @@ class CorrelationSums:
         """
         self._concepts, self._protocol, self._fieldmap = concepts, protocol, fieldmap
         columns, categories = len(concepts.numbers), concepts.num_categories
-        self._sums = {
-            "product": np.zeros((units, columns)),
-            "total": np.zeros((units, categories)),
-            "square": np.zeros((units, categories)),
-            "label_area": np.zeros(columns, np.int64),
-            "pixels": np.zeros(categories, np.int64),
-        }
+        shapes = {"product": (units, columns), "total": (units, categories), "square": (units, categories)}
+        self._sums = {name: np.zeros(shape) for name, shape in shapes.items()}
+        self._rests = {name: np.zeros(shape) for name, shape in shapes.items()}  # what additions rounded off
+        self._counts = {"label_area": np.zeros(columns, np.int64), "pixels": np.zeros(categories, np.int64)}
 
-    def count(
-        self, maps: Float[Array, "n h w units"], labels: BatchLabelsAtCells, image_shape: tuple[int, int]
-    ) -> State:
+    def count(self, maps: Float[Array, "n h w units"], labels: LabelsAtCells, image_shape: tuple[int, int]) -> State:
         """Sums over a batch, in float64 on the device where the maps are; for :meth:`merge`. Changes nothing.
 
         Args:
@@ -133,7 +128,7 @@ class CorrelationSums:
         product, total, square = map(np.asarray, sums)
         counts = np.stack([own.categories for own in labels.labels]) | (self._protocol.unit_area == "all")
         pixels = np.array([height * width for height, width in shapes], np.int64)
-        area = np.zeros_like(self._sums["label_area"])
+        area = np.zeros_like(self._counts["label_area"])
         np.add.at(area, cells.column, cells.area)  # what fills up has no pixel
         return {
             "product": product.T,
@@ -145,17 +140,27 @@ class CorrelationSums:
 
     def state(self) -> State:
         """What has come so far."""
-        return dict(self._sums)
+        return self._sums | {f"{name}_rest": rest for name, rest in self._rests.items()} | self._counts
 
     def merge(self, state: State) -> None:
-        """Adds what :meth:`count` gave, or the state of another one."""
-        for name, total in self._sums.items():
-            total += state[name]
+        """Adds what :meth:`count` gave, or the state of another one; the order leaves no trace in the result.
+
+        Of each addition what it rounds off is kept: D. E. Knuth, *The Art of Computer Programming* 2, 4.2.2, Theorem B.
+        """
+        for name, old in self._sums.items():
+            added = state[name]
+            new = old + added
+            of_added = new - old
+            self._rests[name] += (old - (new - of_added)) + (added - of_added) + state.get(f"{name}_rest", 0)
+            self._sums[name] = new
+        for name, count in self._counts.items():
+            count += state[name]
 
     def result(self) -> Correlation:
         """The sums over all that has come."""
-        sums = {name: total.copy() for name, total in self._sums.items()}
-        return Correlation(**sums, category_of=self._concepts.category_of)
+        sums = {name: total + self._rests[name] for name, total in self._sums.items()}
+        counts = {name: count.copy() for name, count in self._counts.items()}
+        return Correlation(**sums, **counts, category_of=self._concepts.category_of)
 
 
 @functools.partial(jax.jit, static_argnames=("most", "concepts"))
@@ -172,10 +177,12 @@ def _sums(
         own, first = image["maps"].astype(jnp.float64), image["start"]
         column, cells = (jax.lax.dynamic_slice_in_dim(part, first, most) for part in by_concept)
         column = jnp.where(first + jnp.arange(most, dtype=jnp.int32) < image["stop"], column, concepts)
-        product = product.at[column].add(cells.reshape(most, -1) @ own.reshape(-1, units), mode="drop")
-        total = (image["row_sums"][:, None] * image["column_sums"][None]).reshape(-1) @ own.reshape(-1, units)
+        sums = cells.reshape(most, -1) @ own.reshape(-1, units)  # the first of all pixels, then of concepts
+        product = product.at[column[1:]].add(sums[1:], mode="drop")
         gram = _apply(image["column_bands"], _apply(image["row_bands"], own, axis=0), axis=1)
-        return product, (total, (own * gram).sum(axis=(0, 1)))
+        # A product with ones is faster here than a sum over leading axes.
+        square = jnp.ones(cells[0].size, jnp.float64) @ (own * gram).reshape(-1, units)
+        return product, (sums[0], square)
 
     product, (total, square) = jax.lax.scan(add, jnp.zeros((concepts, units), jnp.float64), by_image | {"maps": maps})
     return product, total, square

@@ -20,16 +20,14 @@ class Adjoint:
     Attributes:
       rows: Uᵀ along the height; of as many pixels as whole tiles have.
       columns: along the width.
-      row_sums: Uᵀ1 along the height.
-      column_sums: along the width.
+      ones: Uᵀ1.
       row_bands: UᵀU along the height: entry (b + d, y) is that of cells y and y + d, for all |d| ≤ b.
       column_bands: along the width.
     """
 
     rows: scipy.sparse.csr_array
     columns: scipy.sparse.csr_array
-    row_sums: Float[np.ndarray, " h"]
-    column_sums: Float[np.ndarray, " w"]
+    ones: Float[np.ndarray, "h w"]
     row_bands: Float[np.ndarray, "row_bands h"]
     column_bands: Float[np.ndarray, "column_bands w"]
 
@@ -38,7 +36,7 @@ class Adjoint:
 def adjoint(how: Resampling, map_shape: tuple[int, int]) -> Adjoint:
     """The adjoint of an upsampling of maps of this (height, width)."""
     rows, columns = (_transposed(taps, cells) for taps, cells in zip((how.rows, how.columns), map_shape, strict=True))
-    return Adjoint(rows, columns, rows.sum(axis=1), columns.sum(axis=1), _bands(rows), _bands(columns))
+    return Adjoint(rows, columns, np.outer(rows.sum(axis=1), columns.sum(axis=1)), _bands(rows), _bands(columns))
 
 
 def _transposed(taps: Taps, cells: int) -> scipy.sparse.csr_array:
@@ -74,9 +72,9 @@ def label_cells(
     columns, place = np.unique(labels.column, return_inverse=True)
     area = np.zeros(len(columns), np.int64)
     np.add.at(area, place, np.bitwise_count(labels.words).sum(axis=1, dtype=np.int64))
-    cells = np.empty((len(columns), len(onto.row_sums), len(onto.column_sums)))
+    cells = np.empty((len(columns), *onto.ones.shape))
     whole = area == labels.shape[0] * labels.shape[1]  # scenes and textures: no pixel needs to be looked at
-    cells[whole] = np.outer(onto.row_sums, onto.column_sums)
+    cells[whole] = onto.ones
     chosen = ~whole[place]
     renumbered = (np.cumsum(~whole) - 1)[place[chosen]]
     planes = _unpack(labels.tile[chosen], renumbered, labels.words[chosen], int((~whole).sum()), labels.shape)
@@ -100,20 +98,18 @@ def _unpack(
 class BatchCells:
     """The labels of a batch at the cells of maps of one size, whatever the sizes of the label maps.
 
-    Arrays are filled up, so that few sizes are compiled for: rows of maps beyond the images have sums of 0 and no
-    concept.
+    An image has an entry for all its pixels, Uᵀ1, and one for each of its concepts. Arrays are filled up with 0, so
+    that few sizes are compiled for; rows of maps beyond the images have no entry.
 
     Attributes:
-      start: where the concepts of each image start.
+      start: where the entries of each image start.
       stop: where they stop.
-      column: of each concept of each image, image by image.
-      area: its pixels.
-      cells: UᵀG of each.
-      row_sums: of each image's :class:`Adjoint`.
-      column_sums: likewise.
-      row_bands: likewise.
+      column: of the concept; 0 in an image's first entry, which is of none.
+      area: pixels of the concept; 0 likewise.
+      cells: UᵀG; Uᵀ1 in an image's first entry.
+      row_bands: of each image's :class:`Adjoint`.
       column_bands: likewise.
-      most: at least as many concepts as any image has; ``cells`` goes on for so many after every start.
+      most: at least as many entries as any image has; arrays go on for so many after every start.
     """
 
     start: Int[np.ndarray, " n"]
@@ -121,14 +117,12 @@ class BatchCells:
     column: Int[np.ndarray, " filled"]
     area: Int[np.ndarray, " filled"]
     cells: Float[np.ndarray, "filled h w"]
-    row_sums: Float[np.ndarray, "n h"]
-    column_sums: Float[np.ndarray, "n w"]
     row_bands: Float[np.ndarray, "n row_bands h"]
     column_bands: Float[np.ndarray, "n column_bands w"]
     most: int
 
 
-class BatchLabelsAtCells:
+class LabelsAtCells:
     """The labels of a batch, brought to cells once for all layers whose maps are of one size and upsampled alike."""
 
     def __init__(self, labels: Sequence[ImageLabels], rows: int):
@@ -150,20 +144,23 @@ class BatchLabelsAtCells:
 
 
 def _batch_cells(labels: Sequence[ImageLabels], onto: Sequence[Adjoint], rows: int) -> BatchCells:
-    each = [label_cells(own, to) for own, to in zip(labels, onto, strict=True)]
-    count = np.zeros(rows, np.int32)
-    count[: len(each)] = [len(columns) for columns, _, _ in each]
+    count, first = np.zeros(rows, np.int32), np.zeros(1, np.int32)
+    columns, areas, cells = [], [], []
+    for number, (own, to) in enumerate(zip(labels, onto, strict=True)):
+        column, area, at = label_cells(own, to)
+        count[number] = 1 + len(column)
+        columns += [first, column.astype(np.int32)]
+        areas += [first.astype(np.int64), area]
+        cells += [to.ones[None], at]
     stop = np.cumsum(count, dtype=np.int32)
-    most = _power_of_two(int(count.max()))
-    filled = _power_of_two(int(stop[-1]) + most)
+    most = _up_to(8, int(count.max()))
+    filled = _up_to(8 * rows, int(stop[-1]) + most)
     return BatchCells(
         start=stop - count,
         stop=stop,
-        column=_filled([columns.astype(np.int32) for columns, _, _ in each], filled),
-        area=_filled([area for _, area, _ in each], filled),
-        cells=_filled([cells for _, _, cells in each], filled),
-        row_sums=_filled([to.row_sums[None] for to in onto], rows),
-        column_sums=_filled([to.column_sums[None] for to in onto], rows),
+        column=_filled(columns, filled),
+        area=_filled(areas, filled),
+        cells=_filled(cells, filled),
         row_bands=_filled(_as_wide([to.row_bands for to in onto]), rows),
         column_bands=_filled(_as_wide([to.column_bands for to in onto]), rows),
         most=most,
@@ -181,6 +178,5 @@ def _as_wide(bands: Sequence[np.ndarray]) -> list[np.ndarray]:
     return [np.pad(own, (((widest - len(own)) // 2,) * 2, (0, 0)))[None] for own in bands]
 
 
-def _power_of_two(number: int) -> int:
-    """The next, 8 at least."""
-    return max(8, 1 << (number - 1).bit_length())
+def _up_to(multiple: int, number: int) -> int:
+    return -(-number // multiple) * multiple
