@@ -45,6 +45,9 @@ class Correlation:
       label_area: Σ G, pixels of each concept.
       pixels: that count for a category.
       category_of: primary category of each concept.
+
+    References:
+      Both among the measures of a unit's fit to a concept in *NeuronEval*, ICML 2025, arXiv 2506.05774.
     """
 
     product: Float[np.ndarray, "units concepts"]

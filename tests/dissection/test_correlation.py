@@ -13,8 +13,9 @@ from interpjax.dissection.upsampling import METHODS, resampling, upsample
 
 IMAGE = (32, 32)
 CONCEPTS = ConceptColumns(np.array([1, 2, 4, 7, 8, 9]), np.array([0, 0, 1, 2, 2, 2]), 3)  # 9 never occurs, 3 is none
-SHAPES = [(16, 16), (17, 12), (16, 16), (9, 20), (17, 12), (16, 16)]
-ROUNDING = {"bilinear": 1e-12, "fieldmap": 1e-6, "pil-bilinear": 1e-6, "pil-bicubic": 1e-6}  # of float32 where it is
+SHAPES = [(16, 16), (17, 12), (16, 16), (9, 20), (17, 12), (16, 16), (8, 8)]
+# float64's, or float32's of the upsampled maps, which the sums leave out: half a unit of the last place is 6e-8.
+ROUNDING = {"bilinear": 1e-12, "fieldmap": 1e-7, "pil-bilinear": 1e-7, "pil-bicubic": 1e-7}
 
 
 def images(rng):
@@ -25,6 +26,7 @@ def images(rng):
     channels[3] = [8]
     channels[5].append(8 * (rng.random(SHAPES[5]) < 0.5))
     channels[4] = [np.full(SHAPES[4], 4), 1]
+    channels[6] = [0, 3]  # no label that counts
     return channels
 
 
@@ -59,7 +61,7 @@ def correlation(maps, channels, protocol, batch=4):
 @pytest.mark.parametrize("method", METHODS)
 def test_both_measures_equal_those_of_all_pixels(method, unit_area):
     rng = np.random.default_rng(1)
-    maps, channels = rng.normal(0.5, 1, (6, 4, 5, 3)).astype(np.float32), images(rng)
+    maps, channels = rng.normal(0.5, 1, (len(SHAPES), 4, 5, 3)).astype(np.float32), images(rng)
     protocol = get_protocol("paper", upsampling=method, unit_area=unit_area)
     found = correlation(maps, channels, protocol)
     pearson, cosine = found.pearson(), found.cosine()
@@ -96,6 +98,7 @@ def test_cells_and_bands_give_the_sums_of_upsampled_maps(method, source, target)
     columns, area, cells = label_cells(own, onto)
     assert columns.tolist() == [0, 1, 2, 3]
     channel = [dense.sum(axis=(1, 2)), (dense**2).sum(axis=(1, 2))]
+    # Where all is rounded to float32, sums that nearly cancel are off by more than its last place.
     np.testing.assert_allclose(np.einsum("uhw,hw->u", maps, onto.ones), channel[0], rtol=1e-5)
     np.testing.assert_allclose(np.einsum("chw,uhw->uc", cells, maps)[:, 3], channel[0], rtol=1e-5)
     assert area[3] == target[0] * target[1]
@@ -111,20 +114,20 @@ def _dense(bands):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_large_offset_changes_nothing_but_the_cosine(dtype):
     rng = np.random.default_rng(3)
-    maps, channels = rng.integers(-8, 9, (6, 4, 5, 3)) / 8, images(rng)
+    maps, channels = rng.integers(-8, 9, (len(SHAPES), 4, 5, 3)) / 8, images(rng)
     maps, far = maps.astype(dtype), (maps + 1000).astype(dtype)  # exact in float32
     near, shifted = (correlation(own, channels, get_protocol("paper")) for own in (maps, far))
     # Of the mean square, 1e6 times the variance, float64 loses its last bits.
     np.testing.assert_allclose(shifted.pearson(), near.pearson(), rtol=0, atol=1e-9)
-    assert abs(near.pearson()[:, :5]).min() > 1e-4
+    assert abs(near.pearson()[:, :5]).mean() > 0.05  # beside which 1e-9 is nothing
     areas = np.sqrt(near.label_area / near.pixels[CONCEPTS.category_of])
     np.testing.assert_allclose(shifted.cosine(), np.tile(areas, (3, 1)), atol=2e-3)
 
 
 def test_what_is_undefined_is_0():
     rng = np.random.default_rng(4)
-    maps, channels = np.full((6, 4, 5, 3), 0.1, np.float32), images(rng)
-    maps[..., 1], maps[..., 2] = 0, rng.normal(size=(6, 4, 5))
+    maps, channels = np.full((len(SHAPES), 4, 5, 3), 0.1, np.float32), images(rng)
+    maps[..., 1], maps[..., 2] = 0, rng.normal(size=(len(SHAPES), 4, 5))
     full = [[7, *own] for own in channels]  # of every image
     found = correlation(maps, full, get_protocol("paper"))
     pearson, cosine = found.pearson(), found.cosine()
@@ -174,12 +177,12 @@ def test_the_order_of_batches_leaves_no_trace():
 
 def test_sums_of_parts_merge_and_are_stored(tmp_path):
     rng = np.random.default_rng(6)
-    maps, protocol = jnp.asarray(rng.normal(size=(6, 4, 5, 3)), np.float32), get_protocol("lite")
+    maps, protocol = jnp.asarray(rng.normal(size=(len(SHAPES), 4, 5, 3)), np.float32), get_protocol("lite")
     labels = [image_labels(own, shape, CONCEPTS) for own, shape in zip(images(rng), SHAPES, strict=True)]
     whole, halves = CorrelationSums(3, CONCEPTS, protocol), [CorrelationSums(3, CONCEPTS, protocol) for _ in range(2)]
-    whole.merge(whole.count(maps, LabelsAtCells(labels, 6), IMAGE))
-    for half, part in zip(halves, (slice(0, 3), slice(3, 6)), strict=True):
-        half.merge(half.count(maps[part], LabelsAtCells(labels[part], 3), IMAGE))
+    whole.merge(whole.count(maps, LabelsAtCells(labels, len(SHAPES)), IMAGE))
+    for half, part in zip(halves, (slice(0, 3), slice(3, 7)), strict=True):
+        half.merge(half.count(maps[part], LabelsAtCells(labels[part], len(maps[part])), IMAGE))
     halves[0].merge(halves[1].state())
     before = halves[0].result()
     halves[0].merge(halves[1].state())  # changes no result that was given
@@ -194,7 +197,7 @@ def test_sums_of_parts_merge_and_are_stored(tmp_path):
 def test_layers_of_one_size_share_the_labels_at_their_cells():
     rng = np.random.default_rng(7)
     labels = [image_labels(own, shape, CONCEPTS) for own, shape in zip(images(rng), SHAPES, strict=True)]
-    shared = LabelsAtCells(labels, 6)
+    shared = LabelsAtCells(labels, len(SHAPES))
     sizes = [(4, 5), (4, 5), (6, 6)]
     onto = [[adjoint(resampling("bilinear", size, own.shape, IMAGE), size) for own in labels] for size in sizes]
     first, second, other = map(shared.at, onto)
