@@ -9,12 +9,12 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Int, UInt8
+from jaxtyping import Int, Integer, UInt8
 
 from interpjax.data.images import BadImageError, SkippedImages, resize
 
 # By category; label numbers, 0 where unlabelled; an integer labels the whole image.
-Channels = dict[str, list[Int[np.ndarray, "label_height label_width"] | int]]
+Channels = dict[str, list[Integer[np.ndarray, "label_height label_width"] | int]]
 
 
 @runtime_checkable

@@ -1,9 +1,13 @@
 """Reading Broden's layout, and what is wrong with it."""
 
 import broden_layout
+import cv2
+import hypothesis.extra.numpy as hnp
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from interpjax import dissection
 from interpjax.data import load_broden
@@ -93,6 +97,20 @@ def test_damaged_and_unknown_labels_are_named(folder):
     edit(folder / "index.csv", ",4\n", ",5\n")
     with pytest.raises(ValueError, match=r"index.csv row 3 \(b.jpg\): scene label 5 is not in label.csv"):
         load_broden(folder)
+
+
+@settings(max_examples=30, deadline=None)
+@given(labels=hnp.arrays(np.int64, (16, 16), elements=st.sampled_from([0, 1, 4, 300, 301, 2**16 - 1])))
+def test_pixels_are_red_and_256_times_green_and_unknown_ones_are_named(tmp_path_factory, labels):
+    folder = broden_layout.make_broden(tmp_path_factory.mktemp("broden") / "broden")
+    pixels = np.stack([np.full_like(labels, 7), labels // 256, labels % 256], axis=-1)  # BGR; blue says nothing
+    cv2.imwrite(str(folder / "images" / "a_object.png"), pixels.astype(np.uint8))
+    record, unknown = load_broden(folder).records[0], sorted({301, 2**16 - 1} & set(labels.ravel().tolist()))
+    if unknown:
+        with pytest.raises(ValueError, match=rf"a_object.png has the label {unknown[0]}, which label.csv does not"):
+            record.labels()
+    else:
+        np.testing.assert_array_equal(record.labels()["object"][0], labels)
 
 
 @pytest.mark.parametrize("name", ["category.csv", "label.csv", "c_object.csv", "index.csv"])

@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import io
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -39,18 +40,22 @@ class Folder:
 
     def image(self, row: broden_tables.Row) -> bytes:
         """Reads the file."""
-        return (self.path / row.image).read_bytes()
+        return self._read(row.image)
 
     def maps(self, row: broden_tables.Row) -> EncodedMaps:
         """Reads the files."""
         return {
-            category: [(self.path / entry).read_bytes() for entry in entries if isinstance(entry, str)]
+            category: [self._read(entry) for entry in entries if isinstance(entry, str)]
             for category, entries in row.cells.items()
         }
 
     def opened(self) -> "Folder":
         """Itself: a row's image and its label maps are files of their own, each of which is read by one method."""
         return self
+
+    def _read(self, name: str) -> bytes:
+        with io.FileIO(f"{self.path}/{name}") as file:  # half the time of joining a Path and its read_bytes
+            return file.readall()
 
     def require(self, rows: list[broden_tables.Row]) -> None:
         """Raises UserError, naming row and file, if a file is missing."""

@@ -5,13 +5,14 @@ References:
 """
 
 import dataclasses
+import functools
 import hashlib
 from pathlib import Path
 
 import cv2
 import numpy as np
 import tensorflow_datasets as tfds
-from jaxtyping import Int, UInt8
+from jaxtyping import UInt8, UInt16
 
 from interpjax.data.broden import tables as broden_tables
 from interpjax.data.broden.files import EncodedMaps, Files, Folder, KeepEncoded, Shards
@@ -105,18 +106,27 @@ class BrodenRecord:
     def _image_name(self) -> str:
         return f"{self.row.where}: images/{self.name}"
 
-    def _decode_map(self, encoded: bytes, entry: str) -> Int[np.ndarray, "label_height label_width"]:
+    def _decode_map(self, encoded: bytes, entry: str) -> UInt16[np.ndarray, "label_height label_width"]:
         where = f"{self.row.where}: label map images/{entry}"
         pixels = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR_RGB) if encoded else None
         if pixels is None:
             raise UserError(f"{where} cannot be decoded")
         if pixels.shape[:2] != self.label_shape:
             raise UserError(f"{where} is {pixels.shape[:2]} pixels (height, width); the row says {self.label_shape}")
-        labels = pixels[..., 0].astype(np.int32) + 256 * pixels[..., 1].astype(np.int32)
-        unknown = set(np.flatnonzero(np.bincount(labels.ravel())).tolist()) - self.known - {0}
-        if unknown:
+        # As four bytes a pixel red and green are one number, which is read much faster than put together.
+        labels = np.ascontiguousarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2RGBA).view("<u2")[..., 0])
+        if cv2.countNonZero(cv2.LUT(labels, _allowed(self.known))) < labels.size:
+            unknown = set(np.unique(labels).tolist()) - self.known - {0}
             raise UserError(f"{where} has the label {min(unknown)}, which label.csv does not list")
         return labels
+
+
+@functools.cache
+def _allowed(known: frozenset[int]) -> UInt8[np.ndarray, "65536"]:
+    """Whether a pixel of a label map may have a number: 0, for unlabelled, or that of a known label."""
+    allowed = np.zeros(2**16, np.uint8)
+    allowed[[0, *(number for number in known if number < len(allowed))]] = 1
+    return allowed
 
 
 def load_broden(path: str | Path) -> ConceptData:
