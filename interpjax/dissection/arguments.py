@@ -87,10 +87,12 @@ def check_activations(activations: Any, rows: int) -> dict[str, Any]:
 def check_maps(layer: str, maps: Any) -> None:
     """Raises UserError unless a layer's maps are an array [images, h, w, units] of real numbers, wherever from."""
     dtype = getattr(maps, "dtype", None)
-    if not isinstance(dtype, np.dtype):
+    if not isinstance(dtype, np.dtype) or isinstance(maps, np.ma.MaskedArray):  # whose mask would be ignored
         raise UserError(f"layer {layer!r}: its maps are {shown(maps)}; expected an array {MAPS} of NumPy or JAX")
     if not _is_real(dtype):
         raise UserError(f"layer {layer!r}: its maps are of dtype {dtype}; expected real numbers, as float32")
+    if dtype.itemsize > 8 or not dtype.isnative:
+        raise UserError(f"layer {layer!r}: its maps are of dtype {dtype}; expected one that JAX has, as float32")
     if len(maps.shape) != 4 or 0 in maps.shape[1:]:
         raise UserError(
             f"layer {layer!r}: its maps have the shape {tuple(maps.shape)}; expected {MAPS}, none of h, w and units 0"

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, UInt8
 from interpjax import parallel
 from interpjax.data.concepts import ConceptData, ConceptRecord
 from interpjax.data.images import BadImageError, SkippedImages
-from interpjax.dissection.arguments import check_channels_last, check_maps, listed
+from interpjax.dissection.arguments import check_channels_last, check_maps, listed, shown
 from interpjax.dissection.labels import ConceptColumns, ImageLabels, image_labels
 from interpjax.dissection.networks import Network
 from interpjax.dissection.passes import Work
@@ -66,6 +66,8 @@ class NetworkFeed:
             raise ValueError(f"activations_fn: a {type(activations_fn).__name__}; expected a function of images")
         if hasattr(activations_fn, "named_modules"):
             raise ValueError("activations_fn: a module of PyTorch; expected what dissection.from_torch makes of it")
+        if skipped is not None and not isinstance(skipped, SkippedImages):
+            raise ValueError(f"skipped = {shown(skipped)}: expected a SkippedImages(), or None")
         self.batch_size, self.images = settings.batch_size, len(_checked(broden).records)
         self._network = activations_fn if isinstance(activations_fn, Network) else None
         self._activations_fn, self._broden, self._settings = activations_fn, broden, settings
@@ -224,6 +226,8 @@ def columns_of(data: ConceptData) -> ConceptColumns:
 def _checked(broden: Any) -> ConceptData:
     if not isinstance(broden, ConceptData):
         raise ValueError(f"broden: a {type(broden).__name__}; expected what data.load_broden(path) gives")
+    if len(broden.records) == 0:
+        raise ValueError(f"broden: {broden.name} with no record of an image; expected one at least")
     return broden
 
 
