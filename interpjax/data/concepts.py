@@ -153,8 +153,10 @@ class ConceptData:
           categories: names; their order is that of the data.
 
         Raises:
-          ValueError: if the data have no such category, or no concept is left.
+          ValueError: if the names are a single string, the data have no such category, or no concept is left.
         """
+        if isinstance(categories, str):
+            raise ValueError(f"categories = {categories!r}: expected a sequence of names, as ({categories!r},)")
         unknown = [category for category in categories if category not in self.categories]
         if unknown:
             raise ValueError(f"categories: {unknown[0]!r} is not in {self.name}; it has {', '.join(self.categories)}")

@@ -3,7 +3,7 @@
 Every error names the argument and its value.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -12,6 +12,7 @@ import numpy as np
 
 from interpjax.dissection.protocol import PROTOCOLS, Protocol
 from interpjax.dissection.upsampling import FieldMap
+from interpjax.errors import UserError
 
 LISTED = 20  # names in an error message
 LONGEST = 80  # characters of a value in an error message
@@ -76,16 +77,50 @@ def check_activations(activations: Any, rows: int) -> dict[str, Any]:
         raise ValueError(f"activations = {shown(activations)}: expected {{layer: array {MAPS}}}")
     check_names("activations", list(activations), "conv5")
     for layer, maps in activations.items():
-        name = f"activations[{layer!r}]"
-        if not isinstance(getattr(maps, "dtype", None), np.dtype):
-            raise ValueError(f"{name} = {shown(maps)}: expected a NumPy array {MAPS}")
-        _require_real(name, maps.dtype)
-        if len(maps.shape) != 4 or 0 in maps.shape[1:]:
-            raise ValueError(f"{name} has the shape {maps.shape}; expected {MAPS}, none of h, w and units 0")
+        check_maps(layer, maps)
         if len(maps) != rows:
-            raise ValueError(f"{name} has {len(maps)} rows, images has {rows} names")
+            raise ValueError(f"activations[{layer!r}] has {len(maps)} rows, images has {rows} names")
     # JAX's arrays take no list of rows.
     return {layer: np.asarray(maps) if isinstance(maps, jax.Array) else maps for layer, maps in activations.items()}
+
+
+def check_maps(layer: str, maps: Any) -> None:
+    """Raises UserError unless a layer's maps are an array [images, h, w, units] of real numbers, wherever from."""
+    dtype = getattr(maps, "dtype", None)
+    if not isinstance(dtype, np.dtype) or isinstance(maps, np.ma.MaskedArray):  # whose mask would be ignored
+        raise UserError(f"layer {layer!r}: its maps are {shown(maps)}; expected an array {MAPS} of NumPy or JAX")
+    if not _is_real(dtype):
+        raise UserError(f"layer {layer!r}: its maps are of dtype {dtype}; expected real numbers, as float32")
+    if dtype.itemsize > 8 or not dtype.isnative:
+        raise UserError(f"layer {layer!r}: its maps are of dtype {dtype}; expected one that JAX has, as float32")
+    if len(maps.shape) != 4 or 0 in maps.shape[1:]:
+        raise UserError(
+            f"layer {layer!r}: its maps have the shape {tuple(maps.shape)}; expected {MAPS}, none of h, w and units 0"
+        )
+
+
+def check_channels_last(layer: str, shape: tuple[int, ...], image_shapes: Collection[tuple[int, int]]) -> None:
+    """Raises UserError if maps are plainly [images, units, h, w].
+
+    A network that treats height and width alike makes square maps of square images; of others the longer side stays
+    the longer one, and the sides differ by no more than those of the image. Maps are refused if that fails for h and
+    w, but holds if width and units are the sides, for images of every size: else they may be right.
+
+    Args:
+      layer: its name.
+      shape: of its maps.
+      image_shapes: (height, width) of the images that they are of.
+    """
+    _, height, width, units = shape
+    doubted = [
+        image for image in image_shapes if not _are_sides(height, width, image) and _are_sides(width, units, image)
+    ]
+    if doubted and len(doubted) == len(image_shapes):
+        raise UserError(
+            f"layer {layer!r}: its maps have the shape {tuple(shape)}, which would be {units} units at {height} × "
+            f"{width} positions, of images of {doubted[0][0]} × {doubted[0][1]} pixels; expected {MAPS}; if they are "
+            "[images, units, h, w], as in PyTorch: maps.transpose(0, 2, 3, 1)"
+        )
 
 
 def check_thresholds(thresholds: Any, units: Mapping[str, int]) -> dict[str, np.ndarray]:
@@ -96,7 +131,8 @@ def check_thresholds(thresholds: Any, units: Mapping[str, int]) -> dict[str, np.
         if layer not in thresholds:
             raise ValueError(f"thresholds: the layer {layer!r} is missing; expected {count} of every layer")
         values = np.asarray(thresholds[layer])
-        _require_real(f"thresholds[{layer!r}]", values.dtype)
+        if not _is_real(values.dtype):
+            raise ValueError(f"thresholds[{layer!r}]: of dtype {values.dtype}; expected real numbers")
         if values.shape != (count,):
             raise ValueError(f"thresholds[{layer!r}] has the shape {values.shape}; expected {count}, one a unit")
         found[layer] = values.astype(np.float64)
@@ -127,9 +163,14 @@ def shown(value: Any) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
-def _require_real(name: str, dtype: np.dtype) -> None:
-    if not (jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer)):  # JAX knows bfloat16
-        raise ValueError(f"{name}: of dtype {dtype}; expected real numbers")
+def _is_real(dtype: np.dtype) -> bool:
+    return jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer)  # JAX knows bfloat16
+
+
+def _are_sides(height: int, width: int, image: tuple[int, int]) -> bool:
+    """Whether maps of an image may have this height and width, as :func:`check_channels_last` says."""
+    taller, image_taller = height - width, image[0] - image[1]
+    return taller * image_taller >= 0 and abs(taller) <= abs(image_taller)
 
 
 def _fieldmap(layer: str, value: Any) -> FieldMap:

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, UInt8
 from interpjax import parallel
 from interpjax.data.concepts import ConceptData, ConceptRecord
 from interpjax.data.images import BadImageError, SkippedImages
-from interpjax.dissection.arguments import listed
+from interpjax.dissection.arguments import check_channels_last, check_maps, listed, shown
 from interpjax.dissection.labels import ConceptColumns, ImageLabels, image_labels
 from interpjax.dissection.networks import Network
 from interpjax.dissection.passes import Work
@@ -67,6 +67,8 @@ class NetworkFeed:
             raise ValueError(f"activations_fn: a {type(activations_fn).__name__}; expected a function of images")
         if hasattr(activations_fn, "named_modules"):
             raise ValueError("activations_fn: a module of PyTorch; expected what dissection.from_torch makes of it")
+        if skipped is not None and not isinstance(skipped, SkippedImages):
+            raise ValueError(f"skipped = {shown(skipped)}: expected a SkippedImages(), or None")
         self.batch_size, self.images = settings.batch_size, len(_checked(broden).records)
         self._network = activations_fn if isinstance(activations_fn, Network) else None
         self._activations_fn, self._broden, self._settings = activations_fn, broden, settings
@@ -148,23 +150,23 @@ class NetworkFeed:
             else:
                 with self._one_at_a_time:
                     maps = self._activations_fn(filled)
-        self._check(maps)
+        self._check(maps, images.shape[1:3])
         with jax.enable_x64(True):  # so that float64 stays float64
             return {layer: jax.device_put(maps[layer], device) for layer in self._settings.layers}
 
-    def _check(self, maps: Any) -> None:
+    def _check(self, maps: Any, image_shape: tuple[int, int]) -> None:
         if not isinstance(maps, Mapping):
             raise UserError(f"activations_fn returned a {type(maps).__name__}; expected {{layer: maps}}")
         for layer in self._settings.layers:
             if layer not in maps:
                 raise UserError(f"layer {layer!r}: activations_fn returned {listed(sorted(map(repr, maps))) or 'none'}")
-            shape = getattr(maps[layer], "shape", None)
-            if shape is None or len(shape) != 4 or shape[0] != self.batch_size:
-                kind = f"a {type(maps[layer]).__name__}" if shape is None else f"the shape {tuple(shape)}"
+            check_maps(layer, maps[layer])
+            if len(maps[layer]) != self.batch_size:
                 raise UserError(
-                    f"layer {layer!r}: activations_fn returned {kind} for a batch of {self.batch_size} images; "
-                    "expected an array [images, h, w, units]"
+                    f"layer {layer!r}: activations_fn returned {len(maps[layer])} rows for a batch of "
+                    f"{self.batch_size} images; expected one for each"
                 )
+            check_channels_last(layer, maps[layer].shape, [image_shape])
 
 
 class ArrayFeed:
@@ -186,6 +188,9 @@ class ArrayFeed:
         self._rows = [row for row, name in enumerate(images) if name in numbers]
         self._numbers = np.array([numbers[images[row]] for row in self._rows], np.int64)
         self.images, self.devices = len(self._rows), parallel.local_devices()
+        sizes = {broden.records[number].image_shape for number in self._numbers}
+        for layer, maps in activations.items():
+            check_channels_last(layer, maps.shape, sizes)
 
     def works(self, start: int, labellings: Labellings) -> Iterator[Work]:
         """As :meth:`Feed.works`."""
@@ -231,6 +236,8 @@ def columns_of(data: ConceptData) -> ConceptColumns:
 def _checked(broden: Any) -> ConceptData:
     if not isinstance(broden, ConceptData):
         raise ValueError(f"broden: a {type(broden).__name__}; expected what data.load_broden(path) gives")
+    if len(broden.records) == 0:
+        raise ValueError(f"broden: {broden.name} with no record of an image; expected one at least")
     return broden
 
 

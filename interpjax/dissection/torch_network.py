@@ -103,6 +103,7 @@ def _checked_grid(grid: Any) -> Grid | None:
 
 def _keep_in(found: dict[str, Any], layer: str) -> Callable:
     block = layer.rpartition(".")[0]
+    torch = _import_torch()
     instead = f"take the block {block!r}, which ends with it" if block else "give each place a module of its own"
 
     def hook(module: Any, inputs: Any, output: Any) -> None:
@@ -111,6 +112,8 @@ def _keep_in(found: dict[str, Any], layer: str) -> Callable:
             raise UserError(f"layer {layer!r}: runs several times on one image; expected once: {instead}")
         if getattr(output, "shape", None) is None:
             raise UserError(f"layer {layer!r}: gives a {type(output).__name__}; expected a tensor {OUTPUTS}")
+        if output.is_complex() or output.dtype == torch.bool:
+            raise UserError(f"layer {layer!r}: its maps are of dtype {output.dtype}; expected real numbers, as float32")
         found[layer] = output.detach().clone()  # what follows may work in place
 
     return hook

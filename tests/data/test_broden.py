@@ -113,35 +113,6 @@ def test_pixels_are_red_and_256_times_green_and_unknown_ones_are_named(tmp_path_
         np.testing.assert_array_equal(record.labels()["object"][0], labels)
 
 
-@pytest.mark.parametrize("name", ["category.csv", "label.csv", "c_object.csv", "index.csv"])
-def test_missing_tables_are_named(folder, name):
-    (folder / name).unlink()
-    with pytest.raises(ValueError, match=name):
-        load_broden(folder)
-
-
-def test_missing_column_is_named(folder):
-    edit(folder / "index.csv", "sh,sw", "sh,s_w")
-    with pytest.raises(ValueError, match=r"index.csv: the column 'sw' is missing"):
-        load_broden(folder)
-
-
-@pytest.mark.parametrize(
-    ("name", "old", "new", "message"),
-    [
-        ("index.csv", "32,32,16,16,a_", "32,32,16,big,a_", r"index.csv row 2: sw = 'big' is no number"),
-        ("label.csv", "\n2,blue", "\n1,blue", r"label.csv: the label 1 is listed twice"),
-        ("label.csv", "\n2,blue", "\n7,blue", r"label.csv: the label 7 is in no c_<category>.csv"),
-        ("c_color.csv", "1,1,red-c,3,1.0", "1,1,red-c,3,", r"c_color.csv row 2: coverage = '' is no number"),
-        ("c_color.csv", "2,2,blue-c", "2,1,blue-c", r"c_color.csv: the label 1 is listed twice"),
-    ],
-)
-def test_wrong_cells_of_tables_are_named(folder, name, old, new, message):
-    edit(folder / name, old, new)
-    with pytest.raises(ValueError, match=message):
-        load_broden(folder)
-
-
 def test_labels_in_any_order_are_the_same_concepts(folder):
     before = load_broden(folder)
     head, *rows = (folder / "label.csv").read_text().splitlines()

@@ -16,6 +16,7 @@ from interpjax import dissection
 from interpjax.data import build_broden, load_broden
 from interpjax.data.broden import builder
 from interpjax.data.images import BadImageError
+from interpjax.errors import UserError
 
 
 @pytest.fixture
@@ -188,6 +189,25 @@ def test_data_set_that_was_tampered_with_is_refused(source, tmp_path):
     shard.unlink()
     with pytest.raises(ValueError, match=rf"{shard.name} is missing"):
         load_broden(prepared)
+
+
+@pytest.mark.parametrize("name", ["dataset_info.json", "features.json"])
+def test_damaged_description_is_refused_with_the_folder(source, tmp_path, name):
+    prepared = build_broden(source, tmp_path / "built")
+    content = (prepared / name).read_bytes()
+    for damaged in (b"", b"{}", content[:40], b"\xff\xfe", content.replace(b"labelled", b"train")):
+        (prepared / name).write_bytes(damaged)
+        if damaged != content:
+            with pytest.raises(
+                UserError, match=r"built/broden/1.0.0: .* is damaged \(.*\); expected what build_broden"
+            ):
+                load_broden(tmp_path / "built")
+
+
+def test_a_file_is_no_place_to_build_in(source, tmp_path):
+    (tmp_path / "built").write_text("")
+    with pytest.raises(UserError, match=r"built: is a file; expected the folder to build in"):
+        build_broden(source, tmp_path / "built")
 
 
 @pytest.mark.parametrize("damage", ["cut short", "overwritten"])

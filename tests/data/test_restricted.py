@@ -46,10 +46,11 @@ def test_images_that_lose_their_labels_stay_for_the_thresholds(tmp_path):
     ("categories", "message"),
     [
         (["color", "material"], r"categories: 'material' is not in .*broden; it has color, object, scene"),
+        ("color", r"categories = 'color': expected a sequence of names, as \('color',\)"),
         ([], r"categories = \(\): no concept of .*broden is in them"),
     ],
 )
-def test_wrong_categories_are_named(broden, categories, message):
+def test_wrong_categories_are_named(untyped, broden, categories, message):
     with pytest.raises(ValueError, match=message):
         broden.restricted(categories)
 

@@ -219,3 +219,16 @@ def test_outputs_that_are_no_tensors_or_of_another_rank_are_refused():
         from_torch(module, ("0",), preprocessing=PLAIN)(IMAGES)
     with pytest.raises(UserError, match=r"layer '1': gives the shape \(1, 3, 3, 12, 10\); expected \[n, channels"):
         from_torch(module, ("1",), preprocessing=PLAIN)(IMAGES)
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "bool"])
+def test_outputs_that_are_no_real_numbers_are_refused_and_not_cast(dtype):
+    torch = pytest.importorskip("torch")
+
+    class Cast(torch.nn.Module):
+        def forward(self, x):
+            return x.to(getattr(torch, dtype))
+
+    module = torch.nn.Sequential(Cast())
+    with pytest.raises(UserError, match=f"layer '0': its maps are of dtype torch.{dtype}; expected real numbers"):
+        from_torch(module, ("0",), preprocessing=PLAIN)(IMAGES)

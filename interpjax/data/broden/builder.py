@@ -120,6 +120,8 @@ def build_broden(source: str | Path, destination: str | Path) -> Path:
       BadImageError: if an image cannot be read. Those that cannot be decoded are copied, with a warning.
     """
     source, destination = Path(source), Path(destination)
+    if destination.is_file():
+        raise UserError(f"{destination}: is a file; expected the folder to build in, which need not exist")
     builder = Broden(source=source, data_dir=destination)
     settings = tfds.download.DownloadConfig(try_download_gcs=False)
     with contextlib.redirect_stdout(io.StringIO()):  # TFDS announces downloads; there are none

@@ -7,6 +7,7 @@ References:
 import dataclasses
 import functools
 import hashlib
+import json
 from pathlib import Path
 
 import cv2
@@ -137,8 +138,9 @@ def load_broden(path: str | Path) -> ConceptData:
         ``images/``; or what :func:`build_broden` made of one, which gives the same.
 
     Raises:
-      UserError: naming the file and row, if a file or a column is missing, or a row names a label map or image
-        that is not there. Whether maps have the right size and known labels shows when they are read.
+      UserError: naming the file and row, if a table is not as expected (:func:`interpjax.data.broden.tables.read`),
+        or a row names a label map or image that is not there. Whether maps have the right size and known labels shows
+        when they are read.
     """
     path = Path(path)
     prepared = prepared_folder(path)
@@ -175,8 +177,17 @@ def _open_folder(path: Path, tables: broden_tables.Tables) -> Folder:
 
 def _open_shards(prepared: Path, tables: broden_tables.Tables) -> Shards:
     decoders = {"image": KeepEncoded(), "maps": {category: KeepEncoded() for category in tables.categories}}
-    builder = tfds.builder_from_directory(prepared)
-    missing = [file for file in builder.info.splits[SPLIT].filepaths if not file.is_file()]
+    try:
+        for name in (DATASET_INFO, "features.json"):  # what is no JSON is an error of protobuf there
+            json.loads((prepared / name).read_bytes())
+        builder = tfds.builder_from_directory(prepared)
+        shards = builder.info.splits[SPLIT].filepaths
+    except (OSError, ValueError) as error:
+        reason = f"{DATASET_INFO} or features.json is damaged ({error})"
+        raise UserError(
+            f"{prepared}: {reason}; expected what build_broden made: remove it and build it again"
+        ) from error
+    missing = [file for file in shards if not file.is_file()]
     if missing:
         raise UserError(f"{missing[0]} is missing")
     records = builder.as_data_source(SPLIT, decoders=decoders)

@@ -1,9 +1,11 @@
 """The tables of Broden: categories, labels, what each label covers, and the rows of ``index.csv``."""
 
+import csv
 import dataclasses
-from collections.abc import Callable
+import io
+import math
+import re
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -58,15 +60,16 @@ def read(folder: Path) -> Tables:
     """Reads the tables of a folder.
 
     Raises:
-      UserError: naming the file, and row and value where there are such, if a file or a column is missing, a number
-        is none, a label is listed twice or in no category, or no row carries a label.
+      UserError: naming the file, and row and value where there are such, if a file is missing, empty, not UTF-8 or no
+        table, a column is missing, a number is none or out of range, an image, a category or a label is listed twice,
+        a label is in no category, or no row carries a label.
     """
     categories = read_categories(folder)
     labels = _read_csv(folder / "label.csv", ["number", "name"])
     labels = labels.assign(number=_label_numbers(labels, folder / "label.csv")).sort_values("number")
     numbers = labels["number"].tolist()
     if not numbers:
-        raise UserError(f"{folder}/label.csv lists no label")
+        raise UserError(f"{folder}/label.csv lists no label; expected one at least")
     coverage = _read_coverage(folder, categories, numbers)
     concepts = pd.DataFrame(
         {"number": numbers, "name": labels["name"].to_numpy(), "category": primary_categories(coverage).to_numpy()}
@@ -78,8 +81,13 @@ def read(folder: Path) -> Tables:
 
 
 def read_categories(folder: Path) -> tuple[str, ...]:
-    """The names in ``category.csv``."""
-    return tuple(_read_csv(folder / "category.csv", ["name"])["name"])
+    """The names in ``category.csv``; raises UserError as :func:`read`."""
+    file = folder / "category.csv"
+    table = _read_csv(file, ["name"])
+    _require_names(table, "name", file)
+    if table.empty:
+        raise UserError(f"{file} lists no category; expected one at least")
+    return tuple(table["name"])
 
 
 def file_names(categories: tuple[str, ...]) -> tuple[str, ...]:
@@ -92,8 +100,8 @@ def _read_coverage(folder: Path, categories: tuple[str, ...], numbers: list[int]
     for category in categories:
         file = folder / f"c_{category}.csv"
         table = _read_csv(file, ["number", "coverage"])
-        covered = _convert(table, "coverage", file, float)
-        columns[category] = pd.Series(covered, index=_label_numbers(table, file), dtype=float).reindex(numbers)
+        covered = pd.Series(_coverages(table, file), index=_label_numbers(table, file), dtype=float)
+        columns[category] = covered.reindex(numbers)
     coverage = pd.DataFrame(columns, index=pd.Index(numbers, name="number"))
     homeless = coverage.index[coverage.isna().all(axis=1)]
     if len(homeless):
@@ -103,11 +111,12 @@ def _read_coverage(folder: Path, categories: tuple[str, ...], numbers: list[int]
 
 def _read_rows(file: Path, categories: tuple[str, ...], known: frozenset[int]) -> tuple[list[Row], list[str]]:
     index = _read_csv(file, [*INDEX_COLUMNS, *categories])
-    sizes = {column: _convert(index, column, file, int) for column in INDEX_COLUMNS[1:]}
+    _require_names(index, "image", file)
+    sizes = {column: _whole_numbers(index, column, file) for column in INDEX_COLUMNS[1:]}
     rows: list[Row] = []
     unlabelled: list[str] = []
-    for i, entries in enumerate(index.to_dict("records")):
-        image, where = entries["image"], f"{file} row {i + 2} ({entries['image']})"
+    for i, (row, entries) in enumerate(zip(index.index, index.to_dict("records"), strict=True)):
+        image, where = entries["image"], f"{file} row {row} ({entries['image']})"
         cells = _cells({category: entries[category] for category in categories}, where, known)
         if cells:
             image_shape, label_shape = (sizes["ih"][i], sizes["iw"][i]), (sizes["sh"][i], sizes["sw"][i])
@@ -131,27 +140,73 @@ def _cells(texts: dict[str, str], where: str, known: frozenset[int]) -> Cells:
 
 
 def _read_csv(file: Path, columns: list[str]) -> pd.DataFrame:
+    """A table of strings, by number of row; the header is row 1, and rows without any cell are left out.
+
+    Read without pandas, which fills up rows that are too short, and takes the first column of longer ones for names.
+    """
     if not file.is_file():
         raise UserError(f"{file} is missing")
-    table = pd.read_csv(file, dtype=str, keep_default_na=False)
-    missing = [column for column in columns if column not in table.columns]
+    header, rows = _header_and_rows(file)
+    missing = [column for column in columns if column not in header]
     if missing:
-        raise UserError(f"{file}: the column {missing[0]!r} is missing; it has {', '.join(table.columns)}")
-    return table
+        raise UserError(f"{file}: the column {missing[0]!r} is missing; it has {', '.join(header)}")
+    doubled = [column for column in columns if header.count(column) > 1]
+    if doubled:
+        raise UserError(f"{file}: the column {doubled[0]!r} is there {header.count(doubled[0])} times; expected once")
+    for row, cells in rows.items():
+        if len(cells) != len(header):
+            raise UserError(f"{file} row {row}: has {len(cells)} cells; expected {len(header)}, as the header has")
+    return pd.DataFrame(list(rows.values()), index=list(rows), columns=header, dtype=str)
+
+
+def _header_and_rows(file: Path) -> tuple[list[str], dict[int, list[str]]]:
+    content = file.read_bytes()
+    if not content.strip():
+        raise UserError(f"{file} is empty; expected a header, and a row for each entry")
+    try:
+        lines = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
+        rows = {row: cells for row, cells in enumerate(lines, start=1) if cells}
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise UserError(f"{file} line {line}: the byte {content[error.start]:#04x}; expected UTF-8") from error
+    except csv.Error as error:
+        raise UserError(f"{file} line {lines.line_num}: {error}; expected cells with commas between") from error
+    if 1 not in rows:
+        raise UserError(f"{file} begins with an empty line; expected a header")
+    return rows.pop(1), rows
+
+
+def _require_names(table: pd.DataFrame, column: str, file: Path) -> None:
+    """Raises UserError if a name is empty or is there twice."""
+    names = table[column]
+    for row in names.index[names == ""]:
+        raise UserError(f"{file} row {row}: {column} is empty; expected a name")
+    for row in names.index[names.duplicated()]:
+        first = names.index[names == names[row]][0]
+        raise UserError(f"{file} row {row}: {column} = {names[row]!r} is in row {first} already; expected once")
 
 
 def _label_numbers(table: pd.DataFrame, file: Path) -> list[int]:
-    numbers = pd.Index(_convert(table, "number", file, int))
-    if numbers.has_duplicates:
-        raise UserError(f"{file}: the label {numbers[numbers.duplicated()][0]} is listed twice")
+    numbers = pd.Series(_whole_numbers(table, "number", file), index=table.index, dtype=int)
+    for row in numbers.index[numbers.duplicated()]:
+        raise UserError(f"{file} row {row}: the label {numbers[row]} is listed twice; expected once")
     return numbers.tolist()
 
 
-def _convert(table: pd.DataFrame, column: str, file: Path, number: Callable[[str], Any]) -> list[Any]:
-    values = []
-    for row, text in enumerate(table[column], start=2):
+def _whole_numbers(table: pd.DataFrame, column: str, file: Path) -> list[int]:
+    for row, text in table[column].items():
+        if not re.fullmatch(r" *0*[1-9][0-9]{0,8} *", text):
+            raise UserError(f"{file} row {row}: {column} = {text!r}; expected a whole number from 1 to 999999999")
+    return [int(text) for text in table[column]]
+
+
+def _coverages(table: pd.DataFrame, file: Path) -> list[float]:
+    found = []
+    for row, text in table["coverage"].items():
         try:
-            values.append(number(text))
-        except ValueError as error:
-            raise UserError(f"{file} row {row}: {column} = {text!r} is no number") from error
-    return values
+            found.append(float(text))
+        except ValueError:
+            found.append(math.nan)
+        if not 0 <= found[-1] < math.inf:
+            raise UserError(f"{file} row {row}: coverage = {text!r}; expected a finite number of 0 or more")
+    return found
