@@ -4,6 +4,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 CONVENTIONS = ("best-label", "per-category")
+OVERLAPS = ("f1", "precision", "recall")
 
 
 def best_concepts(
@@ -72,3 +73,30 @@ def ceilings(
     """
     smaller, larger = np.minimum(unit_area, label_area), np.maximum(unit_area, label_area)
     return np.divide(smaller, larger, out=np.zeros(larger.shape), where=larger > 0).max(axis=0, initial=0)
+
+
+def overlap(
+    name: str,
+    intersection: Int[np.ndarray, "units concepts"],
+    unit_area: Int[np.ndarray, "units concepts"],
+    label_area: Int[np.ndarray, " concepts"],
+) -> Float[np.ndarray, "units concepts"]:
+    r"""A measure of the pixels that masks and concepts share, 0 where its denominator is.
+
+    With I, A and L the pixels of both, of the mask (those that count for the concept) and of the concept:
+
+    .. math:: \mathrm{precision} = I / A, \quad \mathrm{recall} = I / L, \quad F_1 = 2 I / (A + L)
+
+    Args:
+      name: one of ``OVERLAPS``.
+      intersection: I.
+      unit_area: A.
+      label_area: L.
+    """
+    label_area = np.broadcast_to(label_area, unit_area.shape)
+    numerator, denominator = {
+        "f1": (2 * intersection, unit_area + label_area),
+        "precision": (intersection, unit_area),
+        "recall": (intersection, label_area),
+    }[name]
+    return np.divide(numerator, denominator, out=np.zeros(denominator.shape), where=denominator > 0)
