@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from interpjax.dissection import scoring, stored, tally
+from interpjax.dissection import scoring, significance, stored, tally
 from interpjax.dissection.images import ImageCounts
 from interpjax.dissection.netdissect_table import tally_table
 from interpjax.dissection.protocol import Protocol
@@ -180,6 +180,10 @@ class Dissection:
     def ceilings(self) -> Float[np.ndarray, " concepts"]:
         """The largest IoU on each concept that the sizes of the masks allow, see :func:`scoring.ceilings`."""
         return scoring.ceilings(self.unit_area, self.label_area)
+
+    def bootstrap(self, samples: int = 1000, seed: int = 0) -> pd.DataFrame:
+        """95 % intervals of the counts and of each unit's IoU over images, see :func:`significance.bootstrap`."""
+        return significance.bootstrap(self, samples, seed)
 
     def to_csv(self, path: str | Path) -> None:
         """Writes NetDissect's ``tally.csv``: a row per unit, numbered from 1, in falling order of score."""
