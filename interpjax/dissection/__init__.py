@@ -3,6 +3,8 @@
 from interpjax.dissection.comparison import Comparison, compare
 from interpjax.dissection.dissect import dissect, dissect_all, dissect_arrays
 from interpjax.dissection.feeds import ActivationsFn
+from interpjax.dissection.group_result import GroupResult
+from interpjax.dissection.images import ImageCounts
 from interpjax.dissection.networks import Network, from_jax
 from interpjax.dissection.protocol import PROTOCOLS, Protocol, get_protocol
 from interpjax.dissection.result import Dissection
@@ -15,6 +17,8 @@ __all__ = [
     "ActivationsFn",
     "Comparison",
     "Dissection",
+    "GroupResult",
+    "ImageCounts",
     "Network",
     "Preprocessing",
     "Protocol",

@@ -11,6 +11,7 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from interpjax.dissection import scoring, significance, stored, tally
+from interpjax.dissection.group_result import GroupResult
 from interpjax.dissection.images import ImageCounts
 from interpjax.dissection.netdissect_table import tally_table
 from interpjax.dissection.protocol import Protocol
@@ -42,6 +43,7 @@ class Dissection:
       top_images: [K, n] numbers of the images (records of the data) on which the unit's maximum is largest.
       top_values: [K, n] those maxima, falling.
       images: counts of each image; None where they were not kept.
+      groups: what the groups of units found, a group's mask being the union of theirs; None where there are none.
       correlation: of the maps themselves with the concepts; None where it was not computed.
     """
 
@@ -58,6 +60,7 @@ class Dissection:
     fieldmap: FieldMap | None = None
     preprocessing: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     images: ImageCounts | None = None
+    groups: GroupResult | None = None
     correlation: "Correlation | None" = None
 
     def __repr__(self) -> str:
@@ -109,16 +112,7 @@ class Dissection:
 
     def best(self) -> pd.DataFrame:
         """A row per unit: ``unit`` (0-based), ``concept``, ``category`` (both empty without overlap), ``iou``."""
-        column, score = scoring.best_concepts(self.iou)
-        names, categories = self.concepts["name"].to_numpy(), self.concepts["category"].to_numpy()
-        return pd.DataFrame(
-            {
-                "unit": np.arange(len(column)),
-                "concept": np.where(column >= 0, names[column], ""),
-                "category": np.where(column >= 0, categories[column], ""),
-                "iou": score,
-            }
-        )
+        return scoring.best_table(self.iou, self.concepts)
 
     def detected(self, threshold: float | None = None, convention: str = "best-label") -> pd.DataFrame:
         """The rows of ``concepts`` that have a detector; arguments as :meth:`unique_detectors`."""

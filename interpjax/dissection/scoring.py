@@ -1,6 +1,7 @@
 """From IoU to numbers: best concepts, detectors, unique detectors by either official convention."""
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float, Int
 
 CONVENTIONS = ("best-label", "per-category")
@@ -14,6 +15,21 @@ def best_concepts(
     column = np.argmax(iou, axis=1)
     score = iou[np.arange(len(iou)), column]
     return np.where(score > 0, column, -1), score
+
+
+def best_table(iou: Float[np.ndarray, "units concepts"], concepts: pd.DataFrame, of: str = "unit") -> pd.DataFrame:
+    """A row per unit: its number from 0, its best ``concept`` and ``category`` (both empty without overlap), ``iou``.
+
+    Args:
+      iou: of the units, or of groups of them.
+      concepts: ``name`` and ``category`` of each column.
+      of: the name of the column of numbers.
+    """
+    column, score = best_concepts(iou)
+    table = pd.DataFrame({of: np.arange(len(column))})
+    for field, name in (("concept", "name"), ("category", "category")):
+        table[field] = np.where(column >= 0, concepts[name].to_numpy()[column], "")
+    return table.assign(iou=score)
 
 
 def best_in_category(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from interpjax.dissection.group_result import GroupResult
 from interpjax.dissection.images import ImageCounts
 from interpjax.dissection.protocol import Protocol
 from interpjax.errors import UserError
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from interpjax.dissection.result import Dissection
 
 ARRAYS = ("thresholds", "intersection", "unit_area", "label_area", "top_images", "top_values")
-PARTS = ("images", "correlation")  # what only some dissections have
+PARTS = ("images", "groups", "correlation")  # what only some dissections have
 CONCEPT_COLUMNS = {"number": np.int64, "name": np.str_, "category": np.str_}
 
 
@@ -90,6 +91,8 @@ def _parts(stored: Mapping[str, np.ndarray], concepts: pd.DataFrame) -> dict[str
     parts: dict[str, Any] = {}
     if "images" in found:
         parts["images"] = ImageCounts.from_arrays(found["images"])
+    if "groups" in found:
+        parts["groups"] = GroupResult.from_arrays(found["groups"], concepts)
     if "correlation" in found:
         from interpjax.dissection.correlation import Correlation
 

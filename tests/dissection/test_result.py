@@ -8,6 +8,7 @@ import pytest
 from scipy import sparse
 
 from interpjax.dissection import Dissection
+from interpjax.dissection.group_result import GroupResult
 from interpjax.dissection.images import ImageCounts
 from interpjax.dissection.protocol import get_protocol
 
@@ -44,6 +45,22 @@ def counts_by_image() -> ImageCounts:
         unit_area=sparse.csr_array(unit_area.reshape(2, -1)),
         label_area=sparse.csr_array(np.array([[50, 20], [50, 0]])),
         category_of=np.array([0, 1]),
+    )
+
+
+def one_group(**fields) -> GroupResult:
+    """Of the first two units of :func:`dissected`, as if the one covered the other."""
+    return GroupResult(
+        concepts=dissected().concepts,
+        detector_iou=0.04,
+        detects=np.array([0, 0, -1]),
+        group_of=np.array([0, 0, -1]),
+        intersection=np.array([[40, 2]]),
+        unit_area=np.array([[70, 60]]),
+        label_area=np.array([100, 20]),
+        random_of=np.array([[-1, 0, 0]]),
+        random_iou=np.array([[0.5]]),
+        **fields,
     )
 
 
@@ -93,6 +110,7 @@ def test_results_are_equal_if_their_contents_are():
         {"protocol": get_protocol("lite")},
         {"concepts": pd.DataFrame({"number": [3, 9], "name": ["red-c", "dog"], "category": ["color", "object"]})},
         {"images": counts_by_image()},
+        {"groups": one_group()},
     ]:
         assert dissected() != dissected(**fields), fields
     assert dissected() != 3
@@ -100,13 +118,15 @@ def test_results_are_equal_if_their_contents_are():
 
 @pytest.mark.parametrize("name", ["result", "result.npz", "result.of.conv5"])
 def test_saved_results_are_read_back_from_the_very_name(tmp_path, name):
-    for result in (dissected(), dissected(fieldmap=None, preprocessing={}), dissected(images=counts_by_image())):
+    whole = dissected(images=counts_by_image(), groups=one_group(relevance=np.array([0.5])))
+    for result in (dissected(), dissected(fieldmap=None, preprocessing={}), whole, dissected(groups=one_group())):
         result.save(str(tmp_path / name))
         assert [path.name for path in tmp_path.iterdir()] == [name]
         again = Dissection.load(str(tmp_path / name))
         assert again == result
         assert again.fieldmap == result.fieldmap
         assert again.images == result.images
+        assert again.groups == result.groups
         pd.testing.assert_frame_equal(again.concepts, result.concepts)
 
 
