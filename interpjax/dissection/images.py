@@ -76,9 +76,12 @@ class ImageCounts:
         weights = np.ones(len(self.numbers), np.int64) if weights is None else weights
         if weights.shape[-1] != len(self.numbers):
             raise ValueError(f"weights: of {weights.shape[-1]} images; expected {len(self.numbers)}")
-        rows = weights.reshape(-1, len(self.numbers)).astype(np.result_type(weights, np.int64)).T
-        # Row by row of what is summed up: that is much faster than column by column, for many weights.
+        # In float64, which holds every count below 2⁵³ exactly, products take a third of the time that int64's do; and
+        # row by row of what is summed up less than column by column.
+        rows = weights.reshape(-1, len(self.numbers)).astype(np.float64).T
         sums = [np.ascontiguousarray((getattr(self, name).T.tocsr() @ rows).T) for name in MATRICES]
+        if np.issubdtype(weights.dtype, np.integer):
+            sums = [own.astype(np.int64) for own in sums]
         shape = weights.shape[:-1]
         areas = sums[1].reshape(*shape, self.units, -1)[..., self.category_of]
         return sums[0].reshape(*shape, self.units, -1), areas, sums[2].reshape(*shape, -1)
