@@ -22,7 +22,7 @@ def membership(grouping: Any, units: int) -> Int[np.ndarray, " units"]:
 
     Args:
       grouping: whatever has ``members(units)``, as ``interpjax.regularizers.Grouping``, which gives the units of each
-        group; or a sequence of them; or an integer array [units] that is returned as it is.
+        group; or a list of them; or an integer array [units] that is returned as it is.
       units: how many there are.
 
     Raises:
@@ -36,7 +36,10 @@ def membership(grouping: Any, units: int) -> Int[np.ndarray, " units"]:
         if len(group_of) != units:
             raise ValueError(f"grouping: numbers of {len(group_of)} units; expected {units}, as many as the layer has")
     else:
-        group_of = _numbered(grouping.members(units) if hasattr(grouping, "members") else grouping, units)
+        members = grouping.members(units) if hasattr(grouping, "members") else grouping
+        if not isinstance(members, list | tuple):
+            raise ValueError(f"grouping: a {type(grouping).__name__}; expected a Grouping, an integer array or a list")
+        group_of = _numbered(members, units)
     found = np.unique(group_of[group_of != -1])
     if not len(found) or not np.array_equal(found, np.arange(len(found))):
         raise ValueError(

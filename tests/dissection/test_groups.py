@@ -207,6 +207,8 @@ def test_groups_come_as_a_grouping_as_numbers_or_as_their_members():
     ("grouping", "message"),
     [
         (Grouping(num_groups=2, axis="inputs"), "grouping.axis = 'inputs': expected 'filters'"),
+        (5, "grouping: a int; expected a Grouping, an integer array or a list"),
+        (np.zeros(3), "grouping: a ndarray; expected a Grouping"),
         (np.array([0, 1]), "grouping: numbers of 2 units; expected 3"),
         (np.array([0, 2, 2]), r"grouping: units in groups \[0, 2\]; expected units in all from 0 to the last"),
         (np.array([-1, -1, -1]), r"grouping: units in groups \[\]"),
