@@ -1,20 +1,29 @@
 """Network Dissection: how well each filter's activation matches each concept's pixels."""
 
+from interpjax.dissection.comparison import Comparison, compare
 from interpjax.dissection.dissect import dissect, dissect_all, dissect_arrays
 from interpjax.dissection.feeds import ActivationsFn
+from interpjax.dissection.group_result import GroupResult
+from interpjax.dissection.images import ImageCounts
 from interpjax.dissection.networks import Network, from_jax
 from interpjax.dissection.protocol import PROTOCOLS, Protocol, get_protocol
 from interpjax.dissection.result import Dissection
+from interpjax.dissection.significance import bootstrap_score
 from interpjax.dissection.torch_network import from_torch
 from interpjax.preprocessing import Preprocessing
 
 __all__ = [
     "PROTOCOLS",
     "ActivationsFn",
+    "Comparison",
     "Dissection",
+    "GroupResult",
+    "ImageCounts",
     "Network",
     "Preprocessing",
     "Protocol",
+    "bootstrap_score",
+    "compare",
     "dissect",
     "dissect_all",
     "dissect_arrays",

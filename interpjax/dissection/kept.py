@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from interpjax.atomic import replacing, write_atomic
+from interpjax.dissection import stored
 from interpjax.dissection.protocol import Protocol
 from interpjax.dissection.result import Dissection
 from interpjax.errors import UserError
@@ -58,8 +59,8 @@ class KeptSums:
         if path is None or not path.is_file():
             return 0
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-                state = dict(stored)
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                state = dict(arrays)
             done, skipped = int(state.pop("done")), state.pop("skipped").tolist()
             statistic.restore(state, done)
         except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
@@ -110,7 +111,7 @@ class KeptSums:
         listed = [(number, layer) for number, layers in enumerate(results) for layer in layers]
         for place, (number, layer) in enumerate(listed):
             with replacing(self._result_path(place)) as file:
-                results[number][layer].write(file)
+                np.savez_compressed(file, **stored.arrays_of(results[number][layer]))
         self.finish(RESULTS, _Listed(listed), 1)
         for name in ("pass", "thresholds", "counts"):
             (self.folder / self._file(name)).unlink(missing_ok=True)

@@ -2,24 +2,26 @@
 
 import dataclasses
 import functools
-import json
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from interpjax.dissection import scoring, tally
+from interpjax.dissection import scoring, significance, stored, tally
+from interpjax.dissection.group_result import GroupResult
+from interpjax.dissection.images import ImageCounts
+from interpjax.dissection.netdissect_table import tally_table
 from interpjax.dissection.protocol import Protocol
 from interpjax.dissection.upsampling import FieldMap
 from interpjax.errors import UserError
 
-ARRAYS = ("thresholds", "intersection", "unit_area", "label_area", "top_images", "top_values")
-CONCEPT_COLUMNS = {"number": np.int64, "name": np.str_, "category": np.str_}
+if TYPE_CHECKING:
+    from interpjax.dissection.correlation import Correlation
+
+METRICS = ("iou", *scoring.OVERLAPS, "pearson", "cosine")
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -40,6 +42,9 @@ class Dissection:
       pixels: label pixels of all images.
       top_images: [K, n] numbers of the images (records of the data) on which the unit's maximum is largest.
       top_values: [K, n] those maxima, falling.
+      images: counts of each image; None where they were not kept.
+      groups: what the groups of units found, a group's mask being the union of theirs; None where there are none.
+      correlation: of the maps themselves with the concepts; None where it was not computed.
     """
 
     concepts: pd.DataFrame
@@ -54,6 +59,9 @@ class Dissection:
     top_values: Float[np.ndarray, "units top"]
     fieldmap: FieldMap | None = None
     preprocessing: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    images: ImageCounts | None = None
+    groups: GroupResult | None = None
+    correlation: "Correlation | None" = None
 
     def __repr__(self) -> str:
         units, concepts = self.intersection.shape
@@ -63,13 +71,39 @@ class Dissection:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Dissection):
             return NotImplemented
-        mine, theirs = self._stored(), other._stored()
-        return all(np.array_equal(mine[name], theirs[name]) for name in mine)
+        return stored.equal(stored.arrays_of(self), stored.arrays_of(other))
 
     @functools.cached_property
     def iou(self) -> Float[np.ndarray, "units concepts"]:
         """[K, C] intersection over union."""
         return tally.iou(self.intersection, self.unit_area, self.label_area)
+
+    def metric(self, name: str) -> Float[np.ndarray, "units concepts"]:
+        """[K, C] how well each unit fits each concept, by a measure of this name.
+
+        Args:
+          name: ``"iou"``; ``"f1"``, ``"precision"`` or ``"recall"`` of the mask's pixels, see :func:`scoring.overlap`;
+            ``"pearson"`` or ``"cosine"`` of the upsampled map itself, without a threshold.
+
+        Raises:
+          ValueError: if there is no such measure.
+          UserError: if it takes the correlation, which was not computed.
+
+        References:
+          Oikarinen and Weng, *NeuronEval*, ICML 2025 (arXiv 2506.05774): IoU, F1, Pearson's correlation and cosine
+          pass both of their sanity checks, recall does not, so that units should not be ranked by it.
+        """
+        if name not in METRICS:
+            raise ValueError(f"metric = {name!r}: choose one of {', '.join(METRICS)}")
+        if name == "iou":
+            return self.iou
+        if name in scoring.OVERLAPS:
+            return scoring.overlap(name, self.intersection, self.unit_area, self.label_area)
+        if self.correlation is None:
+            raise UserError(
+                f"metric = {name!r}: the correlation was not computed; expected dissect(…, correlation=True)"
+            )
+        return self.correlation.pearson() if name == "pearson" else self.correlation.cosine()
 
     @property
     def category_of(self) -> Int[np.ndarray, " concepts"]:
@@ -78,16 +112,7 @@ class Dissection:
 
     def best(self) -> pd.DataFrame:
         """A row per unit: ``unit`` (0-based), ``concept``, ``category`` (both empty without overlap), ``iou``."""
-        column, score = scoring.best_concepts(self.iou)
-        names, categories = self.concepts["name"].to_numpy(), self.concepts["category"].to_numpy()
-        return pd.DataFrame(
-            {
-                "unit": np.arange(len(column)),
-                "concept": np.where(column >= 0, names[column], ""),
-                "category": np.where(column >= 0, categories[column], ""),
-                "iou": score,
-            }
-        )
+        return scoring.best_table(self.iou, self.concepts)
 
     def detected(self, threshold: float | None = None, convention: str = "best-label") -> pd.DataFrame:
         """The rows of ``concepts`` that have a detector; arguments as :meth:`unique_detectors`."""
@@ -150,19 +175,17 @@ class Dissection:
         """The largest IoU on each concept that the sizes of the masks allow, see :func:`scoring.ceilings`."""
         return scoring.ceilings(self.unit_area, self.label_area)
 
+    def bootstrap(self, samples: int = 1000, seed: int = 0) -> pd.DataFrame:
+        """95 % intervals of the counts and of each unit's IoU over images, see :func:`significance.bootstrap`."""
+        return significance.bootstrap(self, samples, seed)
+
     def to_csv(self, path: str | Path) -> None:
         """Writes NetDissect's ``tally.csv``: a row per unit, numbered from 1, in falling order of score."""
-        order = np.argsort(-self.best()["iou"].to_numpy(), kind="stable")
-        self._tally_table().iloc[order].to_csv(path, index=False)
+        tally_table(self).to_csv(path, index=False)
 
     def save(self, path: str | Path) -> None:
         """Writes everything to a file of this very name, in NumPy's npz format, that :meth:`load` reads; no pickles."""
-        with Path(path).open("wb") as file:  # a file: to a bare name NumPy would append ``.npz``
-            self.write(file)
-
-    def write(self, file: IO[bytes]) -> None:
-        """Writes everything to an open file, as :meth:`save`."""
-        np.savez_compressed(file, **self._stored())
+        stored.write(self, path)
 
     @classmethod
     def load(cls, path: str | Path) -> "Dissection":
@@ -172,51 +195,4 @@ class Dissection:
           OSError: if the file cannot be read.
           UserError: naming it, if it is damaged or something else.
         """
-        try:
-            with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as stored:
-                return cls(
-                    concepts=pd.DataFrame({name: stored[f"concept_{name}"] for name in CONCEPT_COLUMNS}),
-                    categories=tuple(stored["categories"].tolist()),
-                    protocol=Protocol(**json.loads(str(stored["protocol"]))),
-                    fieldmap=_tuples(json.loads(str(stored["fieldmap"]))),
-                    preprocessing=json.loads(str(stored["preprocessing"])),
-                    pixels=int(stored["pixels"]),
-                    **{name: stored[name] for name in ARRAYS},
-                )
-        except (KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise UserError(f"{path}: not a file that Dissection.save wrote, or a damaged one") from error
-
-    def _stored(self) -> dict[str, Any]:
-        arrays = {name: np.asarray(getattr(self, name)) for name in (*ARRAYS, "iou", "pixels", "categories")}
-        columns = {f"concept_{name}": self.concepts[name].to_numpy(CONCEPT_COLUMNS[name]) for name in CONCEPT_COLUMNS}
-        descriptions = {
-            "protocol": dataclasses.asdict(self.protocol),
-            "fieldmap": self.fieldmap,
-            "preprocessing": dict(self.preprocessing),
-        }
-        texts = {name: np.array(json.dumps(value, sort_keys=True)) for name, value in descriptions.items()}
-        return arrays | columns | texts
-
-    def _tally_table(self) -> pd.DataFrame:
-        """Where a unit overlaps nothing the published codes name no label, and the last category; so here."""
-        best, last = self.best(), len(self.categories) - 1
-        named = np.where(best["concept"] == "", self.categories[last], best["category"])
-        table = pd.DataFrame({"unit": best["unit"] + 1, "category": named})
-        table["label"], table["score"] = best["concept"], best["iou"]
-        # NetDissect-Lite and what is built on it give the unit's area in the last category then, NetDissect 0.
-        lite = self.protocol.unit_area == "touched" and last in self.category_of
-        elsewhere = self.unit_area[:, np.argmax(self.category_of == last)] if lite else 0
-        units, names = np.arange(len(best)), self.concepts["name"].to_numpy()
-        for number, category in enumerate(self.categories):
-            column, score = scoring.best_in_category(self.iou, self.category_of, number)
-            found = column >= 0
-            table[f"{category}-label"] = np.where(found, names[column], "")
-            table[f"{category}-truth"] = np.where(found, self.label_area[column], 0)
-            table[f"{category}-activation"] = np.where(found, self.unit_area[units, column], elsewhere)
-            table[f"{category}-intersect"] = np.where(found, self.intersection[units, column], 0)
-            table[f"{category}-iou"] = score
-        return table
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+        return cls(**stored.read(path))

@@ -1,9 +1,11 @@
 """From IoU to numbers: best concepts, detectors, unique detectors by either official convention."""
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float, Int
 
 CONVENTIONS = ("best-label", "per-category")
+OVERLAPS = ("f1", "precision", "recall")
 
 
 def best_concepts(
@@ -13,6 +15,21 @@ def best_concepts(
     column = np.argmax(iou, axis=1)
     score = iou[np.arange(len(iou)), column]
     return np.where(score > 0, column, -1), score
+
+
+def best_table(iou: Float[np.ndarray, "units concepts"], concepts: pd.DataFrame, of: str = "unit") -> pd.DataFrame:
+    """A row per unit: its number from 0, its best ``concept`` and ``category`` (both empty without overlap), ``iou``.
+
+    Args:
+      iou: of the units, or of groups of them.
+      concepts: ``name`` and ``category`` of each column.
+      of: the name of the column of numbers.
+    """
+    column, score = best_concepts(iou)
+    table = pd.DataFrame({of: np.arange(len(column))})
+    for field, name in (("concept", "name"), ("category", "category")):
+        table[field] = np.where(column >= 0, concepts[name].to_numpy()[column], "")
+    return table.assign(iou=score)
 
 
 def best_in_category(
@@ -72,3 +89,30 @@ def ceilings(
     """
     smaller, larger = np.minimum(unit_area, label_area), np.maximum(unit_area, label_area)
     return np.divide(smaller, larger, out=np.zeros(larger.shape), where=larger > 0).max(axis=0, initial=0)
+
+
+def overlap(
+    name: str,
+    intersection: Int[np.ndarray, "units concepts"],
+    unit_area: Int[np.ndarray, "units concepts"],
+    label_area: Int[np.ndarray, " concepts"],
+) -> Float[np.ndarray, "units concepts"]:
+    r"""A measure of the pixels that masks and concepts share, 0 where its denominator is.
+
+    With I, A and L the pixels of both, of the mask (those that count for the concept) and of the concept:
+
+    .. math:: \mathrm{precision} = I / A, \quad \mathrm{recall} = I / L, \quad F_1 = 2 I / (A + L)
+
+    Args:
+      name: one of ``OVERLAPS``.
+      intersection: I.
+      unit_area: A.
+      label_area: L.
+    """
+    label_area = np.broadcast_to(label_area, unit_area.shape)
+    numerator, denominator = {
+        "f1": (2 * intersection, unit_area + label_area),
+        "precision": (intersection, unit_area),
+        "recall": (intersection, label_area),
+    }[name]
+    return np.divide(numerator, denominator, out=np.zeros(denominator.shape), where=denominator > 0)
