@@ -1,5 +1,7 @@
 """Network Dissection: how well each filter's activation matches each concept's pixels."""
 
+from interpjax.dissection.by_chance import chance
+from interpjax.dissection.chance import Chance
 from interpjax.dissection.dissect import dissect, dissect_all, dissect_arrays
 from interpjax.dissection.feeds import ActivationsFn
 from interpjax.dissection.networks import Network, from_jax
@@ -11,10 +13,12 @@ from interpjax.preprocessing import Preprocessing
 __all__ = [
     "PROTOCOLS",
     "ActivationsFn",
+    "Chance",
     "Dissection",
     "Network",
     "Preprocessing",
     "Protocol",
+    "chance",
     "dissect",
     "dissect_all",
     "dissect_arrays",

@@ -1,10 +1,11 @@
 """The labels of all images, category by category, so that those of any image can be looked up at once."""
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from jaxtyping import Int, UInt64
+from jaxtyping import Int, Integer, UInt64
 
 from interpjax.dissection.labels import ConceptColumns, ImageLabels
 from interpjax.dissection.masks import MaskedBatch
@@ -13,7 +14,7 @@ from interpjax.dissection.tiles import TILE
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class CategoryLabels:
-    """What one category's labels say of the images that are annotated in it; 10 bytes for each tile's concept.
+    """What one category's labels say of the images that are annotated in it: a concept of a tile takes 9 or 10 bytes.
 
     Attributes:
       columns: the category's columns of the tally.
@@ -30,7 +31,7 @@ class CategoryLabels:
     alike: Sequence[Int[np.ndarray, " _"]]
     first: Int[np.ndarray, " images"]
     start: Int[np.ndarray, " tiles_and_one"]
-    column: Int[np.ndarray, " entries"]
+    column: Integer[np.ndarray, " entries"]
     words: UInt64[np.ndarray, " entries"]
 
     def places(self, numbers: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
@@ -40,6 +41,7 @@ class CategoryLabels:
         place = np.minimum(np.searchsorted(self.numbers, numbers), len(self.numbers) - 1)
         return np.where(self.numbers[place] == numbers, place, -1)
 
+    @functools.cached_property
     def area(self) -> Int[np.ndarray, " columns"]:
         """Pixels of each concept."""
         area = np.zeros(len(self.columns), np.int64)
@@ -56,6 +58,8 @@ def collect_labels(batches: Iterable[MaskedBatch], concepts: ConceptColumns) -> 
     parts = [_Parts(np.flatnonzero(concepts.category_of == c), c) for c in range(concepts.num_categories)]
     seen: list[np.ndarray] = []
     for batch in batches:
+        if not len(batch.numbers):  # none of its images could be read
+            continue
         seen.append(batch.numbers)
         entries = _Entries.of(batch.labels)
         for part in parts:
@@ -91,12 +95,13 @@ class _Parts:
 
     def __init__(self, columns: np.ndarray, category: int):
         self._columns, self._category = columns, category
+        self._kind = np.min_scalar_type(len(columns))  # one byte will do for most categories
         self._shapes: list[tuple[int, int]] = []
         self._arrays: dict[str, list[np.ndarray]] = {
             "numbers": [np.zeros(0, np.int64)],
             "tiles": [np.zeros(0, np.int64)],
             "counts": [np.zeros(0, np.uint16)],
-            "column": [np.zeros(0, np.int16)],
+            "column": [np.zeros(0, self._kind)],
             "words": [np.zeros(0, np.uint64)],
         }
 
@@ -113,7 +118,7 @@ class _Parts:
         self._arrays["numbers"].append(batch.numbers[annotated])
         self._arrays["tiles"].append(tiles)
         self._arrays["counts"].append(np.bincount(slots, minlength=tiles.sum()).astype(np.uint16))
-        self._arrays["column"].append(np.searchsorted(self._columns, entries.column[chosen]).astype(np.int16))
+        self._arrays["column"].append(np.searchsorted(self._columns, entries.column[chosen]).astype(self._kind))
         self._arrays["words"].append(entries.words[chosen])
 
     def joined(self) -> CategoryLabels:

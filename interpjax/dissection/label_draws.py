@@ -17,7 +17,7 @@ from interpjax.dissection import scoring, tally
 from interpjax.dissection.arguments import check_whole
 from interpjax.dissection.category_labels import CategoryLabels, collect_labels
 from interpjax.dissection.labels import ConceptColumns
-from interpjax.dissection.masks import MaskedBatch, Masks
+from interpjax.dissection.masks import MaskedBatch
 from interpjax.dissection.protocol import Protocol
 from interpjax.errors import UserError
 
@@ -164,7 +164,7 @@ class _Sums:
         """Unique detectors, and the best IoU over units of each concept."""
         iou = np.zeros((len(self.area[0]), len(concepts.numbers)))
         for own, shared, area in zip(labels, self.shared, self.area, strict=True):
-            iou[:, own.columns] = tally.iou(shared, np.repeat(area[:, None], len(own.columns), axis=1), own.area())
+            iou[:, own.columns] = tally.iou(shared, np.repeat(area[:, None], len(own.columns), axis=1), own.area)
         return len(scoring.detected_concepts(iou, concepts.category_of, threshold=cut)), iou.max(axis=0)
 
 
