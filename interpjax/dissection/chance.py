@@ -119,12 +119,8 @@ class Chance:
         return float(self.unique_detectors.mean())
 
     def interval(self, share: float = 0.05) -> tuple[int, int]:
-        """Unique detectors of most draws: the smallest and the largest, without those of a share of the draws.
-
-        Half of them are left out on either side, rounded down: none of fewer than 40 draws at 5 %.
-        """
-        ordered, out = np.sort(self.unique_detectors), _whole_part(share / 2, self.draws)
-        return int(ordered[out]), int(ordered[len(ordered) - 1 - out])
+        """Unique detectors of most draws, see :func:`interval`."""
+        return interval(self.unique_detectors, share)
 
     def cuts(self, share: float | None = None) -> Float[np.ndarray, " concepts"]:
         """For each concept, the IoU that chance exceeds with its best unit in no more than a share of the draws.
@@ -172,6 +168,18 @@ class Chance:
         columns = {f"concept_{name}": self.concepts[name].to_numpy(CONCEPT_COLUMNS[name]) for name in CONCEPT_COLUMNS}
         protocol = np.array(json.dumps(dataclasses.asdict(self.protocol), sort_keys=True))
         return arrays | columns | {"protocol": protocol}
+
+
+def interval(counts: Int[np.ndarray, " draws"], share: float = 0.05) -> tuple[int, int]:
+    """The smallest and the largest number in all draws but for a share of them.
+
+    Half of these are left out on either side, rounded down: none of fewer than 40 draws at 5 %.
+
+    Raises:
+      ValueError: if the share is not from 0 to below 1.
+    """
+    ordered, out = np.sort(counts), _whole_part(share / 2, len(counts))
+    return int(ordered[out]), int(ordered[len(ordered) - 1 - out])
 
 
 def calibrated(dissection: Scored, chance: Chance, *, unique: bool = False) -> int:
