@@ -36,7 +36,7 @@ Options:
   --config=NAME           the experiment: a name of the list below, or the path of a file that ends in .py;
                           an argument follows a colon, as in places365:model=resnet18,regularizer=wd
   --workdir=DIR           the folder of the run; by default workdirs/NAME,ARGUMENT
-  --stages=A,B            what to do, of train, evaluate, dissect, visualize and report; by default all of it
+  --stages=A,B            what to do, of train, evaluate, dissect, chance, visualize, report; by default all but chance
   --config.FIELD=VALUE    sets a field of the experiment, as --config.optimizer.learning_rate=0.01
   --help, --version       this text, the version
 
@@ -121,12 +121,12 @@ def _run(argv: list[str]) -> None:
         sys.exit(f"not a flag: {argv[1]!r}; expected fields as --config.FIELD=VALUE, see --help")
     for logger in (logging.getLogger(), logging.getLogger("absl")):
         logger.setLevel(logging.WARNING)  # jax tells of every backend that it did not find
-    from interpjax.prepare import STAGES  # with all that a run needs, which --help does not
+    from interpjax.prepare import DEFAULT_STAGES  # with all that a run needs, which --help does not
 
     values = flags.FLAGS
     workdir = values.workdir or default_workdir(config_flags.get_config_filename(values["config"]))
     try:
-        interpjax.run(values.config, workdir, STAGES if values.stages is None else values.stages)
+        interpjax.run(values.config, workdir, DEFAULT_STAGES if values.stages is None else values.stages)
     except KeyboardInterrupt:
         print(
             "interrupted; the same command goes on from the last checkpoint (config.training.checkpoint_every_steps)",

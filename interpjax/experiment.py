@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 from interpjax import models, training
 from interpjax.config import from_json, to_json, validate
 from interpjax.errors import Problems, UserError
-from interpjax.prepare import STAGES, Experiment, networks, prepare
+from interpjax.prepare import DEFAULT_STAGES, Experiment, networks, prepare
 from interpjax.report import tables
 from interpjax.stages import ordered_stages, pending_stages, run_stages
 from interpjax.workdir import (
@@ -25,7 +25,7 @@ from interpjax.workdir import (
 )
 
 
-def run(config: ConfigDict, workdir: str | Path, stages: Sequence[str] = STAGES) -> dict[str, Any]:
+def run(config: ConfigDict, workdir: str | Path, stages: Sequence[str] = DEFAULT_STAGES) -> dict[str, Any]:
     """Runs an experiment to its end, or goes on with one that was cut off.
 
     Every stage is done once: a finished workdir is only read. Tables are printed to standard output. A stage is done
@@ -36,8 +36,9 @@ def run(config: ConfigDict, workdir: str | Path, stages: Sequence[str] = STAGES)
       config: of :func:`interpjax.get_config`.
       workdir: a folder of this run's own; everything it writes is in it (but for two-figures data, where
         ``config.data.directory`` says so).
-      stages: to run. Without ``"train"`` the network is that of ``config.model.weights``, or the one that was trained
-        in the workdir before; an imported network needs no data to train or test on, unless it is evaluated.
+      stages: to run; by default all but ``"chance"``. Without ``"train"`` the network is that of
+        ``config.model.weights``, or the one that was trained in the workdir before; an imported network needs no data
+        to train or test on, unless it is evaluated.
 
     Returns:
       What ``workdir/summary.json`` holds: the results of all stages that were run in this workdir.

@@ -12,6 +12,7 @@ from interpjax.atomic import write_atomic
 from interpjax.data.images import SkippedImages
 from interpjax.errors import UserError
 from interpjax.prepare import STAGES, Experiment
+from interpjax.prepare.labelled import Labelled
 from interpjax.report import figures, page, scores
 from interpjax.training.metrics import read_metrics
 from interpjax.training.step import make_eval_step
@@ -20,13 +21,14 @@ from interpjax.workdir import forget_stage, read_stage, run_stage, stage_is_done
 
 # The later stages that are made from each stage: their records are removed when it is run again.
 MADE_FROM = {
-    "train": ("evaluate", "dissect", "visualize", "report"),
+    "train": ("evaluate", "dissect", "chance", "visualize", "report"),
     "evaluate": ("report",),
-    "dissect": ("visualize", "report"),
+    "dissect": ("chance", "visualize", "report"),
+    "chance": ("report",),
     "visualize": ("report",),
     "report": (),
 }
-NEEDS_DISSECTION = ("visualize", "report")
+NEEDS_DISSECTION = ("chance", "visualize", "report")
 
 
 def ordered_stages(stages: Sequence[str]) -> tuple[str, ...]:
@@ -77,13 +79,15 @@ def run_stages(experiment: Experiment, pending: Sequence[str]) -> None:
         "train": _train,
         "evaluate": functools.partial(_evaluate, trained_now="train" in pending),
         "dissect": _dissect,
+        "chance": _chance,
         "visualize": _visualize,
         "report": _report,
     }
     for name in pending:
         run_stage(workdir, name, functools.partial(functions[name], experiment))
-        if stage_is_done(workdir, "dissect"):  # its counts are of no more use, now that its record is written
-            shutil.rmtree(_counted(workdir), ignore_errors=True)
+        for counting in ("dissect", "chance"):
+            if stage_is_done(workdir, counting):  # its counts are of no more use, now that its record is written
+                shutil.rmtree(_counted(workdir, counting), ignore_errors=True)
     write_atomic(workdir / "summary.json", json.dumps(summary(workdir), indent=2) + "\n")
 
 
@@ -96,6 +100,7 @@ def summary(workdir: Path) -> dict[str, Any]:
     return {
         **{name: evaluated[name] for name in ("accuracy", "top5", "cross_entropy") if evaluated},
         **dissected.get("scores", {}),
+        **{name: results[name] for name in ("chance",) if name in results},
         **{name: evaluated[name] for name in ("groups",) if evaluated},
         **{name: trained[name] for name in ("num_steps",) if trained},
         "skipped_images": {split: result["skipped"] for split, result in splits.items() if result},
@@ -146,19 +151,8 @@ def _dissect(experiment: Experiment) -> dict[str, Any]:
     labelled = experiment.labelled
     assert labelled is not None
     skipped = SkippedImages() if labelled.skip_bad_images else None
-    results = dissection.dissect(
-        experiment.network,
-        labelled.concepts,
-        layers=labelled.layers,
-        protocol=labelled.protocol,
-        fieldmaps=labelled.fieldmaps,
-        batch_size=labelled.batch_size,
-        image_size=labelled.image_size,
-        top_images=labelled.top_images,
-        num_threads=labelled.num_threads,
-        skipped=skipped,
-        cache=_counted(experiment.workdir),
-    )
+    settings = _settings(labelled, skipped, _counted(experiment.workdir, "dissect"))
+    results = dissection.dissect(experiment.network, labelled.concepts, top_images=labelled.top_images, **settings)
     folder = experiment.workdir / "dissection"
     shutil.rmtree(folder, ignore_errors=True)  # left by a session that was cut off here
     for layer, result in results.items():
@@ -168,9 +162,46 @@ def _dissect(experiment: Experiment) -> dict[str, Any]:
     return {"scores": scores.score(results), "skipped": sorted(skipped.names) if skipped else []}
 
 
-def _counted(workdir: Path) -> Path:
+def _settings(labelled: Labelled, skipped: SkippedImages | None, cache: Path) -> dict[str, Any]:
+    """How the network of a run is dissected, and any other beside it."""
+    return {
+        "layers": labelled.layers,
+        "protocol": labelled.protocol,
+        "fieldmaps": labelled.fieldmaps,
+        "batch_size": labelled.batch_size,
+        "image_size": labelled.image_size,
+        "num_threads": labelled.num_threads,
+        "skipped": skipped,
+        "cache": cache,
+    }
+
+
+def _chance(experiment: Experiment) -> dict[str, Any]:
+    labelled, workdir = experiment.labelled, experiment.workdir
+    assert labelled is not None
+    results, found = _load_results(workdir), {}
+    for kind in labelled.chance.kinds:
+        chances = _chance_of(kind, experiment, labelled)
+        for layer, chance in chances.items():
+            chance.save(workdir / "dissection" / layer / f"chance_{kind}.npz")
+        found[kind] = scores.beside_chance(results, chances)
+    return found
+
+
+def _chance_of(kind: str, experiment: Experiment, labelled: Labelled) -> dict[str, dissection.Chance]:
+    # The names of what is skipped are in the dissection's record.
+    skipped = SkippedImages() if labelled.skip_bad_images else None
+    settings = _settings(labelled, skipped, _counted(experiment.workdir, "chance"))
+    if kind == "untrained":
+        untrained = dissection.dissect(experiment.untrained_network, labelled.concepts, top_images=0, **settings)
+        return {layer: dissection.Chance.from_dissections([result]) for layer, result in untrained.items()}
+    how: dict[str, Any] = {"kind": kind, "draws": labelled.chance.draws, "seed": labelled.chance.seed}
+    return dissection.chance(experiment.network, labelled.concepts, **how, **settings)
+
+
+def _counted(workdir: Path, stage: str) -> Path:
     """The folder in which a dissection keeps its counts so far, so that it can go on if it is cut off."""
-    return workdir / "stages" / "dissect"
+    return workdir / "stages" / stage
 
 
 def _load_results(workdir: Path) -> dict[str, dissection.Dissection]:

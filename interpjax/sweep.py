@@ -33,7 +33,7 @@ def sweep(
       config: the experiment.
       choices: values of dotted fields, as ``{"regularizer.block_norm.q": [1.0, 4 / 3], "seed": [0, 1, 2]}``.
       workdir: holds the runs.
-      stages: of each run, as of :func:`interpjax.run`; by default all. What was not measured has no column.
+      stages: of each run, as of :func:`interpjax.run`, and by default those. What was not measured has no column.
 
     Returns:
       A row for each run: its values, ``accuracy``, ``top5``, ``interpretability_score``, ``rud``, the unique
@@ -48,10 +48,10 @@ def sweep(
     from interpjax.config import override
     from interpjax.errors import UserError
     from interpjax.experiment import prepared, run
-    from interpjax.prepare import STAGES
+    from interpjax.prepare import DEFAULT_STAGES
     from interpjax.stages import ordered_stages
 
-    asked = ordered_stages(STAGES if stages is None else stages)
+    asked = ordered_stages(DEFAULT_STAGES if stages is None else stages)
     for name, values in choices.items():
         if isinstance(values, str) or not isinstance(values, Sequence):
             raise UserError(f"choices[{name!r}] = {values!r}: expected a sequence of values, as [{values!r}]")

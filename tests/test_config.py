@@ -55,6 +55,17 @@ def test_places365_is_the_published_recipe():
         ("training.batch_size", 0, r"config.training.batch_size = 0: expected a number above 0"),
         ("regularizer.block_norm.strength", -1.0, r"strength = -1.0: expected a number of 0 or more"),
         ("data.resize_size", 10, r"config.data.resize_size = 10: expected at least config.data.image_size = 224"),
+        (
+            "dissection.chance.kinds",
+            ("labels", "noise"),
+            r"kinds = \('labels', 'noise'\): expected one or more of labels, ",
+        ),
+        (
+            "dissection.chance.kinds",
+            (),
+            r"config.dissection.chance.kinds = \(\): expected one or more of labels, rotation",
+        ),
+        ("dissection.chance.draws", 0, "config.dissection.chance.draws = 0: expected a number above 0"),
         ("training.num_epochs", 0, r"config.training.num_steps = 0 and config.training.num_epochs = 0"),
     ],
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import broden_layout
 import cv2
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -16,8 +17,9 @@ import tiny
 
 import interpjax
 from interpjax import config as config_lib
-from interpjax import stages, training
+from interpjax import dissection, models, stages, training
 from interpjax.data.splits import Deferred
+from interpjax.dissection.chance import calibrated
 from interpjax.prepare import memory, prepare
 from interpjax.training.metrics import read_metrics
 
@@ -295,3 +297,56 @@ def test_learned_fields_are_loaded_with_the_network(tmp_path):
     _, model, variables = interpjax.load(tmp_path / "run")
     assert set(variables["params"]["soft_receptive_field"]) == {"scale", "shift"}
     assert model.apply(variables, jnp.zeros((1, 40, 40, 3))).shape == (1, 2)
+
+
+def test_chance_is_drawn_where_it_is_asked_for_and_shown_beside_the_score(finished, copy):
+    config, before = finished
+    assert "chance" not in before
+    config = config_lib.override(config, {"dissection.chance.kinds": ("labels", "rotation", "untrained")})
+    config = config_lib.override(config, {"dissection.chance.draws": 5})
+    (copy / "config.json").write_text(config_lib.to_json(config))
+    result = interpjax.run(config, copy, ("dissect", "chance", "report"))
+    assert {name: result[name] for name in before if name != "seconds"} == {
+        name: before[name] for name in before if name != "seconds"
+    }
+    dissected = dissection.Dissection.load(copy / "dissection" / "conv1" / "iou.npz")
+    for kind, draws in {"labels": 5, "rotation": 5, "untrained": 1}.items():
+        chance = dissection.Chance.load(copy / "dissection" / "conv1" / f"chance_{kind}.npz")
+        assert (chance.kind, chance.draws) == (kind, draws)
+        low, high = chance.interval()
+        layer = {
+            "unique_detectors": chance.mean,
+            "low": low,
+            "high": high,
+            "calibrated_detectors": calibrated(dissected, chance),
+            "calibrated_unique_detectors": calibrated(dissected, chance, unique=True),
+        }
+        whole = {"draws": draws, "interpretability_score": chance.mean, "low": low, "high": high}
+        assert result["chance"][kind] == whole | {"layers": {"conv1": layer}}
+    page = (copy / "report.html").read_text()
+    assert 'id="chance"' in page
+    assert "<td>untrained (1)</td><td>all</td>" in page
+    assert not (copy / "stages" / "chance").exists()
+    (copy / "stages" / "dissect.json").unlink()
+    interpjax.run(config, copy, ("dissect",))
+    assert not (copy / "stages" / "chance.json").exists()
+
+
+def test_an_untrained_network_is_that_of_the_first_step(folders):
+    config = configure(folders)
+    experiment = prepare(config, folders / "untrained", ("train", "chance"))
+    state = tiny.initial_state(config)
+    images = np.random.default_rng(0).integers(0, 255, (2, SIDE, SIDE, 3)).astype(np.uint8)
+    variables = training.initial_variables(experiment.model, image_size=SIDE, seed=config.seed)
+    jax.tree.map(np.testing.assert_array_equal, variables, state.variables)
+    found = experiment.untrained_network(images)["conv1"]
+    inputs = jnp.asarray(experiment.preprocessing(images))
+    expected = models.apply_with_taps(
+        models.outside_of_devices(experiment.model), variables, inputs, layers=("conv1",), stage="pre"
+    )[1]["conv1"]
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)  # compiled apart
+
+
+def test_chance_needs_a_dissection(folders, tmp_path):
+    with pytest.raises(ValueError, match="stages: chance is made from dissect, which has not been run"):
+        stages.pending_stages(("chance",), tmp_path)

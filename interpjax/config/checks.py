@@ -26,6 +26,7 @@ CHOICES = {
     "optimizer.name": ("sgd", "adam"),
     "optimizer.schedule": ("constant", "step", "cosine"),
 }
+CHANCE_KINDS = ("labels", "rotation", "untrained")
 IMPORTABLE = ("data.source", "optimizer.name")  # these may also be the import path of the user's own
 POSITIVE = (
     "data.image_size",
@@ -45,10 +46,12 @@ POSITIVE = (
     "training.keep_checkpoints",
     "dissection.batch_size",
     "dissection.top_images",
+    "dissection.chance.draws",
 )
 NON_NEGATIVE = (
     "data.two_figures.noise",
     "data.two_figures.seed",
+    "dissection.chance.seed",
     "optimizer.momentum",
     *(f"regularizer.{name}.{field}" for name in TERMS for field in ("strength", "warmup_steps")),
     "regularizer.grouping.group_size",
@@ -82,7 +85,7 @@ def validate(config: ConfigDict) -> None:
     _require(problems, config, "data.std", lambda v: min(v) > 0, "expected a number above 0")
     smallest = 1 / 256  # a smaller deviation is less than one step of an 8-bit image
     _require(problems, config, "data.std", lambda v: max(v) >= smallest, "expected those of images in 0..1")
-    for check in (_check_duration, _check_classes, _check_sizes):
+    for check in (_check_duration, _check_classes, _check_sizes, _check_chance):
         with problems.collected():
             check(config)
     problems.raise_all()
@@ -115,6 +118,14 @@ def _check_classes(config: ConfigDict) -> None:
         raise UserError(
             f"config.data.classes = {classes!r}: with data.source {config.data.source} expected (); only "
             "image_folder and tfds take some of their classes"
+        )
+
+
+def _check_chance(config: ConfigDict) -> None:
+    kinds = config.dissection.chance.kinds
+    if not kinds or any(kind not in CHANCE_KINDS for kind in kinds) or len(set(kinds)) < len(kinds):
+        raise UserError(
+            f"config.dissection.chance.kinds = {kinds!r}: expected one or more of {', '.join(CHANCE_KINDS)}, none twice"
         )
 
 

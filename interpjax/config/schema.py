@@ -66,6 +66,11 @@ def default_config() -> ConfigDict:
             "broden": "",  # in Broden's layout, or as built from it; "": the labels that the data bring, as two_figures
             "batch_size": 64,
             "top_images": 5,  # shown for each unit in the report
+            "chance": {  # of the stage chance, which is run where it is asked for
+                "kinds": ("labels", "untrained"),  # or rotation
+                "draws": 100,  # of labels and rotation; an untrained network is one, of the run's own seed
+                "seed": 0,
+            },
         }
     )
     return config.lock()

@@ -1,5 +1,7 @@
 """Network Dissection: how well each filter's activation matches each concept's pixels."""
 
+from interpjax.dissection.by_chance import chance
+from interpjax.dissection.chance import Chance
 from interpjax.dissection.comparison import Comparison, compare
 from interpjax.dissection.dissect import dissect, dissect_all, dissect_arrays
 from interpjax.dissection.feeds import ActivationsFn
@@ -15,6 +17,7 @@ from interpjax.preprocessing import Preprocessing
 __all__ = [
     "PROTOCOLS",
     "ActivationsFn",
+    "Chance",
     "Comparison",
     "Dissection",
     "GroupResult",
@@ -23,6 +26,7 @@ __all__ = [
     "Preprocessing",
     "Protocol",
     "bootstrap_score",
+    "chance",
     "compare",
     "dissect",
     "dissect_all",

@@ -20,7 +20,8 @@ from interpjax.prepare.labelled import Labelled
 from interpjax.preprocessing import WHITE, Preprocessing, read_mean_image
 from interpjax.training.diagnostics import GroupDiagnostics
 
-STAGES = ("train", "evaluate", "dissect", "visualize", "report")
+STAGES = ("train", "evaluate", "dissect", "chance", "visualize", "report")
+DEFAULT_STAGES = tuple(name for name in STAGES if name != "chance")  # which takes as long as dissect, or longer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,12 +62,22 @@ class Experiment:
     @functools.cached_property
     def network(self) -> dissection.Network:
         """The network from images to activation maps, compiled once for all stages that look at units."""
+        return self._network(self.variables)
+
+    @functools.cached_property
+    def untrained_network(self) -> dissection.Network:
+        """As ``network``, with the variables that a training of the run's seed begins with."""
+        model, settings = models.outside_of_devices(self.model), self.pipeline
+        variables = training.initial_variables(model, image_size=settings.image_size, seed=settings.seed)
+        return self._network(variables)
+
+    def _network(self, variables: dict[str, Any]) -> dissection.Network:
         assert self.labelled is not None
         layers, tap = self.labelled.layers, self.labelled.protocol.tap
         model = models.outside_of_devices(self.model)
         return dissection.from_jax(
             lambda variables, images: models.apply_with_taps(model, variables, images, layers=layers, stage=tap)[1],
-            self.variables,
+            variables,
             layers=layers,
             preprocessing=self.preprocessing,
             name=f"{self.model!r}, {tap}",
@@ -74,7 +85,7 @@ class Experiment:
 
 
 def prepare(
-    config: ConfigDict, workdir: Path, stages: Sequence[str] = STAGES, problems: Problems | None = None
+    config: ConfigDict, workdir: Path, stages: Sequence[str] = DEFAULT_STAGES, problems: Problems | None = None
 ) -> Experiment:
     """Reads a configuration, opens what some stages use, and checks that it all fits together. Nothing is written.
 
@@ -116,7 +127,7 @@ def prepare(
         recipe = recipes.read_recipe(config, model, block, grouping) if "train" in stages else None
     with problems.collected():
         concepts = concepts or (source.concepts if source else None)
-        if {"dissect", "visualize"} & set(stages):
+        if set(labelled.USES_LABELS) & set(stages):
             images = labelled.read_labelled(config, model, concepts, protocol, stages)
     problems.raise_all()
     return Experiment(

@@ -13,6 +13,17 @@ from interpjax.dissection.upsampling import FieldMap, resampling
 from interpjax.errors import UserError
 from interpjax.prepare.memory import Memory, estimate
 
+USES_LABELS = ("dissect", "chance", "visualize")  # the stages that look at labelled images
+
+
+@dataclasses.dataclass(frozen=True)
+class ChanceSettings:
+    """How a run tells what it would find by chance; fields as those of :func:`interpjax.dissection.chance`."""
+
+    kinds: tuple[str, ...]
+    draws: int
+    seed: int
+
 
 @dataclasses.dataclass(frozen=True)
 class Labelled:
@@ -28,7 +39,8 @@ class Labelled:
       top_images: number of images that are kept for each unit.
       num_threads: number of threads that read images.
       skip_bad_images: whether unreadable images are left out; otherwise they are errors.
-      memory: the memory that the dissection will take; None if the run does not dissect.
+      chance: how the stage ``chance`` draws.
+      memory: the memory that the dissection will take; None if the run dissects nothing.
     """
 
     concepts: ConceptData
@@ -40,6 +52,7 @@ class Labelled:
     top_images: int
     num_threads: int
     skip_bad_images: bool
+    chance: ChanceSettings
     memory: Memory | None
 
 
@@ -57,7 +70,7 @@ def open_concepts(config: ConfigDict, stages: Sequence[str], brought: bool) -> C
     Raises:
       UserError: naming the field, if there are no labelled images or they are not in Broden's layout.
     """
-    if not {"dissect", "visualize"} & set(stages) or brought:
+    if not set(USES_LABELS) & set(stages) or brought:
         return None
     path = config.dissection.broden
     if not path:
@@ -117,8 +130,9 @@ def read_labelled(
         top_images=settings.top_images,
         num_threads=config.data.num_threads,
         skip_bad_images=config.data.on_bad_image == "skip",
+        chance=ChanceSettings(tuple(settings.chance.kinds), settings.chance.draws, settings.chance.seed),
         memory=estimate(shapes, len(concepts.records), protocol.top_quantile, settings.batch_size)
-        if "dissect" in stages
+        if {"dissect", "chance"} & set(stages)
         else None,
     )
 

@@ -11,6 +11,7 @@ from interpjax.data.sources import Source, image_folder, tfds_set
 from interpjax.data.two_figures.source import TwoFiguresSettings, two_figures
 from interpjax.errors import UserError
 from interpjax.imports import import_object, is_import_path
+from interpjax.prepare.labelled import USES_LABELS
 
 
 def open_source(config: ConfigDict, workdir: Path, stages: Sequence[str]) -> Source | None:
@@ -29,7 +30,7 @@ def open_source(config: ConfigDict, workdir: Path, stages: Sequence[str]) -> Sou
       UserError: naming the field and what to put where, if the data are missing or not of the right form.
     """
     fields = [field for field in ("train", "test") if "train" in stages or (field == "test" and "evaluate" in stages)]
-    if not fields and not ("dissect" in stages or "visualize" in stages) & brings_concepts(config):
+    if not fields and not (set(USES_LABELS) & set(stages) and brings_concepts(config)):
         return None
     settings, directory = config.data, workdir / "data"
     if is_import_path(settings.source):

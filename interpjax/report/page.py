@@ -11,7 +11,7 @@ import numpy as np
 
 from interpjax.atomic import write_atomic
 from interpjax.dissection import Dissection
-from interpjax.report.tables import GROUP_COLUMNS, groups_rows
+from interpjax.report.tables import CHANCE_COLUMNS, GROUP_COLUMNS, chance_rows, groups_rows
 from interpjax.visualization.top_images import strip_path
 
 
@@ -40,6 +40,8 @@ def write_report(workdir: Path, summary: Mapping[str, Any], results: Mapping[str
         layers=layers,
         with_strips=with_strips,
         chart=_drawing(workdir / "figures" / "detectors_by_category.svg"),
+        chance_columns=CHANCE_COLUMNS,
+        chance_rows=chance_rows(summary),
         group_columns=list(GROUP_COLUMNS.values()),
         group_rows=groups_rows(summary),
         group_chart=_drawing(workdir / "figures" / "groups_over_training.svg"),

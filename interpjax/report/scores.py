@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from interpjax.dissection import Dissection
+from interpjax.dissection import Chance, Dissection
+from interpjax.dissection.chance import calibrated, interval
 
 
 def score(results: Mapping[str, Dissection]) -> dict[str, Any]:
@@ -26,6 +27,39 @@ def score(results: Mapping[str, Dissection]) -> dict[str, Any]:
         "rud": total / sum(layer["units"] for layer in layers.values()),
         "concepts": _concepts(results),
         "protocol": dataclasses.asdict(protocol) | {"description": protocol.describe()},
+    }
+
+
+def beside_chance(results: Mapping[str, Dissection], chances: Mapping[str, Chance]) -> dict[str, Any]:
+    """The score of some layers by chance, and what the dissection has above it.
+
+    Args:
+      results: of each layer.
+      chances: of one kind and with as many draws, of each layer.
+
+    Returns:
+      ``draws``, the ``interpretability_score`` in their mean, ``low`` and ``high`` of most of them, and ``layers``: of
+      each the same of its ``unique_detectors``, and its ``calibrated_detectors`` and ``calibrated_unique_detectors``.
+    """
+    totals = np.sum([chance.unique_detectors for chance in chances.values()], axis=0)
+    low, high = interval(totals)
+    return {
+        "draws": len(totals),
+        "interpretability_score": float(totals.mean()),
+        "low": low,
+        "high": high,
+        "layers": {layer: _layer_beside_chance(results[layer], chance) for layer, chance in chances.items()},
+    }
+
+
+def _layer_beside_chance(result: Dissection, chance: Chance) -> dict[str, Any]:
+    low, high = chance.interval()
+    return {
+        "unique_detectors": chance.mean,
+        "low": low,
+        "high": high,
+        "calibrated_detectors": calibrated(result, chance),
+        "calibrated_unique_detectors": calibrated(result, chance, unique=True),
     }
 
 

@@ -51,6 +51,9 @@ def ceilings_table(summary: dict[str, Any], most: int) -> str:
     return align(["concept", "pixels", "ceiling", *layers], rows) + (f"\n… and {left} more" if left > 0 else "")
 
 
+CHANCE_COLUMNS = ("chance (draws)", "layer", "unique", "by chance", "detectors above", "unique above")
+BY_CHANCE = ("unique_detectors", "low", "high")
+CALIBRATED = ("calibrated_detectors", "calibrated_unique_detectors")
 GROUP_COLUMNS = {
     "zero_groups": "zero groups",
     "hoyer": "Hoyer",
@@ -82,6 +85,30 @@ def _cell(name: str, value: float) -> str:
     return f"{value:.0%}" if name == "zero_groups" else f"{value:.3f}"
 
 
+def chance_rows(summary: Mapping[str, Any]) -> list[list[str]]:
+    """For each kind of chance, its draws, and of all layers and each: unique detectors by it, and what is above it."""
+    rows = []
+    for kind, chance in summary.get("chance", {}).items():
+        layers = chance["layers"]
+        above = [sum(layer[name] for layer in layers.values()) for name in CALIBRATED]
+        of_all = [summary["interpretability_score"], chance["interpretability_score"], chance["low"], chance["high"]]
+        rows.append(_chance_row(f"{kind} ({chance['draws']})", "all", of_all, above))
+        for name, layer in layers.items():
+            values = [summary["layers"][name]["unique_detectors"], *(layer[key] for key in BY_CHANCE)]
+            rows.append(_chance_row("", name, values, [layer[key] for key in CALIBRATED]))
+    return rows
+
+
+def chance_table(summary: dict[str, Any]) -> str:
+    """What the layers would detect by chance, beside what they do."""
+    return align(CHANCE_COLUMNS, chance_rows(summary))
+
+
+def _chance_row(kind: str, layer: str, values: Sequence[float], above: Sequence[int]) -> list[str]:
+    unique, mean, low, high = values
+    return [kind, layer, str(unique), f"{mean:.1f} ({low}–{high})", *map(str, above)]
+
+
 def scores_table(summary: dict[str, Any]) -> str:
     """Accuracy, interpretability score and seconds, as far as they were measured."""
     lines = []
@@ -110,6 +137,8 @@ def format_summary(summary: dict[str, Any], *, concepts: int = 20) -> str:
             f"Concepts whose ceiling is below the cut of {cut}: {', '.join(unreachable) or 'none'}.",
             layers_table(summary),
         ]
+    if "chance" in summary:
+        parts.append(chance_table(summary))
     if "groups" in summary:
         parts.append(groups_table(summary))
     parts.append(scores_table(summary))

@@ -5,7 +5,7 @@ from interpjax.training.evaluation import evaluate, sample_images
 from interpjax.training.loop import Recipe, Training, read_variables, train
 from interpjax.training.metrics import TrainingDivergedError
 from interpjax.training.objective import Objective, SoftFields, Term, TermInputs
-from interpjax.training.state import TrainState, create_train_state
+from interpjax.training.state import TrainState, create_train_state, initial_variables
 
 __all__ = [
     "CheckpointError",
@@ -20,6 +20,7 @@ __all__ = [
     "TrainingDivergedError",
     "create_train_state",
     "evaluate",
+    "initial_variables",
     "read_variables",
     "sample_images",
     "train",

@@ -29,6 +29,17 @@ class TrainState(flax.struct.PyTreeNode):
         return {"params": self.params, "batch_stats": self.batch_stats} if self.batch_stats else {"params": self.params}
 
 
+def initial_variables(model: nn.Module, *, image_size: int, seed: int) -> dict[str, PyTree]:
+    """The variables of a network that has not been trained, with which a training of this seed begins.
+
+    Args:
+      model: the network.
+      image_size: side in pixels of the images that it will see.
+      seed: the seed of the initialization.
+    """
+    return jax.jit(lambda key: _initialize(model, image_size, key))(jax.random.key(seed))
+
+
 def create_train_state(
     model: nn.Module,
     optimizer: optax.GradientTransformation,
@@ -48,9 +59,13 @@ def create_train_state(
     """
 
     def init(key):
-        variables = model.init(key, jnp.zeros((1, image_size, image_size, 3)), train=False)
+        variables = _initialize(model, image_size, key)
         params = variables["params"] | dict(further_params or {})
         batch_stats = variables.get("batch_stats", {})
         return TrainState(jnp.int32(0), params, batch_stats, optimizer.init(params))
 
     return jax.jit(init)(jax.random.key(seed))
+
+
+def _initialize(model: nn.Module, image_size: int, key: jax.Array) -> dict[str, PyTree]:
+    return dict(model.init(key, jnp.zeros((1, image_size, image_size, 3)), train=False))
