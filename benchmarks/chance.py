@@ -15,9 +15,9 @@ from dissection_stages import BATCH, squeezenet
 from interpjax.data import load_broden
 from interpjax.dissection import Chance, get_protocol
 from interpjax.dissection.chance import calibrated
+from interpjax.dissection.dissect import masked
 from interpjax.dissection.label_draws import label_draws
 from interpjax.dissection.labels import ConceptColumns
-from interpjax.dissection.masked import masked
 
 LAYER = "fire9"
 

@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "interpjax"
 FILES = [path for path in PACKAGE.rglob("*.py") if "configs" not in path.relative_to(PACKAGE).parts]
 # They know data, devices and tables.
-DISSECTION_RIM = ("dissect.py", "feeds.py", "result.py", "chance.py", "by_chance.py", "masked.py", "__init__.py")
+DISSECTION_RIM = ("dissect.py", "feeds.py", "result.py", "chance.py", "by_chance.py", "job.py", "__init__.py")
 CORE_LIBRARIES = {"jax", "numpy", "scipy", "jaxtyping"}
 LEAVES = ("atomic", "errors", "imports", "preprocessing", "progress")  # import none of the package but each other
 TORCH_USERS = [PACKAGE / "dissection" / "torch_network.py"]  # for modules that a user brings; imported in a function

@@ -149,10 +149,24 @@ def check_fieldmaps(fieldmaps: Any, layers: tuple[str, ...]) -> dict[str, FieldM
     return {layer: _fieldmap(layer, value) for layer, value in fieldmaps.items()}
 
 
+def check_groups(groups: Any, layers: tuple[str, ...]) -> dict[str, Any]:
+    """Groups of units by layer, none for None; raises ValueError unless they are of known layers."""
+    if groups is None:
+        return {}
+    _of_layers("groups", groups, layers)
+    return dict(groups)
+
+
 def listed(names: Sequence[str]) -> str:
     """The first of the names, and how many there are."""
     more = f", … ({len(names)} in all)" if len(names) > LISTED else ""
     return ", ".join(names[:LISTED]) + more
+
+
+def described(groups: Any) -> str:
+    """All that a grouping says, whole, for telling it from others."""
+    whole = [np.asarray(members).tolist() for members in groups] if isinstance(groups, list | tuple) else groups
+    return repr(groups.tolist() if isinstance(groups, np.ndarray) else whole)
 
 
 def shown(value: Any) -> str:

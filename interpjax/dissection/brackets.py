@@ -16,7 +16,7 @@ from interpjax.dissection.passes import State
 from interpjax.dissection.thresholds import interpolate
 
 Z = 4.0  # standard errors on each side of the estimate: on real maps no unit of 544 left its bracket
-GROWTH = 1.25  # the bracket is narrowed each time that the images have grown by this
+GROWTH = 1.6  # the bracket is narrowed each time that the images have grown by this
 DEEPEST = 6  # times the quantile's share: the lowest rank to which the opening images are sorted
 
 
@@ -77,7 +77,7 @@ class Bracket:
         top = np.partition(sample.reshape(rows, units).T, rows - deepest, axis=1)[:, rows - deepest :]
         top = np.sort(top, axis=1)[:, ::-1]  # falling
         self._middle = top[:, min(int(self._share * rows), deepest - 1)]
-        shares = (sample > self._middle).sum(axis=1) / positions
+        shares = np.count_nonzero(sample > self._middle, axis=1) / positions
         drawn = rows / (self._images * self._positions)
         first, last = self._ranks(shares.std(axis=0, ddof=min(1, images - 1)), images, rows, drawn)
         unit = np.arange(units)

@@ -8,9 +8,9 @@ from interpjax.data.concepts import ConceptData
 from interpjax.data.images import SkippedImages
 from interpjax.dissection import arguments, dissect, feeds
 from interpjax.dissection.chance import Chance
+from interpjax.dissection.dissect import masked
 from interpjax.dissection.label_draws import label_draws
 from interpjax.dissection.labels import ConceptColumns
-from interpjax.dissection.masked import masked
 from interpjax.dissection.protocol import Protocol, get_protocol
 from interpjax.dissection.result import Dissection
 from interpjax.dissection.rotation import rotated, rotated_layer

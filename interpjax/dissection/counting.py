@@ -235,9 +235,12 @@ def _settled(
 
 
 def round_down(thresholds: Float[np.ndarray, " units"], dtype: np.dtype) -> Float[np.ndarray, " units"]:
-    """The largest numbers of ``dtype`` not above the thresholds: a number of that dtype exceeds both or none."""
+    """Numbers of ``dtype`` not above the thresholds, near them: what is not denormal exceeds both or none."""
     rounded = thresholds.astype(dtype)
-    return np.where(rounded > thresholds, np.nextafter(rounded, dtype.type(-np.inf)), rounded)
+    rounded = np.where(rounded > thresholds, np.nextafter(rounded, dtype.type(-np.inf)), rounded)
+    # A device may take denormal numbers for 0; activations are none.
+    tiny = np.finfo(dtype).tiny
+    return np.where(np.abs(rounded) < tiny, np.where(rounded < 0, -tiny, dtype.type(0)), rounded)
 
 
 def sum_dtype(images: int, shape: tuple[int, int]) -> type:

@@ -1,4 +1,4 @@
-"""Dissecting a network or stored activations: thresholds, then counts, then results."""
+"""Dissecting a network or stored activations."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -12,16 +12,11 @@ from interpjax import parallel
 from interpjax.data.concepts import ConceptData
 from interpjax.data.images import SkippedImages
 from interpjax.dissection import arguments, feeds
+from interpjax.dissection.job import Job, Results
 from interpjax.dissection.kept import KeptSums
-from interpjax.dissection.outcome import Outcome, Process, dissect_images, forget
-from interpjax.dissection.plan import Plan
 from interpjax.dissection.protocol import Protocol, get_protocol
-from interpjax.dissection.result import Dissection
 from interpjax.dissection.settings import Settings, takes_settings
-from interpjax.errors import UserError
-from interpjax.progress import progress_bar
-
-Results = dict[str, Dissection]
+from interpjax.dissection.settling import MaskedBatches
 
 
 @takes_settings()
@@ -34,11 +29,14 @@ def dissect(
     cache: str | Path | None = None,
     **settings: Any,
 ) -> Results:
-    """Dissects a network: two passes over the images, one for thresholds and one that counts.
+    """Dissects a network in one pass over the images, which come in random order.
 
-    Memory does not grow with the images, but for the largest activations of every unit (half a percent of them all),
-    which exact thresholds need. Several devices take the batches in turn if ``activations_fn`` is a
-    :class:`~interpjax.dissection.Network`, several processes likewise; how many makes no difference to the counts.
+    The first few hundred tell each threshold roughly, and it becomes known better as more come. What is certain is
+    counted at once, and what depends on where a threshold lies is kept until it is known: in the cache folder, or in
+    memory. The counts are exact. Layers of which a threshold was misjudged are gone over again.
+
+    Several devices take the batches in turn if ``activations_fn`` is a :class:`~interpjax.dissection.Network`, several
+    processes likewise; how many makes no difference to the counts.
 
     Args:
       activations_fn: uint8 RGB images → activation maps by layer (NHWC); a plain function or a ``Network``.
@@ -75,7 +73,7 @@ def dissect_all(
     cache: str | Path | None = None,
     **settings: Any,
 ) -> list[Results]:
-    """As :func:`dissect` by several protocols in the same two passes; other quantiles are other protocols.
+    """As :func:`dissect` by several protocols in the same pass; other quantiles are other protocols.
 
     Args:
       activations_fn: as in :func:`dissect`.
@@ -94,14 +92,34 @@ def dissect_all(
     """
     given, chosen = Settings(**settings), arguments.check_protocols(protocols)
     feed = feeds.NetworkFeed(activations_fn, broden, given, skipped)
-    results = _dissect(feed, broden, chosen, given, _kept_sums(feed, chosen, given, cache))
-    if skipped is not None:
-        own = {"names": np.array(feed.left_out([]), np.str_)}
-        skipped.names.update(*(process["names"].tolist() for process in parallel.gather(own)))
+    results = Job(feed, broden, chosen, given, _kept_sums(feed, chosen, given, cache)).results()
+    _tell(feed, skipped)
     return results
 
 
-@takes_settings("fieldmaps", "top_images", "num_threads", "progress")
+def masked(
+    activations_fn: feeds.ActivationsFn,
+    broden: ConceptData,
+    *,
+    protocol: Protocol,
+    skipped: SkippedImages | None = None,
+    cache: str | Path | None = None,
+    **settings: Any,
+) -> tuple[Results, MaskedBatches]:
+    """As :func:`dissect`, with the masks of all units at their thresholds, for whoever counts them otherwise.
+
+    Returns:
+      The results, and the masks and labels of this process's batches, which may be gone through several times.
+    """
+    given = Settings(**settings)
+    feed = feeds.NetworkFeed(activations_fn, broden, given, skipped)
+    kept = _kept_sums(feed, [protocol], given, cache, masks=True)
+    (results,), (masks,) = Job(feed, broden, [protocol], given, kept).with_masks()
+    _tell(feed, skipped)
+    return results, masks
+
+
+@takes_settings("fieldmaps", "top_images", "num_threads", "progress", "groups", "keep_images", "correlation")
 def dissect_arrays(
     activations: Mapping[str, Float[np.ndarray, "images _ _ _"]],
     broden: ConceptData,
@@ -137,121 +155,36 @@ def dissect_arrays(
     given = Settings(layers=tuple(maps), **settings)
     feed = feeds.ArrayFeed(maps, broden, names, given.num_threads)
     nothing_kept = KeptSums(None, {}, every=1, process=parallel.shard())
-    return _dissect(feed, broden, protocols, given, nothing_kept, limits)[0]
+    return Job(feed, broden, protocols, given, nothing_kept, limits).results()[0]
 
 
-def _dissect(
-    feed: feeds.Feed,
-    broden: ConceptData,
-    protocols: Sequence[Protocol],
-    settings: Settings,
-    kept: KeptSums,
-    limits: Mapping[str, np.ndarray] | None = None,
-) -> list[Results]:
-    """By all protocols at once; ``limits`` are thresholds by layer in place of the protocols'."""
-    data = [_restricted(broden, protocol) for protocol in protocols]
-    if all(own["done"].all() for own in parallel.gather({"done": np.array([kept.has_results()])})):
-        return kept.results(protocols)
-    labellings = {own.categories: feeds.columns_of(own) for own in data}
-    plan = _plan(feed, protocols, data, labellings, settings, limits)
-    process, processes = parallel.shard()
-    with progress_bar("dissect", feed.images, shown=settings.progress and process == 0) as bar:
-
-        def show(batches: int) -> None:
-            images = min(batches * processes * feed.batch_size, feed.images)  # the other processes are about as far
-            bar.update(images - bar.n)
-
-        run = Process(
-            devices=list(feed.devices),
-            works=lambda start, labelled: feed.works(start, labellings if labelled else {}),
-            kept=kept,
-            gather=parallel.gather,
-            show=show,
-        )
-        outcome = dissect_images(plan, run)
-    results = _results(outcome, protocols, data, settings, feed.preprocessing)
-    kept.keep(results)
-    forget(run)
-    return results
-
-
-def _plan(
-    feed: feeds.Feed,
-    protocols: Sequence[Protocol],
-    data: Sequence[ConceptData],
-    labellings: feeds.Labellings,
-    settings: Settings,
-    limits: Mapping[str, np.ndarray] | None,
-) -> Plan:
-    ways = list(labellings)
-    given = None
-    if limits is not None:
-        given = {
-            (number, layer): values.astype(protocol.threshold_dtype).astype(np.float64)
-            for number, protocol in enumerate(protocols)
-            for layer, values in limits.items()
-        }
-    return Plan(
-        layers=tuple(settings.layers),
-        labellings=list(labellings.values()),
-        protocols=[(protocol, ways.index(own.categories)) for protocol, own in zip(protocols, data, strict=True)],
-        images=feed.images,
-        top_images=settings.top_images,
-        fieldmaps=settings.fieldmaps or {},
-        thresholds=given,
-    )
-
-
-def _results(
-    outcome: Outcome,
-    protocols: Sequence[Protocol],
-    data: Sequence[ConceptData],
-    settings: Settings,
-    preprocessing: Mapping[str, Any],
-) -> list[Results]:
-    """What was found, by protocol and layer."""
-    results: list[Results] = [{} for _ in protocols]
-    fieldmaps = settings.fieldmaps or {}
-    for number, (protocol, own) in enumerate(zip(protocols, data, strict=True)):
-        for layer in settings.layers:
-            total = outcome.total[number, layer]
-            pixels, top = total.pixels[number, layer], total.top[layer]
-            labels = total.labels[total.plan.protocols[number][1]]
-            results[number][layer] = Dissection(
-                concepts=own.concepts,
-                categories=own.categories,
-                protocol=protocol,
-                thresholds=outcome.thresholds[number, layer],
-                intersection=pixels.intersection,
-                unit_area=pixels.area_by_category[:, feeds.columns_of(own).category_of],
-                label_area=labels.label_area,
-                pixels=labels.pixels,
-                top_images=top.numbers,
-                top_values=top.values,
-                fieldmap=fieldmaps.get(layer) if protocol.upsampling == "fieldmap" else None,
-                preprocessing=dict(preprocessing),
-            )
-    return results
-
-
-def _restricted(broden: ConceptData, protocol: Protocol) -> ConceptData:
-    """The data with the categories of a protocol; those that the data lack are not missed."""
-    if protocol.categories is None:
-        return broden
-    chosen = [category for category in broden.categories if category in protocol.categories]
-    if not chosen:
-        known = ", ".join(broden.categories)
-        raise UserError(f"protocol.categories = {protocol.categories}: {broden.name} has only {known}")
-    return broden.restricted(chosen)
+def _tell(feed: feeds.NetworkFeed, skipped: SkippedImages | None) -> None:
+    """Notes the images that any process left out."""
+    if skipped is not None:
+        own = {"names": np.array(feed.left_out([]), np.str_)}
+        skipped.names.update(*(process["names"].tolist() for process in parallel.gather(own)))
 
 
 def _kept_sums(
-    feed: feeds.NetworkFeed, protocols: Sequence[Protocol], settings: Settings, cache: str | Path | None
+    feed: feeds.NetworkFeed,
+    protocols: Sequence[Protocol],
+    settings: Settings,
+    cache: str | Path | None,
+    *,
+    masks: bool = False,
 ) -> KeptSums:
     every = max(1, settings.shard_images // settings.batch_size)
     if cache is None:
         return KeptSums(None, {}, every=every, process=parallel.shard())
     # The name and the IoU cut decide no sum.
     counted = [{**dataclasses.asdict(protocol), "name": "", "detector_iou": 0} for protocol in protocols]
-    asked = {"protocols": counted, "fieldmaps": settings.fieldmaps, "top_images": settings.top_images}
+    asked = {
+        "protocols": counted,
+        "fieldmaps": settings.fieldmaps,
+        "top_images": settings.top_images,
+        "groups": {layer: arguments.described(groups) for layer, groups in (settings.groups or {}).items()},
+        "keep_images": settings.keep_images,
+        "correlation": settings.correlation,
+        "masks": masks,
+    }
     return KeptSums(Path(cache), feed.content() | asked, every=every, process=parallel.shard(), skipped=feed.left_out)

@@ -1,6 +1,6 @@
 """Groups of a layer's units, dissected as if each were one unit whose mask is the union of its members' masks."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,7 +48,7 @@ def membership(grouping: Any, units: int) -> Int[np.ndarray, " units"]:
     return group_of
 
 
-def _numbered(groups: Sequence[Sequence[int]], units: int) -> Int[np.ndarray, " units"]:
+def _numbered(groups: Sequence[Any], units: int) -> Int[np.ndarray, " units"]:
     group_of = np.full(units, -1)
     for number, members in enumerate(map(np.asarray, groups)):
         if members.ndim != 1 or not np.issubdtype(members.dtype, np.integer) or not len(members):
@@ -92,6 +92,7 @@ def count_groups(
     draws: int = 20,
     seed: int = 0,
     relevance: Float[np.ndarray, " groups"] | None = None,
+    summed: Callable[[np.ndarray], np.ndarray] = lambda counts: counts,
 ) -> GroupResult:
     """Dissects groups of units, and random groups of the same sizes beside them, in one pass over the masks.
 
@@ -104,6 +105,7 @@ def count_groups(
         free ones too, so that sizes stay.
       seed: of the draws.
       relevance: of each group to the network, if it is known, for the table.
+      summed: adds counts up over all processes, where each has some of the images.
 
     Returns:
       Counts of the groups and of the random ones.
@@ -127,6 +129,7 @@ def count_groups(
             counts = count_masks(masks, labels, units=groups, concepts=concepts, protocol=dissection.protocol)
             intersection[number] += counts[0].sum(axis=0)
             area[number] += counts[1].sum(axis=0)
+    intersection, area = summed(intersection), summed(area)
     counts = intersection.reshape(1 + draws, groups, -1), area.reshape(1 + draws, groups, -1)[..., category_of]
     random_iou = [tally.iou(*sums, dissection.label_area).max(axis=1) for sums in zip(*counts, strict=True)][1:]
     best, score = scoring.best_concepts(dissection.iou)

@@ -11,7 +11,10 @@ from jaxtyping import Array
 
 from interpjax.dissection.backlog import Backlog
 from interpjax.dissection.brackets import Bracket
+from interpjax.dissection.correlation import CorrelationSums
 from interpjax.dissection.counting import Counting, Limits, Pixels
+from interpjax.dissection.denormals import flush_denormals
+from interpjax.dissection.label_cells import LabelsAtCells
 from interpjax.dissection.labels import group_by_shape
 from interpjax.dissection.observation import above, observe
 from interpjax.dissection.passes import Held, State, Work
@@ -35,6 +38,7 @@ class OnePass:
         self.top: dict[str, TopImages] = {}
         self.brackets: dict[tuple[float, str], Bracket] = {}
         self.pixels: dict[tuple[int, str], Pixels] = {}
+        self.correlations: dict[tuple[int, str], CorrelationSums] = {}
         self.countings: dict[tuple[int, str], Counting] = {}
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._opened = not plan.quantiles()
@@ -54,7 +58,7 @@ class OnePass:
           UserError: if an activation is not finite, or a layer's maps are not all of one size.
         """
         with jax.enable_x64(True):  # so that float64 stays float64
-            found = {layer: _as_float(maps[layer]) for layer in self.plan.layers}
+            found = {layer: flush_denormals(maps[layer]) for layer in self.plan.layers}
             with self._lock:
                 for layer, values in found.items():
                     self._prepare(layer, values, work)
@@ -62,6 +66,7 @@ class OnePass:
                 for layer, values in found.items():
                     self._observe(layer, work, values[: len(work.numbers)])
                 self._count(work, found)
+                self._correlate(work, found)
             else:
                 self._hold(work, maps, found)
 
@@ -104,13 +109,17 @@ class OnePass:
         for number in plan.numbers(layer):
             counting = plan.counting(number, layer, units)
             self.countings[number, layer], self.pixels[number, layer] = counting, counting.nothing()
+            if plan.correlation:
+                sums = CorrelationSums(units, counting.concepts, counting.protocol, counting.fieldmap)
+                self.correlations[number, layer] = sums
 
     def _hold(self, work: Work, given: Mapping[str, Array], maps: Mapping[str, Array]) -> None:
         samples = {}
         for layer, values in maps.items():
             own = values[: len(work.numbers)].reshape(len(work.numbers), -1, values.shape[-1])
-            step = -(-own.shape[1] // SAMPLED)
-            samples[layer] = np.array(own[:, ::step])
+            # Of each image others, at random: units may be active in certain rows and columns.
+            places = np.random.default_rng(work.batch).random(own.shape[:2]).argsort(axis=1)[:, :SAMPLED]
+            samples[layer] = np.asarray(jnp.take_along_axis(own, places[:, :, None], axis=1))
         with self._lock:
             size = sum(held.nbytes for held in self._held) + sum(values.nbytes for values in given.values())
             self._held.append(Held(work, given if size <= HELD else None))
@@ -142,7 +151,7 @@ class OnePass:
             _, way = self.plan.protocols[number]
             limits = self._limits(number, layer)
             pixels, undecided[number, layer] = counting.count(
-                maps[layer], batches[way], work.image_shape, limits, keep_masks=self.plan.keep_masks
+                maps[layer], batches[way], work.image_shape, limits, keep_masks=layer in self.plan.keep_masks
             )
             with self._lock:
                 self.pixels[number, layer] += pixels
@@ -151,6 +160,16 @@ class OnePass:
                 for image in labels:
                     concepts.add(image)
             self.backlog.add(BatchRest(work.batch, rows, work.numbers, work.labels, undecided))
+
+    def _correlate(self, work: Work, maps: Mapping[str, Array]) -> None:
+        cells: dict[int, LabelsAtCells] = {}  # by the way of labelling, for all layers
+        for (number, layer), sums in self.correlations.items():
+            _, way = self.plan.protocols[number]
+            if way not in cells:
+                cells[way] = LabelsAtCells(work.labels[way], rows=len(maps[layer]))
+            counted = sums.count(maps[layer], cells[way], work.image_shape)
+            with self._lock:
+                sums.merge(counted)
 
     def _limits(self, number: int, layer: str) -> Limits:
         if self.plan.thresholds is not None:
@@ -177,6 +196,8 @@ class OnePass:
             found |= {f"top|{name}||{layer}": value for name, value in self.top[layer].state().items()}
         for (number, layer), pixels in self.pixels.items():
             found |= {f"pixels|{name}|{number}|{layer}": value for name, value in pixels._asdict().items()}
+        for (number, layer), sums in self.correlations.items():
+            found |= {f"correlation|{name}|{number}|{layer}": value for name, value in sums.state().items()}
         for way, labels in enumerate(self.labels):
             found |= {f"labels|area|{way}|": labels.label_area, f"labels|pixels|{way}|": np.array(labels.pixels)}
         return found
@@ -190,6 +211,8 @@ class OnePass:
             self.top[layer].merge(parts["top"]["", layer])
         for (number, layer), own in parts["pixels"].items():
             self.pixels[int(number), layer] += Pixels(**own)
+        for (number, layer), own in parts["correlation"].items():
+            self.correlations[int(number), layer].merge(own)
         for (way, _), own in parts["labels"].items():
             self.labels[int(way)].label_area += own["area"]
             self.labels[int(way)].pixels += int(own["pixels"])
@@ -205,12 +228,9 @@ class OnePass:
 
 def parts_of(state: Mapping[str, np.ndarray]) -> dict[str, dict[tuple[str, str], State]]:
     """The entries of a state by their kind, and by what they are of: a number or quantile, and a layer."""
-    found: dict[str, dict[tuple[str, str], State]] = {"layer": {}, "top": {}, "pixels": {}, "labels": {}, "bracket": {}}
+    kinds = ("layer", "top", "pixels", "labels", "bracket", "correlation")
+    found: dict[str, dict[tuple[str, str], State]] = {kind: {} for kind in kinds}
     for key, value in state.items():
         kind, name, number, layer = key.split("|", 3)
         found[kind].setdefault((number, layer), {})[name] = value
     return found
-
-
-def _as_float(maps: Array) -> Array:
-    return maps if maps.dtype == jnp.float64 else jnp.asarray(maps, jnp.float32)

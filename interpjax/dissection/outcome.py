@@ -65,7 +65,7 @@ class Outcome:
     Attributes:
       thresholds: by protocol and layer.
       total: for each of these the sums of all processes.
-      masks: of each protocol, on this process's batches; only where they were kept.
+      masks: of each protocol, on this process's batches, of the layers whose masks were kept.
     """
 
     thresholds: Mapping[Key, Float[np.ndarray, " units"]]
@@ -91,11 +91,12 @@ def dissect_images(plan: Plan, process: Process) -> Outcome:
     own = {key: values for key, values in thresholds.items() if done[key] is first}
     settle(first, own, batches, process.devices)
     totals = {id(one): process.total(one) for one in done.values()}
+    kept = plan.keep_masks
     masks = [
-        MaskedBatches({k: one for k, one in done.items() if k[0] == number}, thresholds, batches)
+        MaskedBatches({k: one for k, one in done.items() if k[0] == number and k[1] in kept}, thresholds, batches)
         for number in range(len(plan.protocols))
     ]
-    return Outcome(thresholds, {key: totals[id(one)] for key, one in done.items()}, masks if plan.keep_masks else [])
+    return Outcome(thresholds, {key: totals[id(one)] for key, one in done.items()}, masks)
 
 
 def _first_results(

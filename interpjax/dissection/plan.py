@@ -1,7 +1,7 @@
 """What a pass over the images is to count."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -24,7 +24,8 @@ class Plan:
       top_images: how many to remember for each unit.
       fieldmaps: by layer, of those that have one.
       thresholds: by protocol and layer, where they are known; else by what comes.
-      keep_masks: whether the masks are wanted afterwards too.
+      keep_masks: layers of which the masks are wanted afterwards too.
+      correlation: whether upsampled maps are correlated with concepts too.
     """
 
     layers: Sequence[str]
@@ -34,7 +35,8 @@ class Plan:
     top_images: int
     fieldmaps: Mapping[str, FieldMap]
     thresholds: Mapping[tuple[int, str], Float[np.ndarray, " units"]] | None = None
-    keep_masks: bool = False
+    keep_masks: Collection[str] = ()
+    correlation: bool = False
 
     def counting(self, number: int, layer: str, units: int) -> Counting:
         """How a protocol counts a layer."""

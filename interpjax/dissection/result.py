@@ -4,22 +4,21 @@ import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
 from interpjax.dissection import scoring, significance, stored, tally
+from interpjax.dissection.chance import Chance, calibrated
+from interpjax.dissection.correlation import Correlation
 from interpjax.dissection.group_result import GroupResult
 from interpjax.dissection.images import ImageCounts
 from interpjax.dissection.netdissect_table import tally_table
 from interpjax.dissection.protocol import Protocol
 from interpjax.dissection.upsampling import FieldMap
 from interpjax.errors import UserError
-
-if TYPE_CHECKING:
-    from interpjax.dissection.correlation import Correlation
 
 METRICS = ("iou", *scoring.OVERLAPS, "pearson", "cosine")
 
@@ -127,6 +126,15 @@ class Dissection:
         The IoU cut ``threshold`` is by default the protocol's, 0.04.
         """
         return len(self.detected(threshold, convention))
+
+    def calibrated_detectors(self, chance: Chance, *, unique: bool = False) -> int:
+        """Number of units that fit their best concept better than chance would, see :func:`calibrated`.
+
+        Args:
+          chance: of this layer, from :func:`interpjax.dissection.chance`.
+          unique: whether to count the distinct concepts of these units instead.
+        """
+        return calibrated(self, chance, unique=unique)
 
     def by_category(self, threshold: float | None = None, convention: str = "best-label") -> dict[str, int]:
         """Unique detectors of each category; arguments as :meth:`unique_detectors`."""

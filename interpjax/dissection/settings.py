@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter
 from typing import Any, TypeVar
 
-from interpjax.dissection.arguments import check_fieldmaps, check_layers, check_whole, shown
+from interpjax.dissection.arguments import check_fieldmaps, check_groups, check_layers, check_whole, shown
 from interpjax.dissection.upsampling import FieldMap
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -26,9 +26,14 @@ class Settings:
       batch_size: images in a batch, of which two are on each device at a time; the last one is filled up to it.
       image_size: squash images to this side first; by default they go in as they are.
       top_images: how many images to remember for each unit.
-      shard_images: save after so many images of a pass, where there is a cache.
+      shard_images: save after so many images, where there is a cache.
       num_threads: how many threads read images and labels.
-      progress: whether a bar on stderr shows how many images of both passes are done.
+      progress: whether a bar on stderr shows how many images are done.
+      groups: by layer, groups of its units to dissect as well: a :class:`~interpjax.regularizers.Grouping`, an integer
+        array with each unit's group (−1 for none), or a list of the units of each group.
+      keep_images: whether to keep counts by image, for intervals and comparisons.
+      correlation: whether to correlate the upsampled maps with the concepts as well, for ``metric("pearson")`` and
+        ``metric("cosine")``.
 
     Raises:
       ValueError: naming the setting, if it is not as expected.
@@ -42,16 +47,21 @@ class Settings:
     shard_images: int = 4096
     num_threads: int = 8
     progress: bool = True
+    groups: Mapping[str, Any] | None = None
+    keep_images: bool = False
+    correlation: bool = False
 
     def __post_init__(self) -> None:
         layers = check_layers(self.layers)
         checked: dict[str, Any] = {"layers": layers, "fieldmaps": check_fieldmaps(self.fieldmaps, layers)}
+        checked["groups"] = check_groups(self.groups, layers)
         for name, least in {"batch_size": 1, "top_images": 0, "shard_images": 1, "num_threads": 1}.items():
             checked[name] = check_whole(name, getattr(self, name), least)
         if self.image_size is not None:
             checked["image_size"] = check_whole("image_size", self.image_size, 1)
-        if not isinstance(self.progress, bool):
-            raise ValueError(f"progress = {shown(self.progress)}: expected True or False")
+        for name in ("progress", "keep_images", "correlation"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} = {shown(getattr(self, name))}: expected True or False")
         for name, value in checked.items():
             object.__setattr__(self, name, value)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from interpjax.dissection.correlation import Correlation
 from interpjax.dissection.group_result import GroupResult
 from interpjax.dissection.images import ImageCounts
 from interpjax.dissection.protocol import Protocol
@@ -94,8 +95,6 @@ def _parts(stored: Mapping[str, np.ndarray], concepts: pd.DataFrame) -> dict[str
     if "groups" in found:
         parts["groups"] = GroupResult.from_arrays(found["groups"], concepts)
     if "correlation" in found:
-        from interpjax.dissection.correlation import Correlation
-
         parts["correlation"] = Correlation.from_arrays(found["correlation"])
     return parts
 

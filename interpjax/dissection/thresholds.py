@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from interpjax.dissection.denormals import flush_denormals
 from interpjax.dissection.passes import Held, State, Work
 
 SPARE = 0.25  # of the values that can matter: room for new ones, so that the least of them are seldom searched for
@@ -186,8 +187,7 @@ class Thresholds:
     def add(self, work: Work, maps: Mapping[str, Array]) -> None:
         """Takes a batch."""
         for (quantile, layer), units in self._units.items():
-            own = np.asarray(maps[layer])[: len(work.numbers)][..., units]
-            own = own if own.dtype == np.float64 else own.astype(np.float32, copy=False)
+            own = np.asarray(flush_denormals(maps[layer]))[: len(work.numbers)][..., units]
             with self._lock:
                 self._of(quantile, layer, own.shape[1] * own.shape[2], own.dtype).update(own.reshape(-1, len(units)))
 
