@@ -42,19 +42,31 @@ def list_chunks(active: Bool[np.ndarray, "tiles images_units"], units: int, labe
       labels: of the images.
     """
     tiles, maps = active.shape
+    images = maps // units
+    order, first = np.arange(images, dtype=np.int32), np.zeros(1, int)
+    if len(labels.shapes) > 1:  # images of one shape side by side, so that they share blocks
+        order = np.argsort(labels.shape, kind="stable").astype(np.int32)
+        active = active.reshape(tiles, images, units)[:, order].reshape(tiles, maps)
+        first = np.searchsorted(labels.shape[order], np.arange(len(labels.shapes))) * units
+        first[0] = 0  # nothing is active in images that do not count
     step = max(1, AT_A_TIME // maps)
     for start in range(0, tiles, step):
-        found = np.flatnonzero(active[start : start + step]).astype(np.int32)
         stop = min(start + step, tiles)
-        masks = np.diff(np.searchsorted(found, np.arange(stop - start + 1) * maps))
+        found = np.flatnonzero(active[start:stop]).astype(np.int32)
+        bounds = np.append(np.add.outer(np.arange(stop - start) * maps, first), (stop - start) * maps)
+        masks = np.diff(np.searchsorted(found, bounds))
         blocks = -(-masks // BLOCK)
-        tile = np.repeat(np.arange(start, stop, dtype=np.int32), blocks)
+        numbers = np.add.outer(np.arange(start, stop), np.arange(len(first)) * tiles).astype(np.int32)
+        tile = np.repeat(numbers.ravel(), blocks)
         shift = np.cumsum(blocks * BLOCK) - blocks * BLOCK - (np.cumsum(masks) - masks)
-        # Each tile's masks begin a block.
+        # Each tile's masks begin a block, for each label shape.
         slot = np.arange(len(found), dtype=np.int32) + np.repeat(shift.astype(np.int32), masks)
+        image, unit = np.divmod(found, np.int32(units))
+        own, image = np.divmod(image, np.int32(images))
+        image = order[image]
         number = np.full(len(tile) * BLOCK, -1, np.int32)
-        number[slot] = found - np.repeat(np.arange(stop - start, dtype=np.int32) * np.int32(maps), masks)
-        place, words, column = labels.pairs(start * (maps // units) + found // np.int32(units))
+        number[slot] = image * np.int32(units) + unit
+        place, words, column = labels.pairs((start + own) * images + image)
         yield from _cut(number, tile, (slot[place], words, column))
 
 

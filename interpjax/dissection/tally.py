@@ -12,9 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from interpjax.dissection import tile_tables
 from interpjax.dissection import tiles as tiles_lib
 from interpjax.dissection.chunks import Chunk, list_chunks
-from interpjax.dissection.labels import BatchLabels, ConceptColumns, ImageLabels, group_by_shape
+from interpjax.dissection.labels import BatchLabels, ConceptColumns, ImageLabels, batch_labels
 from interpjax.dissection.passes import State, Work
 from interpjax.dissection.protocol import Protocol
 from interpjax.dissection.upsampling import FieldMap, resampling
@@ -64,32 +65,29 @@ class UnitTally:
         self.area_by_category += area_by_category
 
     def count(
-        self, maps: Float[Array, "n h w units"], labels: list[BatchLabels], image_shape: tuple[int, int]
+        self, maps: Float[Array, "n h w units"], labels: BatchLabels, image_shape: tuple[int, int]
     ) -> tuple[Int[np.ndarray, "units concepts"], Int[np.ndarray, "units categories"]]:
         """Counts a batch, on the device where the maps are; for :meth:`add`.
 
         Args:
           maps: activations.
-          labels: of the images, by label shape.
+          labels: of the images.
           image_shape: (height, width) of the network's input.
         """
-        intersection, area = np.zeros_like(self.intersection), np.zeros_like(self.area_by_category)
         with jax.enable_x64(True):
             maps = maps if maps.dtype == jnp.float64 else jnp.asarray(maps, jnp.float32)
-            for part in labels:
-                own = self._count(maps, part, image_shape)
-                intersection, area = intersection + own[0], area + own[1]
-        return intersection, area
+            return self._count(maps, labels, image_shape)
 
     def _count(self, maps: Array, labels: BatchLabels, image_shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-        how = resampling(self._protocol.upsampling, maps.shape[1:3], labels.shape, image_shape, self._fieldmap)
-        tiles = tiles_lib.cut(how)
-        maps = maps.astype(jnp.float32) if how.rounded else maps
+        method, map_shape, fieldmap = self._protocol.upsampling, maps.shape[1:3], self._fieldmap
+        hows = tuple(resampling(method, map_shape, shape, image_shape, fieldmap) for shape in labels.shapes)
+        tiles = tile_tables.cut(hows, len(maps))
+        maps = maps.astype(jnp.float32) if hows[0].rounded else maps
         rounded_down = round_down(self.thresholds, maps.dtype)
-        active = tiles_lib.active_tiles(tiles, maps, rounded_down, labels.counted, skip_below=self._protocol.skip_below)
+        active = tiles_lib.active_tiles(tiles, maps, rounded_down, labels.shape, skip_below=self._protocol.skip_below)
         images, units, categories = len(maps), len(self.thresholds), self._concepts.num_categories
         totals = (
-            jnp.zeros((len(self._concepts.numbers), units), sum_dtype(images, labels.shape)),
+            jnp.zeros((len(self._concepts.numbers), units), sum_dtype(images, labels.shapes)),
             jnp.zeros((images, units), jnp.int32),
             jnp.zeros((images, units, categories if self._protocol.unit_area == "touched" else 0), bool),
         )
@@ -137,7 +135,7 @@ class Counts:
         """Takes a batch."""
         rows = len(next(iter(maps.values())))
         fill = [None] * (rows - len(work.numbers))
-        batches = [group_by_shape([*labels, *fill]) for labels in work.labels]
+        batches = [batch_labels([*labels, *fill]) for labels in work.labels]
         with self._lock:
             for concepts, labels in zip(self.labels, work.labels, strict=True):
                 for image in labels:
@@ -173,9 +171,9 @@ def round_down(thresholds: Float[np.ndarray, " units"], dtype: np.dtype) -> Floa
     return np.where(rounded > thresholds, np.nextafter(rounded, dtype.type(-np.inf)), rounded)
 
 
-def sum_dtype(images: int, shape: tuple[int, int]) -> type:
-    """What holds the pixels of so many label maps; sums in int64 are slower."""
-    return np.int32 if images * shape[0] * shape[1] < 2**31 else np.int64
+def sum_dtype(images: int, shapes: Sequence[tuple[int, int]]) -> type:
+    """What holds the pixels of so many label maps of any of some shapes; sums in int64 are slower."""
+    return np.int32 if images * max(height * width for height, width in shapes) < 2**31 else np.int64
 
 
 def iou(
@@ -188,8 +186,8 @@ def iou(
     return np.divide(intersection, union, out=np.zeros(union.shape), where=union > 0)
 
 
-@functools.partial(jax.jit, static_argnames="tiles")
-def _gather(tiles: tiles_lib.Tiles, maps: Array, thresholds: Array, chunk: Chunk) -> tuple[Array, Array]:
+@jax.jit
+def _gather(tiles: tile_tables.Tiles, maps: Array, thresholds: Array, chunk: Chunk) -> tuple[Array, Array]:
     """The cells of a chunk's masks, and their thresholds: infinite in what fills up, whose masks so are empty."""
     image, unit = _image_and_unit(chunk.number, maps.shape[-1])
     limits = jnp.where(chunk.number < 0, np.inf, jnp.asarray(thresholds)[unit])

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from interpjax.dissection import chunks, labels, tally, tiles
+from interpjax.dissection import chunks, labels, tally, tile_tables, tiles
 from interpjax.dissection.protocol import PROTOCOLS, get_protocol
 from interpjax.dissection.upsampling import METHODS, resampling, upsample
 
@@ -117,10 +117,10 @@ def test_masks_equal_dense_upsampling_and_tiles_left_out_are_empty(method, sourc
     how = resampling(method, source, target, IMAGE)
     dense = np.stack([upsample(np.moveaxis(image, -1, 0), how) for image in maps]) > thresholds[:, None, None]
     expected = np.stack([tiles.pack(image) for image in dense])
-    cut, maps = tiles.cut(how), maps.astype(np.float32) if how.rounded else maps
+    cut, maps = tile_tables.cut((how,), 1), maps.astype(np.float32) if how.rounded else maps
     with jax.enable_x64(True):
         floor = tally.round_down(thresholds, maps.dtype)
-        active = tiles.active_tiles(cut, jnp.asarray(maps), floor, np.ones(2, bool), skip_below=False)
+        active = tiles.active_tiles(cut, jnp.asarray(maps), floor, np.zeros(2, np.int32), skip_below=False)
         row, column, image, unit = np.nonzero(active)
         tile, fill = row * cut.grid[1] + column, np.prod(active.shape) - len(row)  # of one size: compiled once
         images, numbers, units = (np.pad(part, (0, fill)) for part in (image, tile, unit))
@@ -138,11 +138,11 @@ def test_few_tiles_are_taken_in_vain_whatever_the_sign(method):
     """Of negative maps too, and of such as have both signs; the corners of a lone peak's cells are left out."""
     smooth = np.random.default_rng(9).normal(size=(4, 5, 5, 8)).repeat(3, axis=1).repeat(3, axis=2)
     how = resampling(method, (15, 15), (112, 112), (224, 224))
-    cut = tiles.cut(how)
+    cut = tile_tables.cut((how,), 1)
     for shift in (-10.0, 0.0, 10.0):
         maps = (smooth + shift).astype(np.float32)
         limits = np.quantile(maps, 0.98, axis=(0, 1, 2)).astype(np.float32)
-        active = tiles.active_tiles(cut, jnp.asarray(maps), limits, np.ones(4, bool), skip_below=False)
+        active = tiles.active_tiles(cut, jnp.asarray(maps), limits, np.zeros(4, np.int32), skip_below=False)
         dense = np.stack([upsample(np.moveaxis(image, -1, 0), how) for image in maps]) > limits[:, None, None]
         needed = np.stack([tiles.pack(image) for image in dense]).any(axis=-1)
         found = np.moveaxis(np.asarray(active).reshape(-1, 4, 8), 0, -1)
@@ -152,7 +152,7 @@ def test_few_tiles_are_taken_in_vain_whatever_the_sign(method):
 
 def test_a_threshold_below_all_numbers_counts_every_pixel():
     maps = np.random.default_rng(10).normal(size=(1, 4, 4, 2)).astype(np.float32)
-    packed = labels.group_by_shape([labels.image_labels([1], (16, 16), CONCEPTS)])
+    packed = labels.batch_labels([labels.image_labels([1], (16, 16), CONCEPTS)])
     units = tally.UnitTally(np.full(2, -np.inf), CONCEPTS, get_protocol("lite", unit_area="all"))
     assert (units.count(jnp.asarray(maps), packed, IMAGE)[1] == 256).all()
 
@@ -161,7 +161,7 @@ def test_a_threshold_below_all_numbers_counts_every_pixel():
 def test_float64_maps_are_rounded_where_the_published_codes_hold_float32(name, pixels):
     """Just below the threshold, which float32's nearest number is above."""
     above = np.float64(np.float32(0.1))
-    packed = labels.group_by_shape([labels.image_labels([1], (16, 16), CONCEPTS)])
+    packed = labels.batch_labels([labels.image_labels([1], (16, 16), CONCEPTS)])
     units = tally.UnitTally(np.array([above * (1 - 1e-9)]), CONCEPTS, get_protocol(name, unit_area="all"))
     with jax.enable_x64(True):
         maps = jnp.full((1, 4, 4, 1), above * (1 - 2e-9))
@@ -172,9 +172,9 @@ def test_float64_maps_are_rounded_where_the_published_codes_hold_float32(name, p
 
 
 def test_sums_of_a_batch_are_held_in_int64_where_int32_is_too_small():
-    assert tally.sum_dtype(171196, (112, 112)) is np.int32
-    assert tally.sum_dtype(171197, (112, 112)) is np.int64  # 2³¹ pixels and more
-    assert tally.sum_dtype(2, (2**15, 2**15)) is np.int64
+    assert tally.sum_dtype(171196, [(112, 112)]) is np.int32
+    assert tally.sum_dtype(171197, [(112, 112)]) is np.int64  # 2³¹ pixels and more
+    assert tally.sum_dtype(2, [(2**15, 2**15)]) is np.int64
 
 
 def test_thresholds_are_rounded_down_and_compare_the_same():
@@ -245,7 +245,7 @@ def test_counts_equal_brute_force(name, dtype):
         part = np.zeros((6, *maps.shape[1:]), dtype)
         part[: len(maps[start : start + 6])] = maps[start : start + 6]
         own = packed[start : start + 6]
-        batches = labels.group_by_shape([*own, *[None] * (6 - len(own))])
+        batches = labels.batch_labels([*own, *[None] * (6 - len(own))])
         with jax.enable_x64(True):
             units.add(*units.count(jnp.asarray(part), batches, IMAGE))
     np.testing.assert_array_equal(concepts.label_area, truth)
@@ -261,7 +261,7 @@ def test_overshoot_of_bicubic_counts_where_maps_below_threshold_do():
     """Bicubic values exceed the map by up to a quarter of its spread; `skip_below` decides whether that counts."""
     maps = np.zeros((1, 6, 6, 1), np.float32)
     maps[0, 2:4, 2:4] = 1
-    packed = labels.group_by_shape([labels.image_labels([1], (48, 48), CONCEPTS)])
+    packed = labels.batch_labels([labels.image_labels([1], (48, 48), CONCEPTS)])
     areas = {}
     for skip in (False, True):
         protocol = get_protocol("cgl", skip_below=skip, unit_area="all")
@@ -277,10 +277,10 @@ def test_overshoot_of_bicubic_counts_where_maps_below_threshold_do():
 def test_chunks_cover_every_tile_once_whatever_their_size(monkeypatch, dtype):
     rng, shape = np.random.default_rng(7), (24, 24)
     maps, images = rng.normal(size=(5, 6, 6, 3)).astype(np.float32), random_images(rng, 5, shape)
-    packed = labels.group_by_shape([labels.image_labels(channels, shape, CONCEPTS) for channels in images])
+    packed = labels.batch_labels([labels.image_labels(channels, shape, CONCEPTS) for channels in images])
     thresholds = np.zeros(3)
     expected = brute_force(maps, images, shape, thresholds, get_protocol("paper"))
-    monkeypatch.setattr(tally, "sum_dtype", lambda images, shape: dtype)
+    monkeypatch.setattr(tally, "sum_dtype", lambda images, shapes: dtype)
     # Listed together: all, those of one tile (fifteen), those of three.
     for sizes, at_a_time in [((64, 32, 16), 2**21), ((16,), 1), ((1024,), 45)]:
         monkeypatch.setattr(chunks, "CHUNKS", sizes)
@@ -295,7 +295,7 @@ def test_more_concepts_in_a_tile_than_a_chunk_has_room_for():
     """A block of sixteen masks and 600 concepts of the whole image: more pairs than the smallest chunk's."""
     numbers = np.arange(1, 601)
     concepts = labels.ConceptColumns(numbers, np.zeros(600, int), 1)
-    packed = labels.group_by_shape([labels.image_labels(numbers.tolist(), (8, 8), concepts)])
+    packed = labels.batch_labels([labels.image_labels(numbers.tolist(), (8, 8), concepts)])
     units = tally.UnitTally(np.zeros(16), concepts, get_protocol("paper"))
     units.add(*units.count(jnp.ones((1, 2, 2, 16)), packed, IMAGE))
     assert (units.intersection == 64).all()
@@ -308,7 +308,7 @@ def test_labels_of_several_shapes_in_a_batch_are_counted_each_at_its_own():
     images = [random_images(rng, 2, shape)[0] for shape in shapes]
     packed = [labels.image_labels(c, shape, CONCEPTS) for c, shape in zip(images, shapes, strict=True)]
     units = tally.UnitTally(thresholds, CONCEPTS, get_protocol("paper"))
-    units.add(*units.count(jnp.asarray(maps), labels.group_by_shape(packed), IMAGE))
+    units.add(*units.count(jnp.asarray(maps), labels.batch_labels(packed), IMAGE))
     expected = [
         brute_force(maps[i : i + 1], [images[i]], shapes[i], thresholds, get_protocol("paper")) for i in range(4)
     ]
