@@ -88,7 +88,11 @@ def bound(maps: np.ndarray, thresholds: np.ndarray) -> float:
     how = resampling("pil-bilinear", maps.shape[1:3], (SIDE, SIDE), (2 * SIDE, 2 * SIDE))
     tiles = tile_tables.cut((how,), 1)
     active = tiles_lib.active_tiles(
-        tiles, jnp.asarray(maps), tally.round_down(thresholds, maps.dtype), np.zeros(len(maps), np.int32), skip_below=True
+        tiles,
+        jnp.asarray(maps),
+        tally.round_down(thresholds, maps.dtype),
+        np.zeros(len(maps), np.int32),
+        skip_below=True,
     )
     pixels = int(active.sum()) * tiles_lib.TILE**2
     return max(maps.nbytes / read_speed(), 6 * pixels / arithmetic_speed()) / len(maps)

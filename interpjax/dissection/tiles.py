@@ -54,21 +54,19 @@ def active_tiles(
       shape: number of each image's label shape among those of ``tiles``; −1 for images that do not count.
       skip_below: whether maps that nowhere exceed the threshold are left out.
     """
-    *tables, layout = tiles
-    bound = _overshooting if layout.overshoots else _not_overshooting
+    bound = _overshooting if tiles.layout.overshoots else _not_overshooting
     own = jnp.maximum(shape, 0)
     if len(tiles.overshoot) == 1:
-        active = bound(*[jax.tree.map(lambda table: table[0], part) for part in tables], maps, thresholds)
+        active = bound(_of_shape(tiles, 0), maps, thresholds)
     else:  # image by image, whose lines a cache holds
 
         def of_image(item: tuple[Array, Array]) -> Array:
             number, image = item
-            chosen = [jax.tree.map(lambda table: jnp.asarray(table)[number], part) for part in tables]
-            return bound(*chosen, image[None], thresholds)[:, :, 0]
+            return bound(_of_shape(tiles, number), image[None], thresholds)[:, :, 0]
 
         active = jnp.moveaxis(jax.lax.map(of_image, (own, maps)), 0, 2)
     counted = (shape >= 0)[:, None]
-    if skip_below and layout.overshoots:  # else the same follows from the bound
+    if skip_below and tiles.layout.overshoots:  # else the same follows from the bound
         counted = counted & (maps.max(axis=(1, 2)) > thresholds[None])
     rows, columns = (jnp.asarray(axis.inside)[own] > 0 for axis in (tiles.rows, tiles.columns))
     return active & rows.T[:, None, :, None] & columns.T[None, :, :, None] & counted[None, None]
@@ -136,7 +134,14 @@ def values(
     caps: Float[Array, "blocks block"] | None = None,
 ) -> Float[Array, "blocks block 64"]:
     """The upsampled maps that :func:`masks` compares, float64, in the order of the bits; arguments as there."""
-    return jnp.stack(_pixels(tiles, cells, *_row_and_column(tiles, tile), caps), axis=2)
+    rows, columns = _lookups(tiles, *_row_and_column(tiles, tile))
+    layout, cells = tiles.layout, cells.astype(jnp.float64)
+    # What is written anyway is compiled much faster a line at a time.
+    across = _interpolate(layout.columns, *columns, [cells[:, :, x] for x in range(cells.shape[2])], layout.rounded)
+    lines = jax.lax.optimization_barrier(jnp.stack(across, axis=2))
+    down = _interpolate(layout.rows, *rows, [lines[:, y] for y in range(cells.shape[1])], layout.rounded)
+    pixels = jnp.swapaxes(jnp.stack(down, axis=1).reshape(len(cells), TILE * TILE, -1), 1, 2)
+    return pixels if caps is None else jnp.minimum(pixels, caps[..., None])
 
 
 def _row_and_column(tiles: Tiles, tile: Array) -> tuple[Array, Array]:
@@ -149,14 +154,18 @@ def _flat(table: Array | np.ndarray) -> Array:
     return jnp.asarray(table).reshape(-1, *table.shape[2:])
 
 
+def _lookups(tiles: Tiles, row: Array, column: Array) -> list[tuple[Array, Array]]:
+    """Choices and weights of some tiles, of both axes; apart, so that they are not looked up anew for each use."""
+    parts = ((tiles.rows, row), (tiles.columns, column))
+    return jax.lax.optimization_barrier([(_flat(axis.choice)[own], _flat(axis.weight)[own]) for axis, own in parts])
+
+
 def _pixels(tiles: Tiles, cells: Array, row: Array, column: Array, caps: Array | None) -> list[Array]:
     """The 64 pixels of each tile, row by row."""
-    layout = tiles.layout
+    layout, (rows, columns) = tiles.layout, _lookups(tiles, row, column)
     lines = [[cells[:, y, x].astype(jnp.float64) for x in range(cells.shape[2])] for y in range(cells.shape[1])]
-    across = [_interpolate(tiles.columns, layout.columns, column, line, layout.rounded) for line in lines]
-    down = [
-        _interpolate(tiles.rows, layout.rows, row, [line[i] for line in across], layout.rounded) for i in range(TILE)
-    ]
+    across = [_interpolate(layout.columns, *columns, line, layout.rounded) for line in lines]
+    down = [_interpolate(layout.rows, *rows, [line[i] for line in across], layout.rounded) for i in range(TILE)]
     pixels = [down[x][y] for y in range(TILE) for x in range(TILE)]
     return pixels if caps is None else [jnp.minimum(pixel, caps) for pixel in pixels]
 
@@ -166,24 +175,26 @@ def _words(pixels: list[Array], limit: Array) -> UInt32[Array, "blocks block 2"]
     return jnp.stack([functools.reduce(jnp.bitwise_or, bits[:32]), functools.reduce(jnp.bitwise_or, bits[32:])], axis=2)
 
 
-def _not_overshooting(
-    rows: TileAxis, columns: TileAxis, _: Array, maps: Array, thresholds: Array
-) -> Bool[Array, "tile_rows tile_columns n units"]:
+def _of_shape(tiles: Tiles, number: int | Array) -> Tiles:
+    """The tables of one label shape, without the axis of label shapes."""
+    return jax.tree.map(lambda table: jnp.asarray(table)[number], tiles)
+
+
+def _not_overshooting(own: Tiles, maps: Array, thresholds: Array) -> Bool[Array, "tile_rows tile_columns n units"]:
     thresholds = thresholds.reshape(1, 1, -1)
     floor = jnp.clip(2 * thresholds, jnp.finfo(maps.dtype).min, 0)
     limit = (1 - 1e-5) * (thresholds - floor)
-    lines = _extremes(rows, maps, 1, jnp.maximum, before=lambda line: jnp.maximum(line - floor, 0))
-    return jnp.swapaxes(_extremes(columns, lines, 2, jnp.maximum, after=lambda bound: bound > limit), 0, 1)
+    lines = _extremes(own.rows, maps, 1, jnp.maximum, before=lambda line: jnp.maximum(line - floor, 0))
+    return jnp.swapaxes(_extremes(own.columns, lines, 2, jnp.maximum, after=lambda bound: bound > limit), 0, 1)
 
 
-def _overshooting(
-    rows: TileAxis, columns: TileAxis, overshoot: Array, maps: Array, thresholds: Array
-) -> Bool[Array, "tile_rows tile_columns n units"]:
+def _overshooting(own: Tiles, maps: Array, thresholds: Array) -> Bool[Array, "tile_rows tile_columns n units"]:
     highest, lowest = (
-        _extremes(columns, _extremes(rows, maps, 1, extreme), 2, extreme) for extreme in (jnp.maximum, jnp.minimum)
+        _extremes(own.columns, _extremes(own.rows, maps, 1, extreme), 2, extreme)
+        for extreme in (jnp.maximum, jnp.minimum)
     )
     margin = 1e-5 * (jnp.abs(highest) + jnp.abs(lowest))  # of the bound's own rounding
-    bound = highest + jnp.asarray(overshoot, maps.dtype) * (highest - lowest) + margin
+    bound = highest + jnp.asarray(own.overshoot, maps.dtype) * (highest - lowest) + margin
     return jnp.swapaxes(bound > thresholds.reshape(1, 1, 1, -1), 0, 1)
 
 
@@ -220,18 +231,22 @@ def _extremes(
     return jax.lax.map(of_tile, (axis.lower, axis.upper, ratio, axis.between, axis.has_between))
 
 
-def _interpolate(axis: TileAxis, starts: Starts, number: Array, cells: list[Array], rounded: bool) -> list[Array]:
+def _interpolate(
+    starts: Starts,
+    choice: Int[Array, "blocks pixels"],
+    weight: Float[Array, "blocks pixels taps"],
+    cells: list[Array],
+    rounded: bool,
+) -> list[Array]:
     """The eight pixels of tiles along one axis, from the cells that the tiles read."""
-    # Apart, so that the lookups are not compiled for each use.
-    choice, weight = jax.lax.optimization_barrier((_flat(axis.choice)[number], _flat(axis.weight)[number]))
-    pixels = []
+    pixels, shape = [], (-1, *[1] * (cells[0].ndim - 1))
     for i, places in enumerate(starts):
         taps = range(weight.shape[2])
         values = [cells[places[0] + j] for j in taps]
         for other, place in enumerate(places[1:], start=1):
-            chosen = choice[:, i, None] == other
+            chosen = choice[:, i].reshape(shape) == other
             values = [jnp.where(chosen, cells[place + j], value) for j, value in enumerate(values)]
-        value = weighted_sum(values, [weight[:, i, j, None] for j in taps], rounded)
+        value = weighted_sum(values, [weight[:, i, j].reshape(shape) for j in taps], rounded)
         pixels.append(value.astype(jnp.float32).astype(value.dtype) if rounded else value)
     return pixels
 
