@@ -40,6 +40,10 @@ class Resized:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.record, name)
 
+    def opened(self) -> "Resized":
+        """As of any record."""
+        return Resized(self.record.opened(), self.label_shape)
+
     def labels(self) -> dict[str, list[Any]]:
         """As of any record."""
         return {

@@ -54,22 +54,21 @@ def active_tiles(
       shape: number of each image's label shape among those of ``tiles``; −1 for images that do not count.
       skip_below: whether maps that nowhere exceed the threshold are left out.
     """
-    bound = _overshooting if tiles.layout.overshoots else _not_overshooting
-    own = jnp.maximum(shape, 0)
-    if len(tiles.overshoot) == 1:
-        active = bound(_of_shape(tiles, 0), maps, thresholds)
-    else:  # image by image, whose lines a cache holds
-
-        def of_image(item: tuple[Array, Array]) -> Array:
-            number, image = item
-            return bound(_of_shape(tiles, number), image[None], thresholds)[:, :, 0]
-
-        active = jnp.moveaxis(jax.lax.map(of_image, (own, maps)), 0, 2)
+    above = _above_with_overshoot if tiles.layout.overshoots else _above
     counted = (shape >= 0)[:, None]
     if skip_below and tiles.layout.overshoots:  # else the same follows from the bound
         counted = counted & (maps.max(axis=(1, 2)) > thresholds[None])
-    rows, columns = (jnp.asarray(axis.inside)[own] > 0 for axis in (tiles.rows, tiles.columns))
-    return active & rows.T[:, None, :, None] & columns.T[None, :, :, None] & counted[None, None]
+    if len(tiles.overshoot) == 1:
+        return above(_of_shape(tiles, 0), maps, thresholds, counted)
+
+    def of_image(item: tuple[Array, Array, Array]) -> Array:
+        number, image, counted = item
+        own = _of_shape(tiles, number)
+        inside = (own.rows.inside > 0)[:, None] & (own.columns.inside > 0)[None]
+        return above(own, image[None], thresholds, counted[None])[:, :, 0] & inside[:, :, None]
+
+    # Image by image, whose lines a cache holds.
+    return jnp.moveaxis(jax.lax.map(of_image, (jnp.maximum(shape, 0), maps, counted)), 0, 2)
 
 
 @jax.jit
@@ -92,10 +91,11 @@ def cells(
     _, height, width, units = maps.shape
     kind = jnp.int32 if maps.size < 2**31 else jnp.int64
     row, column = _row_and_column(tiles, tile)
-    y, x = _flat(tiles.rows.source)[row], _flat(tiles.columns.source)[column]
-    cell = ((y * width)[:, :, None] + x[:, None, :]).astype(kind) * units
+    y, x = (_flat(axis.source)[own].astype(kind) for axis, own in ((tiles.rows, row), (tiles.columns, column)))
+    y, x = jax.lax.optimization_barrier((y * (width * units), x * units))  # not looked up anew for each mask
     own = image.astype(kind) * (height * width * units) + unit.astype(kind)
-    place = jax.lax.optimization_barrier(cell)[..., None] + own[:, None, None]  # one index is faster than four
+    # One index is faster than four.
+    place = (y[:, :, None] + x[:, None, :])[..., None] + own[:, None, None]
     return maps.reshape(-1).at[place].get(mode="promise_in_bounds")
 
 
@@ -180,22 +180,25 @@ def _of_shape(tiles: Tiles, number: int | Array) -> Tiles:
     return jax.tree.map(lambda table: jnp.asarray(table)[number], tiles)
 
 
-def _not_overshooting(own: Tiles, maps: Array, thresholds: Array) -> Bool[Array, "tile_rows tile_columns n units"]:
+def _above(own: Tiles, maps: Array, thresholds: Array, counted: Array) -> Bool[Array, "tile_rows tile_columns n units"]:
     thresholds = thresholds.reshape(1, 1, -1)
     floor = jnp.clip(2 * thresholds, jnp.finfo(maps.dtype).min, 0)
-    limit = (1 - 1e-5) * (thresholds - floor)
+    limit = jnp.where(counted[None], (1 - 1e-5) * (thresholds - floor), jnp.inf)
     lines = _extremes(own.rows, maps, 1, jnp.maximum, before=lambda line: jnp.maximum(line - floor, 0))
     return jnp.swapaxes(_extremes(own.columns, lines, 2, jnp.maximum, after=lambda bound: bound > limit), 0, 1)
 
 
-def _overshooting(own: Tiles, maps: Array, thresholds: Array) -> Bool[Array, "tile_rows tile_columns n units"]:
+def _above_with_overshoot(
+    own: Tiles, maps: Array, thresholds: Array, counted: Array
+) -> Bool[Array, "tile_rows tile_columns n units"]:
+    limit = jnp.where(counted, thresholds[None], jnp.inf)
     highest, lowest = (
         _extremes(own.columns, _extremes(own.rows, maps, 1, extreme), 2, extreme)
         for extreme in (jnp.maximum, jnp.minimum)
     )
     margin = 1e-5 * (jnp.abs(highest) + jnp.abs(lowest))  # of the bound's own rounding
     bound = highest + jnp.asarray(own.overshoot, maps.dtype) * (highest - lowest) + margin
-    return jnp.swapaxes(bound > thresholds.reshape(1, 1, 1, -1), 0, 1)
+    return jnp.swapaxes(bound > limit[None, None], 0, 1)
 
 
 def _same(lines: Array) -> Array:
