@@ -254,11 +254,6 @@ def _interpolate(
     return pixels
 
 
-def _inside() -> UInt32[np.ndarray, "rows columns 2"]:
-    sizes, place = np.arange(TILE + 1)[:, None], np.arange(TILE)
-    lines = place < sizes
-    planes = lines[:, None, :, None] & lines[None, :, None, :]
-    return pack(planes.reshape(-1, TILE, TILE)).reshape(TILE + 1, TILE + 1, 2)
-
-
-_INSIDE = _inside()  # the pixels of a tile that a label map has, by how many rows and columns of it there are
+_FIRST = np.arange(TILE) < np.arange(TILE + 1)[:, None]
+# The pixels of a tile that a label map has, by how many rows and columns of it there are.
+_INSIDE = pack((_FIRST[:, None, :, None] & _FIRST[:, None]).reshape(-1, TILE, TILE)).reshape(TILE + 1, TILE + 1, 2)
