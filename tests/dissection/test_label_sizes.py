@@ -18,7 +18,7 @@ LAYOUTS = {
     "a cell, fieldmap": ("fieldmap", (4, 4), LARGE, 3),
     "a cell, cubic": ("pil-bicubic", (4, 4), LARGE, 5),
     "two cells": ("bilinear", (5, 4), [(20, 33), (64, 50), (33, 33), (64, 50)], 4),
-    "four cells": ("pil-bilinear", (9, 9), [(20, 17), (33, 50), (33, 33), (64, 50)], 6),
+    "four cells": ("pil-bilinear", (9, 9), [(20, 17), (34, 50), (34, 34), (64, 50)], 6),
     "eight cells": ("bilinear", (17, 16), [(20, 17), (33, 50), (33, 33), (64, 50)], 10),
     "cells of every pixel": ("bilinear", (30, 20), [(17, 11), (40, 33), (12, 12), (40, 33)], 16),
     "cells of every pixel, filtered": ("pil-bilinear", (9, 7), [(6, 5), (11, 17), (12, 4), (6, 5)], 32),
