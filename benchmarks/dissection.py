@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from interpjax.dissection import get_protocol
+from interpjax.dissection import get_protocol, tile_tables
 from interpjax.dissection import labels as labels_lib
 from interpjax.dissection import tiles as tiles_lib
 from interpjax.dissection.counting import Counting, Limits, Pixels, round_down
@@ -75,7 +75,7 @@ def ours(
 
     def count(number: int) -> Pixels:
         size = len(batches[number])
-        labels = labels_lib.group_by_shape(packed[number * size : (number + 1) * size])
+        labels = labels_lib.batch_labels(packed[number * size : (number + 1) * size])
         return how.count(batches[number], labels, (2 * SIDE, 2 * SIDE), Limits(thresholds, thresholds))[0]
 
     with ThreadPoolExecutor(BATCHES_AT_A_TIME) as threads:
@@ -87,9 +87,9 @@ def ours(
 def bound(maps: np.ndarray, thresholds: np.ndarray) -> float:
     """Seconds an image, see above."""
     how = resampling("pil-bilinear", maps.shape[1:3], (SIDE, SIDE), (2 * SIDE, 2 * SIDE))
-    tiles = tiles_lib.cut(how)
+    tiles = tile_tables.cut((how,), 1)
     active = tiles_lib.active_tiles(
-        tiles, jnp.asarray(maps), round_down(thresholds, maps.dtype), np.ones(len(maps), bool), skip_below=True
+        tiles, jnp.asarray(maps), round_down(thresholds, maps.dtype), np.zeros(len(maps), np.int32), skip_below=True
     )
     pixels = int(active.sum()) * tiles_lib.TILE**2
     return max(maps.nbytes / read_speed(), 6 * pixels / arithmetic_speed()) / len(maps)

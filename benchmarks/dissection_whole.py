@@ -77,7 +77,7 @@ def published(network: dissection.Network, broden: ConceptData) -> None:
 
 
 def compare(network: dissection.Network, broden: ConceptData, rounds: int) -> pd.DataFrame:
-    """ms an image of each way, and how many times the bare pass and our dissection it takes; medians of rounds."""
+    """What each way takes, ms an image, and how many times the bare pass and our dissection; medians of rounds."""
     settings = Settings(layers=network.layers, batch_size=BATCH)
     feed = feeds.NetworkFeed(network, broden, settings)
     works, device = list(feed.works(0, {})), feed.devices[0]

@@ -42,11 +42,18 @@ def list_chunks(active: Bool[np.ndarray, "tiles images_units"], units: int, labe
       labels: of the images.
     """
     tiles, maps = active.shape
+    images = maps // units
+    order = np.arange(images, dtype=np.int32)
+    if len(labels.shapes) > 1:  # images of one shape side by side, so that they share blocks
+        order = np.argsort(labels.shape, kind="stable").astype(np.int32)
+        active = active.reshape(tiles, images, units)[:, order].reshape(tiles, maps)
     step = max(1, AT_A_TIME // maps)
     for start in range(0, tiles, step):
-        found = np.flatnonzero(active[start : start + step]).astype(np.int32)
-        tile = found // np.int32(maps)
-        yield from chunks_of(np.int32(start) + tile, found - tile * np.int32(maps), units, labels)
+        image, unit = np.divmod(np.flatnonzero(active[start : start + step]).astype(np.int32), np.int32(units))
+        own, image = np.divmod(image, np.int32(images))
+        image = order[image]
+        tile = np.int32(start) + own + labels.shape[image] * np.int32(tiles)
+        yield from chunks_of(tile, image * np.int32(units) + unit, units, labels)
 
 
 def chunks_of(
@@ -55,7 +62,7 @@ def chunks_of(
     """The chunks of some masks, in their order but for what fills up.
 
     Args:
-      tile: of each mask, rising.
+      tile: of each mask; those of one tile side by side.
       number: of each mask, by image and unit.
       units: how many there are.
       labels: of the images.
@@ -68,8 +75,8 @@ def chunks_of(
     slot = np.arange(len(tile), dtype=np.int32) + np.repeat(shift.astype(np.int32), masks)
     filled = np.full(int(blocks.sum()) * BLOCK, -1, np.int32)
     filled[slot] = number
-    images = np.int32(len(labels.counted))
-    place, words, column = labels.pairs(tile * images + number // np.int32(units))
+    rows, columns = labels.grid
+    place, words, column = labels.pairs(tile % np.int32(rows * columns) * len(labels.shape) + number // np.int32(units))
     yield from _cut(filled, np.repeat(tile[first], blocks), (slot[place], words, column))
 
 

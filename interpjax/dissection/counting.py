@@ -6,6 +6,7 @@ tiles of which that is not known are left for later.
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -17,6 +18,7 @@ from interpjax.dissection import tiles as tiles_lib
 from interpjax.dissection.chunks import Chunk, chunks_of, list_chunks
 from interpjax.dissection.labels import BatchLabels, ConceptColumns
 from interpjax.dissection.protocol import Protocol
+from interpjax.dissection.tile_tables import Tiles, cut
 from interpjax.dissection.undecided import Undecided
 from interpjax.dissection.upsampling import FieldMap, resampling
 
@@ -64,32 +66,43 @@ class Counting:
     def count(
         self,
         maps: Float[Array, "n h w units"],
-        labels: list[BatchLabels],
+        labels: BatchLabels,
         image_shape: tuple[int, int],
         limits: Limits,
         *,
         keep_masks: bool = False,
-    ) -> tuple[Pixels, list[Undecided]]:
+    ) -> tuple[Pixels, Undecided]:
         """Counts a batch, on the device where the maps are.
 
         Args:
-          maps: activations.
-          labels: of the images, by label shape.
+          maps: activations, float32 or float64.
+          labels: of the images.
           image_shape: (height, width) of the network's input.
           limits: of the thresholds.
           keep_masks: whether to keep the tiles that are counted as well.
 
         Returns:
-          what is in a mask wherever its threshold lies; and for each label shape what is left for :meth:`settle`.
+          what is in a mask wherever its threshold lies; and what is left for :meth:`settle`.
         """
-        total = self.nothing()
-        undecided: list[Undecided] = []
-        with jax.enable_x64(True):
-            maps = maps if maps.dtype == jnp.float64 else jnp.asarray(maps, jnp.float32)
-            for part in labels:
-                pixels, rest = self._count(maps, part, image_shape, limits, keep_masks)
-                total, undecided = total + pixels, undecided + rest
-        return total, undecided
+        map_shape = (maps.shape[1], maps.shape[2])
+        tiles, sizes = self._tiles(map_shape, labels, image_shape), (map_shape, image_shape)
+        left = _Left(settled=bool((limits.lower == limits.upper).all()), keep_masks=keep_masks)
+        with jax.enable_x64(True):  # so that float64 stays float64
+            maps = maps.astype(jnp.float32) if tiles.layout.rounded else maps
+            active = tiles_lib.active_tiles(
+                tiles, maps, round_down(limits.lower, maps.dtype), labels.shape, skip_below=self.protocol.skip_below
+            )
+            maxima = maps.max(axis=(1, 2)) if self.protocol.skip_below and tiles.layout.overshoots else None
+            totals = self._no_pixels(labels)
+            for chunk in list_chunks(np.asarray(active).reshape(-1, len(maps) * self.units), self.units, labels):
+                cells, own, caps = _gather(tiles, maps, limits, maxima, chunk.number, chunk.tile)
+                sure, possible = tiles_lib.masks(tiles, cells, chunk.tile, own, caps)
+                totals = _add(sure, self.concepts.category_of, chunk, totals)
+                left.take(chunk, cells, sure, possible, caps)
+        intersection, area, touched = map(np.array, totals)
+        undecided = left.undecided(sizes, area, touched)
+        area.reshape(-1)[undecided.open] = 0  # counted when all that the mask touches is known
+        return self._pixels(intersection, area, touched, labels), undecided
 
     def settle(
         self, undecided: Undecided, labels: BatchLabels, thresholds: Float[np.ndarray, " units"]
@@ -98,14 +111,14 @@ class Counting:
 
         Args:
           undecided: what :meth:`count` left.
-          labels: of the batch's images of that label shape.
+          labels: of the batch's images.
           thresholds: of the units.
 
         Returns:
           the pixels to add; and of each undecided tile those that are in its mask and were not counted before.
         """
-        label_shape, map_shape, image_shape = undecided.sizes
-        tiles = self._tiles(map_shape, label_shape, image_shape)
+        map_shape, image_shape = ((int(height), int(width)) for height, width in undecided.shapes)
+        tiles = self._tiles(map_shape, labels, image_shape)
         words = np.zeros_like(undecided.sure)
         with jax.enable_x64(True):
             totals, start = self._no_pixels(labels), 0
@@ -125,35 +138,15 @@ class Counting:
     def _touches(self) -> bool:
         return self.protocol.unit_area == "touched"
 
-    def _tiles(self, map_shape: tuple, label_shape: tuple, image_shape: tuple) -> tiles_lib.Tiles:
-        return tiles_lib.cut(resampling(self.protocol.upsampling, map_shape, label_shape, image_shape, self.fieldmap))
-
-    def _count(
-        self, maps: Array, labels: BatchLabels, image_shape: tuple[int, int], limits: Limits, keep_masks: bool
-    ) -> tuple[Pixels, list[Undecided]]:
-        tiles = self._tiles(maps.shape[1:3], labels.shape, image_shape)
-        maps = maps.astype(jnp.float32) if tiles.rounded else maps
-        active = tiles_lib.active_tiles(
-            tiles, maps, round_down(limits.lower, maps.dtype), labels.counted, skip_below=self.protocol.skip_below
-        )
-        maxima = maps.max(axis=(1, 2)) if self.protocol.skip_below and tiles.overshoot else None
-        left = _Left(settled=bool((limits.lower == limits.upper).all()), keep_masks=keep_masks)
-        totals = self._no_pixels(labels)
-        for chunk in list_chunks(np.asarray(active).reshape(-1, len(maps) * self.units), self.units, labels):
-            cells, own, caps = _gather(tiles, maps, limits, maxima, chunk)
-            sure, possible = tiles_lib.masks(tiles, cells, chunk.tile, own, caps)
-            totals = _add(sure, self.concepts.category_of, chunk, totals)
-            left.take(chunk, cells, sure, possible, caps)
-        intersection, area, touched = map(np.array, totals)
-        undecided = left.undecided((labels.shape, maps.shape[1:3], image_shape), area, touched)
-        for part in undecided:
-            area.reshape(-1)[part.open] = 0  # counted when all that the mask touches is known
-        return self._pixels(intersection, area, touched, labels), undecided
+    def _tiles(self, map_shape: tuple[int, int], labels: BatchLabels, image_shape: tuple[int, int]) -> Tiles:
+        method = self.protocol.upsampling
+        hows = [resampling(method, map_shape, shape, image_shape, self.fieldmap) for shape in labels.shapes]
+        return cut(tuple(hows), len(labels.shape))
 
     def _no_pixels(self, labels: BatchLabels) -> Totals:
-        images, categories = len(labels.counted), self.concepts.num_categories
+        images, categories = len(labels.shape), self.concepts.num_categories
         return (
-            jnp.zeros((len(self.concepts.numbers), self.units), sum_dtype(images, labels.shape)),
+            jnp.zeros((len(self.concepts.numbers), self.units), sum_dtype(images, labels.shapes)),
             jnp.zeros((images, self.units), jnp.int32),
             jnp.zeros((images, self.units, categories if self._touches else 0), bool),
         )
@@ -185,30 +178,26 @@ class _Left:
             slots = np.flatnonzero(words.any(axis=1))
             self._known.append((number[slots], tile[slots], words[slots]))
 
-    def undecided(self, sizes: tuple, area: np.ndarray, touched: np.ndarray) -> list[Undecided]:
-        """All of it, if there is any."""
-        if not self._tiles and not self._known:
-            return []
+    def undecided(self, sizes: tuple, area: np.ndarray, touched: np.ndarray) -> Undecided:
+        """All of it."""
         none = np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros((0, 2), np.uint32)
         number, tile, sure, cells, caps = _joined(self._tiles, (*none, np.zeros((0, 1, 1)), np.zeros(0)))
         known, known_tile, known_words = _joined(self._known, none)
         touching = np.unique(number) if touched.shape[2] else none[0]
-        return [
-            Undecided(
-                shapes=np.array(sizes),
-                number=number,
-                tile=tile,
-                sure=sure,
-                cells=cells,
-                caps=caps,
-                open=touching,
-                area=area.reshape(-1)[touching],
-                touched=touched.reshape(area.size, touched.shape[2])[touching],
-                known=known,
-                known_tile=known_tile,
-                known_words=known_words,
-            )
-        ]
+        return Undecided(
+            shapes=np.array(sizes),
+            number=number,
+            tile=tile,
+            sure=sure,
+            cells=cells,
+            caps=caps,
+            open=touching,
+            area=area.reshape(-1)[touching],
+            touched=touched.reshape(area.size, touched.shape[2])[touching],
+            known=known,
+            known_tile=known_tile,
+            known_words=known_words,
+        )
 
 
 def _joined(parts: list[tuple[np.ndarray, ...]], none: tuple[np.ndarray, ...]) -> list[np.ndarray]:
@@ -216,7 +205,7 @@ def _joined(parts: list[tuple[np.ndarray, ...]], none: tuple[np.ndarray, ...]) -
 
 
 def _settled(
-    tiles: tiles_lib.Tiles, undecided: Undecided, own: slice, chunk: Chunk, thresholds: np.ndarray
+    tiles: Tiles, undecided: Undecided, own: slice, chunk: Chunk, thresholds: np.ndarray
 ) -> UInt32[np.ndarray, "blocks block 2"]:
     """The masks of a chunk's tiles, less what was counted; ``own`` are those tiles among the undecided ones."""
     blocks, block = chunk.number.shape
@@ -243,20 +232,20 @@ def round_down(thresholds: Float[np.ndarray, " units"], dtype: np.dtype) -> Floa
     return np.where(np.abs(rounded) < tiny, np.where(rounded < 0, -tiny, dtype.type(0)), rounded)
 
 
-def sum_dtype(images: int, shape: tuple[int, int]) -> type:
-    """What holds the pixels of so many label maps; sums in int64 are slower."""
-    return np.int32 if images * shape[0] * shape[1] < 2**31 else np.int64
+def sum_dtype(images: int, shapes: Sequence[tuple[int, int]]) -> type:
+    """What holds the pixels of so many label maps of these shapes; sums in int64 are slower."""
+    return np.int32 if images * max(height * width for height, width in shapes) < 2**31 else np.int64
 
 
-@functools.partial(jax.jit, static_argnames="tiles")
+@jax.jit
 def _gather(
-    tiles: tiles_lib.Tiles, maps: Array, limits: Limits, maxima: Array | None, chunk: Chunk
+    tiles: Tiles, maps: Array, limits: Limits, maxima: Array | None, number: Array, tile: Array
 ) -> tuple[Array, list[Array], Array | None]:
-    """The cells of a chunk's masks, and their limits, the upper first: infinite in what fills up, which so is empty."""
-    image, unit = _image_and_unit(chunk.number, maps.shape[-1])
-    lower, upper = (jnp.where(chunk.number < 0, np.inf, jnp.asarray(values)[unit]) for values in limits)
+    """The cells of some masks, and their limits, the upper first: infinite in what fills up, which so is empty."""
+    image, unit = _image_and_unit(number, maps.shape[-1])
+    lower, upper = (jnp.where(number < 0, np.inf, jnp.asarray(values)[unit]) for values in limits)
     caps = None if maxima is None else maxima[image, unit].astype(jnp.float64)
-    return tiles_lib.cells(tiles, maps, image, chunk.tile, unit), [upper, lower], caps
+    return tiles_lib.cells(tiles, maps, image, tile, unit), [upper, lower], caps
 
 
 def _image_and_unit(number: Array | np.ndarray, units: int) -> tuple[Array, Array]:

@@ -10,7 +10,7 @@ from interpjax.dissection import scoring, tally
 from interpjax.dissection.arguments import check_whole
 from interpjax.dissection.group_result import GroupResult
 from interpjax.dissection.images import count_masks
-from interpjax.dissection.labels import ConceptColumns, group_by_shape
+from interpjax.dissection.labels import ConceptColumns, batch_labels
 from interpjax.dissection.masks import MaskedBatch, Masks
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def count_groups(
     intersection = np.zeros((1 + draws, groups * len(category_of)), np.int64)
     area = np.zeros((1 + draws, groups * categories), np.int64)
     for batch in batches:
-        labels = group_by_shape(batch.labels)
+        labels = batch_labels(batch.labels)
         for number, own in enumerate((group_of, *regrouped)):
             masks = group_masks(batch.masks[layer], own)
             counts = count_masks(masks, labels, units=groups, concepts=concepts, protocol=dissection.protocol)

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Int, Num
 from scipy import sparse
 
-from interpjax.dissection.labels import BatchLabels, ConceptColumns, ImageLabels, group_by_shape
+from interpjax.dissection.labels import BatchLabels, ConceptColumns, ImageLabels, batch_labels
 from interpjax.dissection.masks import MaskedBatch, Masks
 from interpjax.dissection.protocol import Protocol
 
@@ -147,8 +147,8 @@ def count_images(
     """
     parts = []
     for batch in batches:
-        masks, by_shape = batch.masks[layer], group_by_shape(batch.labels)
-        intersection, area = count_masks(masks, by_shape, units=units, concepts=concepts, protocol=protocol)
+        masks, labels = batch.masks[layer], batch_labels(batch.labels)
+        intersection, area = count_masks(masks, labels, units=units, concepts=concepts, protocol=protocol)
         parts.append(
             ImageCounts(
                 numbers=np.asarray(batch.numbers),
@@ -171,10 +171,10 @@ def count_labels(labels: Sequence[ImageLabels], concepts: int) -> sparse.csr_arr
 
 
 def count_masks(
-    masks: Masks, labels: Sequence[BatchLabels], *, units: int, concepts: ConceptColumns, protocol: Protocol
+    masks: Masks, labels: BatchLabels, *, units: int, concepts: ConceptColumns, protocol: Protocol
 ) -> tuple[sparse.csr_array, sparse.csr_array]:
     """Counts the masks of a batch's images: see ``intersection`` and ``unit_area`` of :class:`ImageCounts`."""
-    images, columns = len(labels[0].counted), len(concepts.numbers)
+    images, columns = len(labels.shape), len(concepts.numbers)
     image, unit, column, shared = _intersections(masks, labels)
     # Indices of 4 bytes wherever they will do: scipy keeps what it is given, and there are millions.
     keys = unit.astype(np.int32 if units * columns < 2**31 else np.int64) * columns + column
@@ -185,7 +185,7 @@ def count_masks(
     if protocol.unit_area == "all":
         counts[:] = True
     elif protocol.unit_area == "category":
-        counts[:, 0] = np.any([part.categories for part in labels], axis=0)
+        counts[:, 0] = labels.categories
     else:
         counts = np.zeros((images, units, concepts.num_categories), bool)
         counts[image, unit, concepts.category_of[column]] = True
@@ -193,18 +193,14 @@ def count_masks(
     return intersection, sparse.csr_array(area_by_category.reshape(images, -1))
 
 
-def _intersections(masks: Masks, labels: Sequence[BatchLabels]) -> tuple[np.ndarray, ...]:
+def _intersections(masks: Masks, labels: BatchLabels) -> tuple[np.ndarray, ...]:
     """Image, unit, concept and number of shared pixels, tile by tile, wherever there is one."""
-    found: list[tuple[np.ndarray, ...]] = []
-    for part in labels:
-        chosen = np.flatnonzero(part.counted[masks.image])
-        image, unit = masks.image[chosen], masks.unit[chosen]
-        place, words, column = part.pairs(masks.tile[chosen] * len(part.counted) + image)
-        shared = _pixels(masks.words[chosen][place] & words)
-        some = np.flatnonzero(shared)
-        found.append((image[place[some]], unit[place[some]], column[some], shared[some]))
-    image, unit, column, shared = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return image, unit, column, shared
+    tile = labels.tile_of_grid(masks.image, masks.tile)
+    place, words, column = labels.pairs(tile * np.int32(len(labels.shape)) + masks.image)
+    shared = _pixels(masks.words[place] & words)
+    some = np.flatnonzero(shared)
+    place = place[some]
+    return masks.image[place], masks.unit[place], column[some], shared[some]
 
 
 def _pixels(words: np.ndarray) -> np.ndarray:

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from jaxtyping import Bool, Int, Integer, UInt32, UInt64
 
-from interpjax.dissection.tiles import TILE, pack
+from interpjax.dissection.tile_tables import TILE, grid_of
+from interpjax.dissection.tiles import pack
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,23 +117,25 @@ def _all_pixels(shape: tuple[int, int]) -> UInt64[np.ndarray, " tiles"]:
 
 @dataclasses.dataclass(frozen=True)
 class BatchLabels:
-    """The labels of a batch of images of one label shape; other images of the batch have no entry.
+    """The labels of a batch of images, whose tiles are numbered in a grid that all of them fit in.
 
     Attributes:
       start: where the entries of each tile of each image start, image by image; one more, where the last stop.
       column: as of :class:`ImageLabels`.
       words: as of :class:`ImageLabels`.
       categories: as of :class:`ImageLabels`.
-      counted: which images of the batch have this label shape.
-      shape: that shape.
+      shapes: the label shapes that occur, each once.
+      shape: number of each image's among them; −1 for images that do not count, which have no entry.
+      grid: (rows, columns) of tiles.
     """
 
     start: Int[np.ndarray, " tiles_and_one"]
     column: Int[np.ndarray, " entries"]
     words: UInt32[np.ndarray, "entries 2"]
     categories: Bool[np.ndarray, "n categories"]
-    counted: Bool[np.ndarray, " n"]
-    shape: tuple[int, int]
+    shapes: tuple[tuple[int, int], ...]
+    shape: Int[np.ndarray, " n"]
+    grid: tuple[int, int]
 
     def pairs(
         self, tile_image: Int[np.ndarray, " chosen"]
@@ -143,34 +146,55 @@ class BatchLabels:
           tile_image: numbers of tiles, of each image by image: tile · images + image.
         """
         start = self.start.astype(np.int32)
-        begin = start[:-1].reshape(len(self.counted), -1).T.reshape(-1)
-        count = np.diff(start).reshape(len(self.counted), -1).T.reshape(-1)[tile_image]
+        begin = start[:-1].reshape(len(self.shape), -1).T.reshape(-1)
+        count = np.diff(start).reshape(len(self.shape), -1).T.reshape(-1)[tile_image]
         place = np.repeat(np.arange(len(count), dtype=np.int32), count)
         past = np.cumsum(count, dtype=np.int32) - count
         entry = np.arange(len(place), dtype=np.int32) + np.repeat(begin[tile_image] - past, count)
         words = self.words.view(np.uint64)[entry].view(np.uint32)  # as one number each: much faster
         return place, words.reshape(-1, 2), self.column[entry]
 
+    def tile_of_image(self, tile: Int[np.ndarray, " chosen"]) -> Int[np.ndarray, " chosen"]:
+        """Numbers of tiles in the images' own label maps, from those of :class:`~.tile_tables.Tiles`."""
+        rows, columns = self.grid
+        own_columns = np.array([-(-width // TILE) for _, width in self.shapes], np.int32)
+        return tile // columns % rows * own_columns[tile // (rows * columns)] + tile % columns
 
-def group_by_shape(labels: Sequence[ImageLabels | None]) -> list[BatchLabels]:
-    """The labels of a batch; None stands for an image that does not count."""
-    shapes = sorted({image.shape for image in labels if image is not None})
-    return [_batch(labels, shape) for shape in shapes]
+    def tile_of_grid(
+        self, image: Int[np.ndarray, " chosen"], tile: Int[np.ndarray, " chosen"]
+    ) -> Int[np.ndarray, " chosen"]:
+        """Numbers of tiles in the common grid, for :meth:`pairs`, from those in each image's own label map."""
+        own_columns = np.array([-(-width // TILE) for _, width in self.shapes], np.int32)[self.shape[image]]
+        return tile // own_columns * np.int32(self.grid[1]) + tile % own_columns
 
 
-def _batch(labels: Sequence[ImageLabels | None], shape: tuple[int, int]) -> BatchLabels:
-    tiles = -(-shape[0] // TILE) * -(-shape[1] // TILE)
-    members = [(place, own) for place, own in enumerate(labels) if own is not None and own.shape == shape]
-    tile = np.concatenate([place * tiles + own.tile for place, own in members])
+def batch_labels(labels: Sequence[ImageLabels | None]) -> BatchLabels:
+    """The labels of a batch.
+
+    Args:
+      labels: of each image; None stands for one that does not count.
+
+    Raises:
+      ValueError: if no image counts.
+    """
+    members = [(place, own) for place, own in enumerate(labels) if own is not None]
+    if not members:
+        raise ValueError(f"labels: none of {len(labels)} images counts; expected one at least")
+    shapes = tuple(sorted({own.shape for _, own in members}))
+    rows, columns = grid_of(shapes)
+    tiles = []
     categories = np.zeros((len(labels), len(members[0][1].categories)), bool)
-    counted = np.zeros(len(labels), bool)
+    shape = np.full(len(labels), -1, np.int32)
     for place, own in members:
-        categories[place], counted[place] = own.categories, True
+        row, column = np.divmod(own.tile, -(-own.shape[1] // TILE))
+        tiles.append((place * rows + row) * columns + column)
+        categories[place], shape[place] = own.categories, shapes.index(own.shape)
     return BatchLabels(
-        start=np.searchsorted(tile, np.arange(len(labels) * tiles + 1)),
+        start=np.searchsorted(np.concatenate(tiles), np.arange(len(labels) * rows * columns + 1)),
         column=np.concatenate([own.column for _, own in members]),
         words=np.concatenate([own.words for _, own in members]),
         categories=categories,
-        counted=counted,
+        shapes=shapes,
         shape=shape,
+        grid=(rows, columns),
     )

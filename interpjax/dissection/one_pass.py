@@ -15,7 +15,7 @@ from interpjax.dissection.correlation import CorrelationSums
 from interpjax.dissection.counting import Counting, Limits, Pixels
 from interpjax.dissection.denormals import flush_denormals
 from interpjax.dissection.label_cells import LabelsAtCells
-from interpjax.dissection.labels import group_by_shape
+from interpjax.dissection.labels import batch_labels
 from interpjax.dissection.observation import above, observe
 from interpjax.dissection.passes import Held, State, Work
 from interpjax.dissection.plan import Plan
@@ -145,7 +145,7 @@ class OnePass:
     def _count(self, work: Work, maps: Mapping[str, Array]) -> None:
         rows = len(next(iter(maps.values())))
         fill = [None] * (rows - len(work.numbers))
-        batches = [group_by_shape([*labels, *fill]) for labels in work.labels]
+        batches = [batch_labels([*labels, *fill]) for labels in work.labels]
         undecided = {}
         for (number, layer), counting in self.countings.items():
             _, way = self.plan.protocols[number]

@@ -9,12 +9,11 @@ import jax
 import numpy as np
 from jaxtyping import Float, UInt32
 
-from interpjax.dissection.counting import Counting
-from interpjax.dissection.labels import BatchLabels, group_by_shape
+from interpjax.dissection.labels import BatchLabels, batch_labels
 from interpjax.dissection.masks import MaskedBatch, Masks
 from interpjax.dissection.one_pass import OnePass
 from interpjax.dissection.passes import BATCHES_AT_A_TIME
-from interpjax.dissection.undecided import BatchRest, Undecided
+from interpjax.dissection.undecided import BatchRest
 
 Key = tuple[int, str]  # the number of a protocol, and a layer
 
@@ -31,10 +30,9 @@ def settle(
     def count(rest: BatchRest, device: jax.Device) -> None:
         with jax.default_device(device):
             for key, values in thresholds.items():
-                for part, labels in _parts(one_pass, rest, key):
-                    pixels, _ = one_pass.countings[key].settle(part, labels, values)
-                    with lock:
-                        one_pass.pixels[key] += pixels
+                pixels, _ = one_pass.countings[key].settle(rest.undecided[key], _labels(one_pass, rest, key), values)
+                with lock:
+                    one_pass.pixels[key] += pixels
 
     turns = [device for device in devices for _ in range(BATCHES_AT_A_TIME)]
     with ThreadPoolExecutor(len(turns)) as threads:
@@ -69,19 +67,13 @@ class MaskedBatches:
             yield MaskedBatch(rests[0].numbers, rests[0].labels[way], masks)
 
     def _masks(self, rest: BatchRest, one: OnePass, key: Key) -> Masks:
-        counting = one.countings[key]
-        found = [self._part(counting, part, labels, key) for part, labels in _parts(one, rest, key)]
-        number, tile, words = (np.concatenate(part) for part in zip(*found, strict=True)) if found else _none()
-        return sorted_masks(number, tile, words, counting.units)
-
-    def _part(
-        self, counting: Counting, part: Undecided, labels: BatchLabels, key: Key
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        counting, part, labels = one.countings[key], rest.undecided[key], _labels(one, rest, key)
         _, words = counting.settle(part, labels, self._thresholds[key])
-        return (
+        return sorted_masks(
             np.concatenate([part.known, part.number]),
-            np.concatenate([part.known_tile, part.tile]),
+            labels.tile_of_image(np.concatenate([part.known_tile, part.tile])),
             np.concatenate([part.known_words, words]),
+            counting.units,
         )
 
 
@@ -111,14 +103,7 @@ def sorted_masks(number: np.ndarray, tile: np.ndarray, words: UInt32[np.ndarray,
     )
 
 
-def _none() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros((0, 2), np.uint32)
-
-
-def _parts(one_pass: OnePass, rest: BatchRest, key: Key) -> Iterator[tuple[Undecided, BatchLabels]]:
-    """What a batch left of a protocol and layer, with the labels of those images."""
+def _labels(one_pass: OnePass, rest: BatchRest, key: Key) -> BatchLabels:
+    """The labels of a batch, as a protocol counts them."""
     way = one_pass.plan.protocols[key[0]][1]
-    fill = [None] * (rest.rows - len(rest.numbers))
-    labels = {own.shape: own for own in group_by_shape([*rest.labels[way], *fill])}
-    for part in rest.undecided.get(key, []):
-        yield part, labels[part.sizes[0]]
+    return batch_labels([*rest.labels[way], *[None] * (rest.rows - len(rest.numbers))])

@@ -6,80 +6,18 @@ the dense definition in :mod:`interpjax.dissection.upsampling`), compared and pa
 with a concept are then the set bits of ``mask & label``, tile by tile.
 """
 
-import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, UInt32
+from jaxtyping import Array, Bool, Float, Int, Shaped, UInt32
 
-from interpjax.dissection.upsampling import Resampling, Taps, weighted_sum
+from interpjax.dissection.tile_tables import TILE, Starts, TileAxis, Tiles
+from interpjax.dissection.upsampling import weighted_sum
 
-TILE = 8  # pixels a side; a tile's bits fill two words of 32
 BLOCK = 16  # units' masks of one tile that are interpolated together, with the same weights
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class TileAxis:
-    """One axis of an interpolation, cut into tiles.
-
-    Attributes:
-      source: the cells that each tile reads; shorter lists repeat their last.
-      places: for each pixel of a tile and each of its taps, where in that list the tap may be. Tiles differ only
-        by how the two grids happen to meet, so these are one or two places.
-      choice: which of the places it is.
-      weight: of each tap.
-      peaks: for each tile, points (lower cell, upper cell, the upper's weight) that hold its largest value: where
-        all is linear between neighbours, its first and last pixel and the cells between; else all its cells.
-    """
-
-    source: Int[np.ndarray, "tiles reach"]
-    places: tuple[tuple[tuple[int, ...], ...], ...]
-    choice: Int[np.ndarray, "tiles pixels taps"]
-    weight: Float[np.ndarray, "tiles pixels taps"]
-    peaks: tuple[tuple[tuple[int, int, float], ...], ...]
-
-    @classmethod
-    def cut(cls, taps: Taps) -> "TileAxis":
-        """Cuts the pixels of an axis; the last tile repeats its last pixel where there are no more."""
-        pixels = np.minimum(np.arange(-(-len(taps.index) // TILE) * TILE), len(taps.index) - 1).reshape(-1, TILE)
-        index, weight = taps.index[pixels], taps.weight[pixels]
-        cells = [np.unique(tile) for tile in index]
-        reach = max(map(len, cells))
-        source = np.stack([np.pad(own, (0, reach - len(own)), mode="edge") for own in cells])
-        place = np.stack([np.searchsorted(own, tile) for own, tile in zip(cells, index, strict=True)])
-        columns = [[np.unique(place[:, i, j]) for j in range(index.shape[2])] for i in range(TILE)]
-        choice = [
-            [np.searchsorted(column, place[:, i, j]) for j, column in enumerate(c)] for i, c in enumerate(columns)
-        ]
-        places = tuple(tuple(tuple(column.tolist()) for column in pixel) for pixel in columns)
-        peaks = _peaks(index, weight, cells)
-        return cls(source, places, np.transpose(choice, (2, 0, 1)), weight, peaks)
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Tiles:
-    """A resampling cut into tiles, numbered row by row."""
-
-    rows: TileAxis
-    columns: TileAxis
-    label_shape: tuple[int, int]
-    rounded: bool
-    overshoot: float
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """(rows, columns) of tiles."""
-        return len(self.rows.source), len(self.columns.source)
-
-
-@functools.cache
-def cut(how: Resampling) -> Tiles:
-    """Cuts a resampling into tiles."""
-    shape = (len(how.rows.index), len(how.columns.index))
-    return Tiles(TileAxis.cut(how.rows), TileAxis.cut(how.columns), shape, how.rounded, how.overshoot())
 
 
 def pack(planes: Bool[np.ndarray, "planes height width"]) -> UInt32[np.ndarray, "planes tiles 2"]:
@@ -92,12 +30,12 @@ def pack(planes: Bool[np.ndarray, "planes height width"]) -> UInt32[np.ndarray, 
     return tiles.reshape(count, rows * columns, TILE).view("<u4")
 
 
-@functools.partial(jax.jit, static_argnames=("tiles", "skip_below"))
+@functools.partial(jax.jit, static_argnames="skip_below")
 def active_tiles(
     tiles: Tiles,
     maps: Float[Array, "n h w units"],
     thresholds: Float[Array, " units"],
-    counted: Bool[Array, " n"],
+    shape: Int[Array, " n"],
     *,
     skip_below: bool,
 ) -> Bool[Array, "tile_rows tile_columns n units"]:
@@ -110,26 +48,30 @@ def active_tiles(
     ``overshoot`` of their spread.
 
     Args:
-      tiles: of the maps' resampling.
+      tiles: of the maps' resamplings.
       maps: activations.
       thresholds: of the units, in the maps' dtype: rounded down, so that > means the same.
-      counted: which images count.
+      shape: number of each image's label shape among those of ``tiles``; −1 for images that do not count.
       skip_below: whether maps that nowhere exceed the threshold are left out.
     """
-    limits, counted = thresholds.reshape(1, 1, 1, -1), counted.reshape(1, 1, -1, 1)
-    if tiles.overshoot:
-        highest, lowest = _over_tiles(tiles, maps, jnp.maximum), _over_tiles(tiles, maps, jnp.minimum)
-        margin = 1e-5 * (jnp.abs(highest) + jnp.abs(lowest))  # of the bound's own rounding
-        active = highest + tiles.overshoot * (highest - lowest) + margin > limits
-    else:
-        floor = jnp.clip(2 * limits, jnp.finfo(maps.dtype).min, 0)
-        active = _over_tiles(tiles, jnp.maximum(maps - floor, 0), jnp.maximum) > (1 - 1e-5) * (limits - floor)
-    if skip_below and tiles.overshoot:  # else the same follows from the bound
-        counted &= maps.max(axis=(1, 2))[None, None] > limits
-    return active & counted
+    above = _above_with_overshoot if tiles.layout.overshoots else _above
+    counted = (shape >= 0)[:, None]
+    if skip_below and tiles.layout.overshoots:  # else the same follows from the bound
+        counted = counted & (maps.max(axis=(1, 2)) > thresholds[None])
+    if len(tiles.overshoot) == 1:
+        return above(_of_shape(tiles, 0), maps, thresholds, counted)
+
+    def of_image(item: tuple[Array, Array, Array]) -> Array:
+        number, image, counted = item
+        own = _of_shape(tiles, number)
+        inside = (own.rows.inside > 0)[:, None] & (own.columns.inside > 0)[None]
+        return above(own, image[None], thresholds, counted[None])[:, :, 0] & inside[:, :, None]
+
+    # Image by image, whose lines a cache holds.
+    return jnp.moveaxis(jax.lax.map(of_image, (jnp.maximum(shape, 0), maps, counted)), 0, 2)
 
 
-@functools.partial(jax.jit, static_argnames="tiles")
+@jax.jit
 def cells(
     tiles: Tiles,
     maps: Float[Array, "n h w units"],
@@ -140,7 +82,7 @@ def cells(
     """The cells that some tiles read, for :func:`masks`; block by block, for what is near is then read together.
 
     Args:
-      tiles: of the maps' resampling.
+      tiles: of the maps' resamplings.
       maps: activations.
       image: numbers of images.
       tile: numbers of tiles, one a block.
@@ -148,14 +90,16 @@ def cells(
     """
     _, height, width, units = maps.shape
     kind = jnp.int32 if maps.size < 2**31 else jnp.int64
-    y, x = tiles.rows.source, tiles.columns.source
-    cell = (y[:, None, :, None] * width + x[None, :, None, :]).reshape(-1, y.shape[1], x.shape[1])
+    row, column = _row_and_column(tiles, tile)
+    y, x = (_flat(axis.source)[own].astype(kind) for axis, own in ((tiles.rows, row), (tiles.columns, column)))
+    y, x = jax.lax.optimization_barrier((y * (width * units), x * units))  # not looked up anew for each mask
     own = image.astype(kind) * (height * width * units) + unit.astype(kind)
-    place = jnp.asarray(cell * units, kind)[tile][..., None] + own[:, None, None]  # one index is faster than four
+    # One index is faster than four.
+    place = (y[:, :, None] + x[:, None, :])[..., None] + own[:, None, None]
     return maps.reshape(-1).at[place].get(mode="promise_in_bounds")
 
 
-@functools.partial(jax.jit, static_argnames="tiles")
+@jax.jit
 def masks(
     tiles: Tiles,
     cells: Float[Array, "blocks rows columns block"],
@@ -167,36 +111,43 @@ def masks(
 
     Written out pixel by pixel, so that the compiler makes one loop over the tiles that keeps everything in registers;
     in blocks, since looking weights up for every mask takes much longer than using them; and apart from the gathering,
-    so that it is compiled once for all layers with maps of one size.
+    so that it is compiled once for all maps and label maps with one layout.
 
     Args:
-      tiles: of the maps' resampling.
+      tiles: of the maps' resamplings.
       cells: that each tile reads.
       tile: numbers of tiles, one a block.
       limits: of the units, float64.
       caps: values are cut down to them.
     """
-    values, inside = _pixels(tiles, cells, tile, caps), jnp.asarray(pack(np.ones((1, *tiles.label_shape), bool))[0])
-    return [_words(values, limit) & inside[tile][:, None] for limit in limits]
+    row, column = _row_and_column(tiles, tile)
+    inside = jnp.asarray(_INSIDE)[_flat(tiles.rows.inside)[row], _flat(tiles.columns.inside)[column]]
+    values = _pixels(tiles, cells, row, column, caps)
+    return [_words(values, limit) & inside[:, None] for limit in limits]
 
 
-@functools.partial(jax.jit, static_argnames="tiles")
-def values(
-    tiles: Tiles,
-    cells: Float[Array, "blocks rows columns block"],
-    tile: Int[Array, " blocks"],
-    caps: Float[Array, "blocks block"] | None = None,
-) -> Float[Array, "blocks block 64"]:
-    """The upsampled maps that :func:`masks` compares, float64, in the order of the bits; arguments as there."""
-    return jnp.stack(_pixels(tiles, cells, tile, caps), axis=2)
+def _row_and_column(tiles: Tiles, tile: Array) -> tuple[Array, Array]:
+    """Where in the tables of all label shapes, one after the other."""
+    rows, columns = tiles.grid
+    return tile // columns, tile // (rows * columns) * columns + tile % columns
 
 
-def _pixels(tiles: Tiles, cells: Array, tile: Array, caps: Array | None) -> list[Array]:
+def _flat(table: Array | np.ndarray) -> Array:
+    return jnp.asarray(table).reshape(-1, *table.shape[2:])
+
+
+def _lookups(tiles: Tiles, row: Array, column: Array) -> list[tuple[Array, Array]]:
+    """Choices and weights of some tiles, of both axes; apart, so that they are not looked up anew for each use."""
+    parts = ((tiles.rows, row), (tiles.columns, column))
+    return jax.lax.optimization_barrier([(_flat(axis.choice)[own], _flat(axis.weight)[own]) for axis, own in parts])
+
+
+def _pixels(tiles: Tiles, cells: Array, row: Array, column: Array, caps: Array | None) -> list[Array]:
     """The 64 pixels of each tile, row by row."""
-    row, column = tile // tiles.grid[1], tile % tiles.grid[1]
+    layout, (rows, columns) = tiles.layout, _lookups(tiles, row, column)
     lines = [[cells[:, y, x].astype(jnp.float64) for x in range(cells.shape[2])] for y in range(cells.shape[1])]
-    across = [_interpolate(tiles.columns, column, line, tiles.rounded) for line in lines]
-    down = [_interpolate(tiles.rows, row, [line[i] for line in across], tiles.rounded) for i in range(TILE)]
+    across = [_interpolate(layout.columns, *columns, line, layout.rounded) for line in lines]
+    down = [_interpolate(layout.rows, *rows, [line[i] for line in across], layout.rounded) for i in range(TILE)]
     pixels = [down[x][y] for y in range(TILE) for x in range(TILE)]
     return pixels if caps is None else [jnp.minimum(pixel, caps) for pixel in pixels]
 
@@ -206,47 +157,85 @@ def _words(pixels: list[Array], limit: Array) -> UInt32[Array, "blocks block 2"]
     return jnp.stack([functools.reduce(jnp.bitwise_or, bits[:32]), functools.reduce(jnp.bitwise_or, bits[32:])], axis=2)
 
 
-def _peaks(index: np.ndarray, weight: np.ndarray, cells: list[np.ndarray]) -> tuple:
-    between = index.shape[2] <= 2 and (np.ptp(index, axis=2) <= 1).all() and (weight >= 0).all()
-    if not between:
-        return tuple(tuple((int(cell), int(cell), 0.0) for cell in own) for own in cells)
-    peaks = []
-    for position in (index * weight).sum(axis=2):
-        first, last = position.min(), position.max()
-        points = {first, *np.arange(np.floor(first) + 1, np.ceil(last)), last}
-        peaks.append(tuple((int(p), int(np.ceil(p)), float(p - np.floor(p))) for p in sorted(points)))
-    return tuple(peaks)
+def _of_shape(tiles: Tiles, number: int | Array) -> Tiles:
+    """The tables of one label shape, without the axis of label shapes."""
+    return jax.tree.map(lambda table: jnp.asarray(table)[number], tiles)
 
 
-def _over_tiles(tiles: Tiles, maps: Array, extreme: Callable) -> Float[Array, "tile_rows tile_columns n units"]:
-    """The extreme at each tile's peaks, along the height and then along the width.
+def _above(own: Tiles, maps: Array, thresholds: Array, counted: Array) -> Bool[Array, "tile_rows tile_columns n units"]:
+    thresholds = thresholds.reshape(1, 1, -1)
+    floor = jnp.clip(2 * thresholds, jnp.finfo(maps.dtype).min, 0)
+    limit = jnp.where(counted[None], (1 - 1e-5) * (thresholds - floor), jnp.inf)
+    lines = _extremes(own.rows, maps, 1, jnp.maximum, before=lambda line: jnp.maximum(line - floor, 0))
+    return jnp.swapaxes(_extremes(own.columns, lines, 2, jnp.maximum, after=lambda bound: bound > limit), 0, 1)
 
-    Line by line, since slices are read much faster than a table's entries; the compiler is kept from making the
-    lines again for each column.
+
+def _above_with_overshoot(
+    own: Tiles, maps: Array, thresholds: Array, counted: Array
+) -> Bool[Array, "tile_rows tile_columns n units"]:
+    limit = jnp.where(counted, thresholds[None], jnp.inf)
+    highest, lowest = (
+        _extremes(own.columns, _extremes(own.rows, maps, 1, extreme), 2, extreme)
+        for extreme in (jnp.maximum, jnp.minimum)
+    )
+    margin = 1e-5 * (jnp.abs(highest) + jnp.abs(lowest))  # of the bound's own rounding
+    bound = highest + jnp.asarray(own.overshoot, maps.dtype) * (highest - lowest) + margin
+    return jnp.swapaxes(bound > limit[None, None], 0, 1)
+
+
+def _same(lines: Array) -> Array:
+    return lines
+
+
+def _extremes(
+    axis: TileAxis, lines: Array, dim: int, extreme: Callable, before: Callable = _same, after: Callable = _same
+) -> Shaped[Array, "tiles _ _ _"]:
+    """The extreme at each tile's points along one axis, tile by tile: slices are read much faster than a table's cells.
+
+    Args:
+      axis: tables of one label shape.
+      lines: of which each cell of the axis is one.
+      dim: where in it they are.
+      extreme: of two.
+      before: is done to the lines; rising, so that it is done to the largest of some only.
+      after: is done to the extremes.
     """
-    rows = jnp.stack(_extremes(tiles.rows, [maps[:, y] for y in range(maps.shape[1])], extreme))
-    rows = jax.lax.optimization_barrier(rows)
-    return jnp.stack(_extremes(tiles.columns, [rows[:, :, x] for x in range(rows.shape[2])], extreme), axis=1)
+
+    def at(cell: Array) -> Array:
+        return jax.lax.dynamic_index_in_dim(lines, cell, dim, keepdims=False)
+
+    def of_tile(tables: tuple[Array, ...]) -> Array:
+        lower, upper, ratio, between, has_between = tables
+        first, last = (
+            before(at(lower[end])) * (1 - ratio[end]) + before(at(upper[end])) * ratio[end] for end in (0, 1)
+        )
+        cells = before(functools.reduce(extreme, map(at, between)))
+        return after(extreme(extreme(first, last), jnp.where(has_between, cells, first)))
+
+    ratio = jnp.asarray(axis.ratio, lines.dtype)
+    return jax.lax.map(of_tile, (axis.lower, axis.upper, ratio, axis.between, axis.has_between))
 
 
-def _extremes(axis: TileAxis, lines: list[Array], extreme: Callable) -> list[Array]:
-    def at(lower: int, upper: int, weight: float) -> Array:
-        return lines[lower] * (1 - weight) + lines[upper] * weight if weight else lines[lower]
-
-    return [functools.reduce(extreme, [at(*point) for point in points]) for points in axis.peaks]
-
-
-def _interpolate(axis: TileAxis, number: Array, cells: list[Array], rounded: bool) -> list[Array]:
+def _interpolate(
+    starts: Starts,
+    choice: Int[Array, "blocks pixels"],
+    weight: Float[Array, "blocks pixels taps"],
+    cells: list[Array],
+    rounded: bool,
+) -> list[Array]:
     """The eight pixels of tiles along one axis, from the cells that the tiles read."""
-    choice, weight = jnp.asarray(axis.choice, jnp.int8), jnp.asarray(axis.weight)
-    pixels = []
-    for i, places in enumerate(axis.places):
-        taps = []
-        for j, candidates in enumerate(places):
-            tap = cells[candidates[0]]
-            for other, place in enumerate(candidates[1:], start=1):
-                tap = jnp.where(choice[:, i, j][number][:, None] == other, cells[place], tap)
-            taps.append(tap)
-        value = weighted_sum(taps, [weight[:, i, j][number][:, None] for j in range(len(places))], rounded)
+    pixels, shape = [], (-1, *[1] * (cells[0].ndim - 1))
+    for i, places in enumerate(starts):
+        taps = range(weight.shape[2])
+        values = [cells[places[0] + j] for j in taps]
+        for other, place in enumerate(places[1:], start=1):
+            chosen = choice[:, i].reshape(shape) == other
+            values = [jnp.where(chosen, cells[place + j], value) for j, value in enumerate(values)]
+        value = weighted_sum(values, [weight[:, i, j].reshape(shape) for j in taps], rounded)
         pixels.append(value.astype(jnp.float32).astype(value.dtype) if rounded else value)
     return pixels
+
+
+_FIRST = np.arange(TILE) < np.arange(TILE + 1)[:, None]
+# The pixels of a tile that a label map has, by how many rows and columns of it there are.
+_INSIDE = pack((_FIRST[:, None, :, None] & _FIRST[:, None]).reshape(-1, TILE, TILE)).reshape(TILE + 1, TILE + 1, 2)

@@ -12,14 +12,14 @@ from interpjax.dissection.passes import State
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Undecided:
-    """Of one layer and protocol, on the images of a batch whose label maps are of one shape.
+    """Of one layer and protocol, on the images of a batch.
 
-    A mask is numbered image · units + unit.
+    A mask is numbered image · units + unit, a tile as in :class:`~interpjax.dissection.chunks.Chunk`.
 
     Attributes:
-      shapes: (height, width) of the label maps, of the layer's maps, and of the network's input.
+      shapes: (height, width) of the layer's maps, and of the network's input.
       number: of each undecided tile's mask.
-      tile: its number, rising.
+      tile: its number; equal ones are side by side.
       sure: the tile's pixels that are in the mask wherever the threshold lies; they are counted.
       cells: those of the map that the tile reads.
       caps: the map's maximum, where a map that nowhere exceeds its threshold has no mask; else empty.
@@ -31,7 +31,7 @@ class Undecided:
       known_words: their pixels.
     """
 
-    shapes: Int[np.ndarray, "3 2"]
+    shapes: Int[np.ndarray, "2 2"]
     number: Int[np.ndarray, " tiles"]
     tile: Int[np.ndarray, " tiles"]
     sure: UInt32[np.ndarray, "tiles 2"]
@@ -45,10 +45,9 @@ class Undecided:
     known_words: UInt32[np.ndarray, "known 2"]
 
     @property
-    def sizes(self) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
-        """As ``shapes``."""
-        label, own, image = ((int(height), int(width)) for height, width in self.shapes)
-        return label, own, image
+    def empty(self) -> bool:
+        """Whether nothing is undecided, and nothing was to be kept."""
+        return not len(self.number) and not len(self.known)
 
     @property
     def nbytes(self) -> int:
@@ -69,50 +68,49 @@ class BatchRest:
       rows: of its maps, some of which may be fillings.
       numbers: of the images' records.
       labels: of each image, in each way of labelling.
-      undecided: by the number of the protocol and the layer, for each label shape.
+      undecided: by the number of the protocol and the layer.
     """
 
     batch: int
     rows: int
     numbers: Int[np.ndarray, " images"]
     labels: Sequence[Sequence[ImageLabels]]
-    undecided: Mapping[tuple[int, str], Sequence[Undecided]]
+    undecided: Mapping[tuple[int, str], Undecided]
 
     @property
     def nbytes(self) -> int:
         """Bytes of all of it."""
         labels = sum(image.nbytes for way in self.labels for image in way)
-        return labels + sum(part.nbytes for parts in self.undecided.values() for part in parts)
+        return labels + sum(part.nbytes for part in self.undecided.values())
 
     def state(self) -> State:
         """Its arrays by name, for :func:`read`."""
         found: State = {"batch": np.array(self.batch), "rows": np.array(self.rows), "numbers": self.numbers}
         for way, images in enumerate(self.labels):
             found |= {f"labels|{way}|{name}": value for name, value in _packed(images).items()}
-        for (protocol, layer), parts in self.undecided.items():
-            for place, part in enumerate(parts):
-                found |= {f"undecided|{place}|{name}|{protocol}|{layer}": v for name, v in part.state().items()}
+        for (protocol, layer), part in self.undecided.items():
+            found |= {f"undecided|{name}|{protocol}|{layer}": value for name, value in part.state().items()}
         return found
 
     @classmethod
     def read(cls, state: Mapping[str, np.ndarray]) -> "BatchRest":
         """From its arrays by name."""
         labels: dict[int, dict[str, np.ndarray]] = {}
-        found: dict[tuple[int, str], dict[int, dict[str, np.ndarray]]] = {}
+        found: dict[tuple[int, str], dict[str, np.ndarray]] = {}
         for key, value in state.items():
             kind, _, rest = key.partition("|")
             if kind == "labels":
                 way, name = rest.split("|")
                 labels.setdefault(int(way), {})[name] = value
             elif kind == "undecided":
-                place, name, protocol, layer = rest.split("|", 3)  # a layer's name may hold anything
-                found.setdefault((int(protocol), layer), {}).setdefault(int(place), {})[name] = value
+                name, protocol, layer = rest.split("|", 2)  # a layer's name may hold anything
+                found.setdefault((int(protocol), layer), {})[name] = value
         return cls(
             batch=int(state["batch"]),
             rows=int(state["rows"]),
             numbers=state["numbers"],
             labels=[_unpacked(labels[way]) for way in sorted(labels)],
-            undecided={key: [Undecided(**parts[n]) for n in sorted(parts)] for key, parts in found.items()},
+            undecided={key: Undecided(**part) for key, part in found.items()},
         )
 
 

@@ -22,7 +22,8 @@ class Taps:
     """Interpolation along one axis.
 
     Attributes:
-      index: source cells that each pixel reads.
+      index: source cells that each pixel reads: the first and those that follow it, where need be the last of all
+        again.
       weight: of each of them; a pixel's sum to 1.
     """
 
@@ -169,7 +170,7 @@ def _filtered(source: int, target: int, support: float, kernel: Callable) -> Tap
     stop = np.minimum((centres + support * widened + 0.5).astype(np.intp), source)
     index = start[:, None] + np.arange((stop - start).max())
     weight = kernel((index - centres[:, None] + 0.5) * (1 / widened)) * (index < stop[:, None])
-    return Taps(np.minimum(index, stop[:, None] - 1), weight / weight.sum(axis=1, keepdims=True))
+    return Taps(np.minimum(index, source - 1), weight / weight.sum(axis=1, keepdims=True))
 
 
 def _triangle(x: np.ndarray) -> np.ndarray:

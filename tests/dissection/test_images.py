@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from interpjax.dissection import labels, tally
+from interpjax.dissection.counting import Counting, Limits
 from interpjax.dissection.images import ImageCounts, count_images
 from interpjax.dissection.protocol import PROTOCOLS, get_protocol
 from interpjax.dissection.upsampling import resampling, upsample
@@ -86,8 +87,8 @@ def test_every_image_counts_as_by_the_definition(name):
 def test_totals_equal_the_tally_that_keeps_no_image(name):
     protocol = get_protocol(name)
     _, packed, maps = made(np.random.default_rng(2), 9)
-    units, concepts = tally.UnitTally(THRESHOLDS, CONCEPTS, protocol), tally.LabelTally(4)
-    units.add(*units.count(jnp.asarray(maps), labels.group_by_shape(packed), IMAGE))
+    how, concepts = Counting(len(THRESHOLDS), CONCEPTS, protocol), tally.LabelTally(4)
+    units, _ = how.count(jnp.asarray(maps), labels.batch_labels(packed), IMAGE, Limits(THRESHOLDS, THRESHOLDS))
     for own in packed:
         concepts.add(own)
     counts = counted(name, seed=2)

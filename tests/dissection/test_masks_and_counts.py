@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from interpjax.dissection import chunks, counting, labels, tally, tiles
+from interpjax.dissection import chunks, counting, labels, tally, tile_tables, tiles
 from interpjax.dissection.counting import Counting, Limits
 from interpjax.dissection.protocol import PROTOCOLS, get_protocol
 from interpjax.dissection.upsampling import METHODS, resampling, upsample
@@ -118,10 +118,10 @@ def test_masks_equal_dense_upsampling_and_tiles_left_out_are_empty(method, sourc
     how = resampling(method, source, target, IMAGE)
     dense = np.stack([upsample(np.moveaxis(image, -1, 0), how) for image in maps]) > thresholds[:, None, None]
     expected = np.stack([tiles.pack(image) for image in dense])
-    cut, maps = tiles.cut(how), maps.astype(np.float32) if how.rounded else maps
+    cut, maps = tile_tables.cut((how,), 1), maps.astype(np.float32) if how.rounded else maps
     with jax.enable_x64(True):
         floor = counting.round_down(thresholds, maps.dtype)
-        active = tiles.active_tiles(cut, jnp.asarray(maps), floor, np.ones(2, bool), skip_below=False)
+        active = tiles.active_tiles(cut, jnp.asarray(maps), floor, np.zeros(2, np.int32), skip_below=False)
         row, column, image, unit = np.nonzero(active)
         tile, fill = row * cut.grid[1] + column, np.prod(active.shape) - len(row)  # of one size: compiled once
         images, numbers, units = (np.pad(part, (0, fill)) for part in (image, tile, unit))
@@ -139,11 +139,11 @@ def test_few_tiles_are_taken_in_vain_whatever_the_sign(method):
     """Of negative maps too, and of such as have both signs; the corners of a lone peak's cells are left out."""
     smooth = np.random.default_rng(9).normal(size=(4, 5, 5, 8)).repeat(3, axis=1).repeat(3, axis=2)
     how = resampling(method, (15, 15), (112, 112), (224, 224))
-    cut = tiles.cut(how)
+    cut = tile_tables.cut((how,), 1)
     for shift in (-10.0, 0.0, 10.0):
         maps = (smooth + shift).astype(np.float32)
         limits = np.quantile(maps, 0.98, axis=(0, 1, 2)).astype(np.float32)
-        active = tiles.active_tiles(cut, jnp.asarray(maps), limits, np.ones(4, bool), skip_below=False)
+        active = tiles.active_tiles(cut, jnp.asarray(maps), limits, np.zeros(4, np.int32), skip_below=False)
         dense = np.stack([upsample(np.moveaxis(image, -1, 0), how) for image in maps]) > limits[:, None, None]
         needed = np.stack([tiles.pack(image) for image in dense]).any(axis=-1)
         found = np.moveaxis(np.asarray(active).reshape(-1, 4, 8), 0, -1)
@@ -155,13 +155,13 @@ def counted(thresholds, maps, packed, protocol, concepts=None):
     """The pixels of a batch, at known thresholds."""
     how = Counting(len(thresholds), CONCEPTS if concepts is None else concepts, protocol)
     pixels, undecided = how.count(maps, packed, IMAGE, Limits(thresholds, thresholds))
-    assert undecided == []
+    assert undecided.empty
     return pixels
 
 
 def test_a_threshold_below_all_numbers_counts_every_pixel():
     maps = np.random.default_rng(10).normal(size=(1, 4, 4, 2)).astype(np.float32)
-    packed = labels.group_by_shape([labels.image_labels([1], (16, 16), CONCEPTS)])
+    packed = labels.batch_labels([labels.image_labels([1], (16, 16), CONCEPTS)])
     pixels = counted(np.full(2, -np.inf), jnp.asarray(maps), packed, get_protocol("lite", unit_area="all"))
     assert (pixels.area_by_category == 256).all()
 
@@ -170,7 +170,7 @@ def test_a_threshold_below_all_numbers_counts_every_pixel():
 def test_float64_maps_are_rounded_where_the_published_codes_hold_float32(name, pixels):
     """Just below the threshold, which float32's nearest number is above."""
     above = np.float64(np.float32(0.1))
-    packed = labels.group_by_shape([labels.image_labels([1], (16, 16), CONCEPTS)])
+    packed = labels.batch_labels([labels.image_labels([1], (16, 16), CONCEPTS)])
     with jax.enable_x64(True):
         maps = jnp.full((1, 4, 4, 1), above * (1 - 2e-9))
         assert maps.dtype == np.float64
@@ -181,9 +181,9 @@ def test_float64_maps_are_rounded_where_the_published_codes_hold_float32(name, p
 
 
 def test_sums_of_a_batch_are_held_in_int64_where_int32_is_too_small():
-    assert counting.sum_dtype(171196, (112, 112)) is np.int32
-    assert counting.sum_dtype(171197, (112, 112)) is np.int64  # 2³¹ pixels and more
-    assert counting.sum_dtype(2, (2**15, 2**15)) is np.int64
+    assert counting.sum_dtype(171196, [(112, 112)]) is np.int32
+    assert counting.sum_dtype(171197, [(112, 112)]) is np.int64  # 2³¹ pixels and more
+    assert counting.sum_dtype(2, [(2**15, 2**15)]) is np.int64
 
 
 def test_thresholds_are_rounded_down_and_compare_the_same():
@@ -256,13 +256,12 @@ def test_counts_equal_brute_force_wherever_the_limits_are(name, dtype, width):
         part = np.zeros((6, *maps.shape[1:]), dtype)
         part[: len(maps[start : start + 6])] = maps[start : start + 6]
         own = packed[start : start + 6]
-        batches = labels.group_by_shape([*own, *[None] * (6 - len(own))])
+        batches = labels.batch_labels([*own, *[None] * (6 - len(own))])
         with jax.enable_x64(True):
             pixels, undecided = how.count(jnp.asarray(part), batches, IMAGE, limits)
         units += pixels
-        for rest in undecided:
-            left += len(rest.number)
-            units += how.settle(rest, batches[0], thresholds)[0]
+        left += len(undecided.number)
+        units += how.settle(undecided, batches, thresholds)[0]
     assert bool(left) == bool(width)
     np.testing.assert_array_equal(concepts.label_area, truth)
     assert concepts.pixels == 9 * 17 * 12
@@ -277,7 +276,7 @@ def test_overshoot_of_bicubic_counts_where_maps_below_threshold_do():
     """Bicubic values exceed the map by up to a quarter of its spread; `skip_below` decides whether that counts."""
     maps = np.zeros((1, 6, 6, 1), np.float32)
     maps[0, 2:4, 2:4] = 1
-    packed = labels.group_by_shape([labels.image_labels([1], (48, 48), CONCEPTS)])
+    packed = labels.batch_labels([labels.image_labels([1], (48, 48), CONCEPTS)])
     areas = {}
     for skip in (False, True):
         protocol = get_protocol("cgl", skip_below=skip, unit_area="all")
@@ -291,7 +290,7 @@ def test_overshoot_of_bicubic_counts_where_maps_below_threshold_do():
 def test_chunks_cover_every_tile_once_whatever_their_size(monkeypatch, dtype):
     rng, shape = np.random.default_rng(7), (24, 24)
     maps, images = rng.normal(size=(5, 6, 6, 3)).astype(np.float32), random_images(rng, 5, shape)
-    packed = labels.group_by_shape([labels.image_labels(channels, shape, CONCEPTS) for channels in images])
+    packed = labels.batch_labels([labels.image_labels(channels, shape, CONCEPTS) for channels in images])
     thresholds = np.zeros(3)
     expected = brute_force(maps, images, shape, thresholds, get_protocol("paper"))
     monkeypatch.setattr(counting, "sum_dtype", lambda images, shape: dtype)
@@ -308,7 +307,7 @@ def test_more_concepts_in_a_tile_than_a_chunk_has_room_for():
     """A block of sixteen masks and 600 concepts of the whole image: more pairs than the smallest chunk's."""
     numbers = np.arange(1, 601)
     concepts = labels.ConceptColumns(numbers, np.zeros(600, int), 1)
-    packed = labels.group_by_shape([labels.image_labels(numbers.tolist(), (8, 8), concepts)])
+    packed = labels.batch_labels([labels.image_labels(numbers.tolist(), (8, 8), concepts)])
     units = counted(np.zeros(16), jnp.ones((1, 2, 2, 16)), packed, get_protocol("paper"), concepts)
     assert (units.intersection == 64).all()
 
@@ -319,7 +318,7 @@ def test_labels_of_several_shapes_in_a_batch_are_counted_each_at_its_own():
     shapes = [(16, 16), (9, 20), (16, 16), (9, 20)]
     images = [random_images(rng, 2, shape)[0] for shape in shapes]
     packed = [labels.image_labels(c, shape, CONCEPTS) for c, shape in zip(images, shapes, strict=True)]
-    units = counted(thresholds, jnp.asarray(maps), labels.group_by_shape(packed), get_protocol("paper"))
+    units = counted(thresholds, jnp.asarray(maps), labels.batch_labels(packed), get_protocol("paper"))
     expected = [
         brute_force(maps[i : i + 1], [images[i]], shapes[i], thresholds, get_protocol("paper")) for i in range(4)
     ]
