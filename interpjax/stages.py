@@ -1,11 +1,14 @@
 """The stages of a run in their order, and the results that they leave in the workdir."""
 
+import dataclasses
 import functools
 import json
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from interpjax import dissection, parallel, training
 from interpjax.atomic import write_atomic
@@ -152,7 +155,14 @@ def _dissect(experiment: Experiment) -> dict[str, Any]:
     assert labelled is not None
     skipped = SkippedImages() if labelled.skip_bad_images else None
     settings = _settings(labelled, skipped, _counted(experiment.workdir, "dissect"))
-    results = dissection.dissect(experiment.network, labelled.concepts, top_images=labelled.top_images, **settings)
+    results = dissection.dissect(
+        experiment.network,
+        labelled.concepts,
+        top_images=labelled.top_images,
+        groups=experiment.groups.groupings(labelled.layers),
+        **settings,
+    )
+    results = _with_relevance(results, experiment)
     folder = experiment.workdir / "dissection"
     shutil.rmtree(folder, ignore_errors=True)  # left by a session that was cut off here
     for layer, result in results.items():
@@ -160,6 +170,19 @@ def _dissect(experiment: Experiment) -> dict[str, Any]:
         result.to_csv(folder / layer / "tally.csv")
         result.save(folder / layer / "iou.npz")
     return {"scores": scores.score(results), "skipped": sorted(skipped.names) if skipped else []}
+
+
+def _with_relevance(
+    results: dict[str, dissection.Dissection], experiment: Experiment
+) -> dict[str, dissection.Dissection]:
+    """Beside each group's concepts the norm of its weights, with the scale of a batch norm that follows."""
+    found = dict(results)
+    for layer, weights in experiment.groups.of_weights(experiment.variables).items():
+        groups = results[layer].groups if layer in results else None
+        norms = np.asarray(weights.get("folded_relevance", weights["relevance"]))
+        if groups is not None and len(norms) == len(groups.sizes):
+            found[layer] = dataclasses.replace(results[layer], groups=dataclasses.replace(groups, relevance=norms))
+    return found
 
 
 def _settings(labelled: Labelled, skipped: SkippedImages | None, cache: Path) -> dict[str, Any]:

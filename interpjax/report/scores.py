@@ -14,7 +14,8 @@ def score(results: Mapping[str, Dissection]) -> dict[str, Any]:
     """Scores of all layers together, of each layer, and of each concept.
 
     Returns:
-      ``layers`` (of each: ``units``, ``detectors``, ``unique_detectors``, ``by_category``, …),
+      ``layers`` (of each: ``units``, ``detectors``, ``unique_detectors``, ``by_category``, …, and ``groups``
+      where it was dissected by groups),
       ``interpretability_score`` (unique detectors summed over layers), ``rud`` (that per filter), ``concepts``
       (with ``share`` of the pixels, ``ceiling`` and ``best_iou`` by layer) and ``protocol``.
     """
@@ -64,6 +65,7 @@ def _layer_beside_chance(result: Dissection, chance: Chance) -> dict[str, Any]:
 
 
 def _layer(result: Dissection) -> dict[str, Any]:
+    groups = {"groups": result.groups.summary()} if result.groups else {}
     return {
         "units": len(result.thresholds),
         "detectors": int((result.best()["iou"] >= result.protocol.detector_iou).sum()),
@@ -71,6 +73,7 @@ def _layer(result: Dissection) -> dict[str, Any]:
         "by_category": result.by_category(),
         "unique_detectors_per_category": result.unique_detectors(convention="per-category"),
         "zero_threshold_units": len(result.silent_units()),
+        **groups,
     }
 
 

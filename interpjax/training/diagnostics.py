@@ -1,7 +1,7 @@
 """Measures the groups of filters, for the metrics while training goes on and for the summary."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -96,6 +96,16 @@ class GroupDiagnostics:
             layer: {name: np.asarray(value).tolist() for part in parts for name, value in part.get(layer, {}).items()}
             for layer in layers
         }
+
+    def groupings(self, layers: Sequence[str]) -> dict[str, reg.Grouping]:
+        """The groupings of those of some layers whose filters are in two groups or more."""
+        found = {}
+        for layer in models.outline(self.model, self.image_size).layers:
+            units = layer.shape[2]
+            group = _fitting(grouping_of(layer.name, self.grouping), units)
+            if layer.name in layers and group is not None and group.axis == "filters" and len(group.sizes(units)) > 1:
+                found[layer.name] = group
+        return found
 
     def _kernels(self, params: Any) -> dict[str, Any]:
         try:

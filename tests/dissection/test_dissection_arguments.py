@@ -43,10 +43,11 @@ def test_settings_are_made_alike(untyped):
         num_threads=2,
         progress=False,
     )
-    assert dataclasses.astuple(found) == (("conv4", "conv5"), {"conv5": FIELDMAP}, 8, 224, 0, 1, 2, False)
+    expected = (("conv4", "conv5"), {"conv5": FIELDMAP}, 8, 224, 0, 1, 2, False, {}, False, False)
+    assert dataclasses.astuple(found) == expected
     assert all(type(size) is int for size in dataclasses.astuple(found)[2:7])
     assert all(type(value) is int for part in found.fieldmaps["conv5"] for value in part)
-    assert dataclasses.astuple(made()) == (("conv4", "conv5"), {}, 64, None, 5, 4096, 8, True)
+    assert dataclasses.astuple(made()) == (("conv4", "conv5"), {}, 64, None, 5, 4096, 8, True, {}, False, False)
     assert made(fieldmaps={"conv4": np.array(FIELDMAP)}).fieldmaps == {"conv4": FIELDMAP}
     assert arguments.check_protocols([PAPER, get_protocol("lite")]) == (PAPER, get_protocol("lite"))
 
@@ -65,6 +66,9 @@ def test_functions_show_the_settings_as_their_own():
             "shard_images": 4096,
             "num_threads": 8,
             "progress": True,
+            "groups": None,
+            "keep_images": False,
+            "correlation": False,
             **more,
         }
         assert "layers" in shown

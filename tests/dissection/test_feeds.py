@@ -30,7 +30,7 @@ def folder(tmp_path_factory):
         ),
         (
             {"layer": np.full((8, 4, 4, 2), np.nan, np.float32)},
-            r"layer 'layer': the activation of unit 0 on image 'more0.png' is not finite \(nan\)",
+            r"layer 'layer': the activation of unit 0 on image 'more\d+.png' is not finite \(nan\)",
         ),
     ],
 )
@@ -151,7 +151,7 @@ def test_field_maps_are_recorded_where_they_are_used(tmp_path):
         assert result["layer"].fieldmap == recorded
 
 
-def test_progress_is_shown_of_both_passes_unless_it_is_turned_off(folder, capsys, tmp_path):
+def test_progress_is_shown_unless_it_is_turned_off(folder, capsys, tmp_path):
     broden = load_broden(folder)
     for shown in (True, False):
         run(network()[0], folder, tmp_path, progress=shown)  # the second time it is read from the cache
@@ -159,7 +159,7 @@ def test_progress_is_shown_of_both_passes_unless_it_is_turned_off(folder, capsys
         names = [record.name for record in broden.records]
         dissection.dissect_arrays({"layer": maps}, broden, images=names, progress=shown)
         bars = capsys.readouterr().err
-        assert bars.count("dissect: 100%") == bars.count("26.0/26.0") == 2 * shown
+        assert bars.count("dissect: 100%") == bars.count("13.0/13.0") == 2 * shown
         assert bool(bars) == shown
 
 
@@ -175,7 +175,7 @@ def test_plain_functions_are_called_one_at_a_time(folder):
         return {"layer": np.asarray(images[:, ::8, ::8, :2], np.float32)}
 
     dissection.dissect(maps, load_broden(folder), layers=("layer",), batch_size=2)
-    assert len(most) == 2 * 7
+    assert len(most) == 7
     assert max(most) == 1
 
 

@@ -81,7 +81,7 @@ def test_measures_follow_their_definitions_and_are_0_where_there_is_nothing():
     np.testing.assert_allclose(dissected().metric("f1"), 2 * iou / (1 + iou))  # the one is a function of the other
 
 
-def test_correlations_are_those_that_were_computed():
+def test_correlations_are_those_that_were_computed(untyped):
     computed = types.SimpleNamespace(pearson=lambda: np.full((3, 2), 0.5), cosine=lambda: np.full((3, 2), 0.25))
     result = dissected(correlation=computed)
     assert (result.metric("pearson") == 0.5).all()
