@@ -8,8 +8,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from interpjax import dissection, parallel, training
 from interpjax.atomic import write_atomic
 from interpjax.data.images import SkippedImages
@@ -177,9 +175,8 @@ def _with_relevance(
 ) -> dict[str, dissection.Dissection]:
     """Beside each group's concepts the norm of its weights, with the scale of a batch norm that follows."""
     found = dict(results)
-    for layer, weights in experiment.groups.of_weights(experiment.variables).items():
+    for layer, norms in experiment.groups.relevance(experiment.variables).items():
         groups = results[layer].groups if layer in results else None
-        norms = np.asarray(weights.get("folded_relevance", weights["relevance"]))
         if groups is not None and len(norms) == len(groups.sizes):
             found[layer] = dataclasses.replace(results[layer], groups=dataclasses.replace(groups, relevance=norms))
     return found

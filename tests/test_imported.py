@@ -219,7 +219,7 @@ def test_caffe_protocol_takes_the_layers_own_receptive_fields(own, tmp_path):
         (
             {},
             ("dissekt",),
-            r"stages: 'dissekt' is not a stage; choose from train, evaluate, dissect, visualize, report",
+            r"stages: 'dissekt' is not a stage; choose from train, evaluate, dissect, chance, visualize, report",
         ),
         ({}, (), r"stages: name at least one of train"),
         ({}, ("report",), r"stages: report is made from dissect"),

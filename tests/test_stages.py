@@ -179,10 +179,9 @@ def test_memory_that_the_machine_has_not_got_is_named_before_training(finished, 
 
 
 def test_memory_of_published_layers_on_broden():
-    images, share = 63_305, 0.005
-    alexnet = memory.estimate({"conv1": (55, 55, 64)}, images, share, 64)
-    # Half a percent of all values and a quarter of that to spare, float32.
-    np.testing.assert_allclose(alexnet.thresholds, 4 * 64 * 55 * 55 * images * share * 1.25, rtol=1e-4)
+    sides = {"conv1": (55, 64), "conv2": (27, 192), "conv3": (13, 384), "conv4": (13, 256), "conv5": (13, 256)}
+    alexnet = memory.estimate({name: (side, side, units) for name, (side, units) in sides.items()}, 63_305, 64)
+    assert 30e6 < alexnet.thresholds < 150e6
     config = interpjax.get_config("places365:model=vgg16")
     assert config.dissection.layers == ("conv3_3", "conv4_3", "conv5_1", "conv5_2", "conv5_3")
 

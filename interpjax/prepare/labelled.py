@@ -131,7 +131,7 @@ def read_labelled(
         num_threads=config.data.num_threads,
         skip_bad_images=config.data.on_bad_image == "skip",
         chance=ChanceSettings(tuple(settings.chance.kinds), settings.chance.draws, settings.chance.seed),
-        memory=estimate(shapes, len(concepts.records), protocol.top_quantile, settings.batch_size)
+        memory=estimate(shapes, len(concepts.records), settings.batch_size)
         if {"dissect", "chance"} & set(stages)
         else None,
     )

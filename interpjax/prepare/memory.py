@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from interpjax import parallel
+from interpjax.dissection.brackets import GROWTH, Z
 from interpjax.dissection.passes import BATCHES_AT_A_TIME
-from interpjax.dissection.thresholds import kept_rows
 from interpjax.errors import UserError
 
-VALUE = 4  # bytes of a float32
+VALUE, UNIT = 4, 4  # bytes of a float32, and of the number of a unit
+SPREAD = 0.02  # standard deviation between images of the share above a threshold; real maps have less
 GIGABYTE, MEGABYTE = 10**9, 10**6
 
 
@@ -20,7 +21,7 @@ class Memory:
     """The memory that a dissection takes.
 
     Attributes:
-      thresholds: bytes for the largest activations of every unit, of which exact thresholds are made.
+      thresholds: bytes for the activations that may be a unit's threshold, before it is known.
       maps: bytes for the activation maps that are held at a time, on all devices together.
       layers: number of layers that are dissected.
       images: number of labelled images.
@@ -44,22 +45,23 @@ def _readable(size: int) -> str:
     return f"{size / GIGABYTE:.1f} GB" if size >= GIGABYTE else f"{math.ceil(size / MEGABYTE)} MB"
 
 
-def estimate(shapes: Mapping[str, tuple[int, int, int]], images: int, top_quantile: float, batch_size: int) -> Memory:
+def estimate(shapes: Mapping[str, tuple[int, int, int]], images: int, batch_size: int) -> Memory:
     """The memory that a dissection will take.
+
+    Thresholds lie within ``Z`` standard errors of what is known of them; of n images all values that near are kept,
+    which are the most when half of the images have come.
 
     Args:
       shapes: (height, width, units) of each layer's maps.
       images: number of images that the network is dissected with.
-      top_quantile: share of a unit's activations that lie above its threshold.
       batch_size: number of images at a time on each device.
 
     Raises:
       UserError: naming the fields, if this is more memory than the machine has.
     """
     cells = sum(math.prod(shape) for shape in shapes.values())
-    thresholds = sum(
-        VALUE * units * kept_rows(top_quantile, height * width * images) for height, width, units in shapes.values()
-    )
+    kept = Z * SPREAD * math.sqrt(images) * GROWTH  # positions' worth of images: n · 2 · error, at n = images / 2
+    thresholds = math.ceil((VALUE + UNIT) * cells * kept)
     held = BATCHES_AT_A_TIME * len(parallel.local_devices())
     memory = Memory(thresholds, VALUE * cells * batch_size * held, len(shapes), images)
     if memory.thresholds + memory.maps > machine_memory():

@@ -97,6 +97,11 @@ class GroupDiagnostics:
             for layer in layers
         }
 
+    def relevance(self, variables: Variables) -> dict[str, Float[np.ndarray, " groups"]]:
+        """The norm of each group of a layer's kernel, with the scale of a batch norm that follows."""
+        measured = jax.device_get(jax.jit(self.of_weights)(variables))
+        return {layer: own.get("folded_relevance", own["relevance"]) for layer, own in measured.items()}
+
     def groupings(self, layers: Sequence[str]) -> dict[str, reg.Grouping]:
         """The groupings of those of some layers whose filters are in two groups or more."""
         found = {}
