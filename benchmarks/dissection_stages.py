@@ -1,7 +1,7 @@
 """What a dissection takes, stage by stage, and how its memory grows; and one network under every protocol.
 
 Run:   python benchmarks/dissection_stages.py protocols SQUEEZENET_FOLDER BRODEN   fire9 by every protocol
-       python benchmarks/dissection_stages.py stages SQUEEZENET_FOLDER BRODEN      ms an image of each stage, projected
+       python benchmarks/dissection_stages.py stages SQUEEZENET_FOLDER BRODEN      ms an image of each stage
        python benchmarks/dissection_stages.py memory BRODEN                        peak at 1 and 10 times the images
 Needs: a directory in Broden's layout; for the first two, the weights and the mean image of the Places365 SqueezeNet.
 Cost:  about five minutes each on 2 cores.
@@ -12,6 +12,7 @@ import dataclasses
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -25,23 +26,32 @@ import pandas as pd
 from interpjax import dissection, models
 from interpjax.data import ConceptData, load_broden
 from interpjax.dissection import feeds
+from interpjax.dissection.backlog import Backlog
+from interpjax.dissection.kept import KeptSums
+from interpjax.dissection.one_pass import OnePass
+from interpjax.dissection.passes import run_pass
+from interpjax.dissection.plan import Plan
 from interpjax.dissection.settings import Settings
-from interpjax.dissection.thresholds import TopQuantile
+from interpjax.dissection.settling import settle
 
 BATCH = 32
-WARM = 8  # batches that are counted untimed first: the sizes of what is counted vary, and each is compiled
-BRODEN_IMAGES = 63_305
-ALEXNET_SHAPES = {"conv1": (55, 64), "conv2": (27, 192), "conv3": (13, 384), "conv4": (13, 256), "conv5": (13, 256)}
+ALEXNET_LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5")
 
 
-def squeezenet(folder: Path, stage: str = "post") -> dissection.Network:
-    """fire9 of the Places365 SqueezeNet."""
+def squeezenet(
+    folder: Path, stage: str = "post", layers: tuple[str, ...] = ("fire9",), seed: int | None = None
+) -> dissection.Network:
+    """Some layers of the Places365 SqueezeNet; with a seed, as it is before any training."""
     model = models.create_model("squeezenet_places365", num_classes=365)
     mean = np.load(folder / "places365_mean_bgr_3x256x256.npy").transpose(1, 2, 0)[16:240, 16:240]
+    if seed is None:
+        variables = models.load_weights("squeezenet_places365", folder / "squeezenet_places365.npz")
+    else:
+        variables = model.init(jax.random.key(seed), jnp.zeros((1, 224, 224, 3)))
     return dissection.from_jax(
-        lambda variables, images: models.apply_with_taps(model, variables, images, layers=("fire9",), stage=stage)[1],
-        models.load_weights("squeezenet_places365", folder / "squeezenet_places365.npz"),
-        layers=("fire9",),
+        lambda variables, images: models.apply_with_taps(model, variables, images, layers=layers, stage=stage)[1],
+        variables,
+        layers=layers,
         preprocessing=dissection.Preprocessing(mean, 255, channels="BGR"),
         name=stage,
     )
@@ -50,7 +60,7 @@ def squeezenet(folder: Path, stage: str = "post") -> dissection.Network:
 def alexnet() -> dissection.Network:
     """All five layers of AlexNet, as initialized: what it takes does not depend on the weights much."""
     model = models.create_model("alexnet", num_classes=365)
-    layers = tuple(ALEXNET_SHAPES)
+    layers = ALEXNET_LAYERS
     return dissection.from_jax(
         lambda variables, images: models.apply_with_taps(model, variables, images, layers=layers)[1],
         model.init(jax.random.key(0), jnp.zeros((1, 224, 224, 3))),
@@ -85,32 +95,30 @@ def protocols(folder: Path, broden: ConceptData) -> None:
 
 
 def stages(network: dissection.Network, broden: ConceptData) -> dict[str, float]:
-    """Milliseconds an image of each stage, one after the other, after some batches that compile."""
+    """Milliseconds an image of each stage, one after the other, after a run that compiles."""
     feed = feeds.NetworkFeed(network, broden, Settings(layers=network.layers, batch_size=BATCH))
-    labellings = {broden.categories: feeds.columns_of(broden)}
+    labellings, seconds = {broden.categories: feeds.columns_of(broden)}, dict[str, float]()
     device = feed.devices[0]
-    seconds: dict[str, float] = {}
-    works = list(_timed(seconds, "decode images", feed.works(0, {})))
-    labelled = list(_timed(seconds, "decode images and pack labels", feed.works(0, labellings)))
-    first = Thresholds(0.005, feed.images, 5)
+    list(_timed(seconds, "decode images", feed.works(0, {})))
+    works = list(_timed(seconds, "decode images and pack labels", feed.works(0, labellings)))
     for run in ("compile", "time"):
-        for work in works[: WARM if run == "compile" else None]:
+        plan = Plan(
+            network.layers, list(labellings.values()), [(dissection.get_protocol("paper"), 0)], feed.images, 5, {}
+        )
+        one = OnePass(plan, Backlog(None, run, (0, 1)))
+        for work in works:
             start = time.perf_counter()
             maps = jax.block_until_ready(work.maps(device))
             _add(seconds, f"forward, {run}", start)
             start = time.perf_counter()
-            if run == "time":
-                first.add(work, maps)
-            _add(seconds, f"thresholds, {run}", start)
-    values = {layer: quantile.result() for layer, quantile in first.quantiles.items()}
-    columns = labellings[broden.categories]
-    for run in ("compile", "time"):
-        counts = tally.Counts([columns], [(dissection.get_protocol("paper"), 0)], [values], {})
-        for work in labelled[: WARM if run == "compile" else None]:
-            maps = jax.block_until_ready(work.maps(device))
-            start = time.perf_counter()
-            counts.add(work, maps)
-            _add(seconds, f"counts, {run}", start)
+            one.add(work, maps)
+            for held in one.settle(last=work is works[-1]):
+                one.add(held.work, held.work.maps(device) if held.maps is None else held.maps)
+            _add(seconds, f"thresholds and counts, {run}", start)
+        start = time.perf_counter()
+        found = {(0, layer): bracket.found().values for (_, layer), bracket in one.brackets.items()}
+        settle(one, found, len(works), [device])
+        _add(seconds, f"the undecided, {run}", start)
     seconds["pack labels"] = seconds.pop("decode images and pack labels") - seconds["decode images"]
     kept = {name.removesuffix(", time"): value for name, value in seconds.items() if "compile" not in name}
     return {name: 1e3 * value / feed.images for name, value in kept.items()}
@@ -127,24 +135,39 @@ def _add(seconds: dict[str, float], name: str, start: float) -> None:
 
 
 def print_stages(folder: Path, broden: ConceptData) -> None:
-    """Both networks, and the second projected to Broden."""
-    some = dataclasses.replace(broden, records=broden.records[: WARM * BATCH])
+    """Both networks, the second on fewer images."""
+    some = dataclasses.replace(broden, records=broden.records[: 20 * BATCH])
     table = pd.DataFrame(
         {"SqueezeNet fire9": stages(squeezenet(folder), broden), "AlexNet conv1–5": stages(alexnet(), some)}
     )
     print(table.round(2).to_string())
-    own = table["AlexNet conv1–5"]
-    twice = 2 * (own["decode images"] + own["forward"]) + own["pack labels"] + own["thresholds"] + own["counts"]
-    hours = twice * BRODEN_IMAGES / 3.6e6
-    print(f"\nBroden's {BRODEN_IMAGES} images, AlexNet's five layers, stage after stage: {hours:.1f} hours")
-    state = sum(
-        TopQuantile(0.005, side * side * BRODEN_IMAGES, 1).nbytes * units for side, units in ALEXNET_SHAPES.values()
+
+
+def memory(broden: ConceptData, times: int, layers: str) -> None:
+    """Runs the pass on the images, so many times over, and prints what is kept and the peak of this process."""
+    network = alexnet() if layers == "alexnet" else small_network()
+    repeated = dataclasses.replace(broden, records=list(broden.records) * times)
+    feed = feeds.NetworkFeed(network, repeated, Settings(layers=network.layers, batch_size=BATCH))
+    labellings = {broden.categories: feeds.columns_of(broden)}
+    plan = Plan(network.layers, list(labellings.values()), [(dissection.get_protocol("paper"), 0)], feed.images, 5, {})
+    most = [0]
+    with tempfile.TemporaryDirectory() as folder:
+        one = OnePass(plan, Backlog(Path(folder), "pass", (0, 1)))
+
+        def show(done: int) -> None:
+            most.append(max(most[-1], sum(bracket.nbytes for bracket in one.brackets.values())))
+
+        kept = KeptSums(None, {}, every=1, process=(0, 1))
+        run_pass("pass", one, lambda start: feed.works(start, labellings), feed.devices, kept, show)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(
+        f"{len(repeated.records)} images: peak {peak:.0f} MB, of which thresholds {most[-1] / 2**20:.0f} MB; "
+        f"{one.backlog.nbytes / len(repeated.records) / 1024:.0f} KB an image in the cache folder"
     )
-    print(f"State of its exact thresholds: {state / 1e6:.0f} MB")
 
 
-def memory(broden: ConceptData, times: int) -> None:
-    """Dissects a small network on the images, so many times over, and prints the peak of this process."""
+def small_network() -> dissection.Network:
+    """256 filters of 16 × 16 pixels."""
     kernel = np.random.default_rng(0).normal(size=(16, 16, 3, 256)).astype(np.float32)
 
     def apply(variables: Any, images: Any) -> dict[str, Any]:
@@ -154,12 +177,7 @@ def memory(broden: ConceptData, times: int) -> None:
             )
         }
 
-    network = dissection.from_jax(apply, kernel, layers=("layer",), preprocessing=dissection.Preprocessing.imagenet())
-    repeated = dataclasses.replace(broden, records=list(broden.records) * times)
-    dissection.dissect(network, repeated, layers=("layer",), batch_size=BATCH)
-    kept = TopQuantile(0.005, 13 * 13 * len(repeated.records), 256).nbytes
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{len(repeated.records)} images: peak {peak:.0f} MB, of which thresholds {kept / 2**20:.0f} MB")
+    return dissection.from_jax(apply, kernel, layers=("layer",), preprocessing=dissection.Preprocessing.imagenet())
 
 
 def main() -> None:
@@ -167,6 +185,7 @@ def main() -> None:
     parser.add_argument("what", choices=["protocols", "stages", "memory"])
     parser.add_argument("folders", type=Path, nargs="+")
     parser.add_argument("--times", type=int, default=0)
+    parser.add_argument("--layers", choices=["small", "alexnet"], default="small")
     arguments = parser.parse_args()
     broden = load_broden(arguments.folders[-1])
     if arguments.what == "protocols":
@@ -174,12 +193,11 @@ def main() -> None:
     elif arguments.what == "stages":
         print_stages(arguments.folders[0], broden)
     elif arguments.times:
-        memory(broden, arguments.times)
+        memory(broden, arguments.times, arguments.layers)
     else:  # each in a process of its own, since a peak never falls
         for times in ("1", "10"):
-            subprocess.run(
-                [sys.executable, __file__, "memory", str(arguments.folders[-1]), "--times", times], check=True
-            )
+            more = ["--times", times, "--layers", arguments.layers]
+            subprocess.run([sys.executable, __file__, "memory", str(arguments.folders[-1]), *more], check=True)
 
 
 if __name__ == "__main__":

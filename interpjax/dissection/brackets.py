@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from interpjax.dissection.passes import State
+from interpjax.dissection.ranked import Ranked
 from interpjax.dissection.thresholds import interpolate
 
 Z = 4.0  # standard errors on each side of the estimate: on real maps no unit of 544 left its bracket
@@ -161,12 +162,12 @@ class Bracket:
         self._unit, self._value = [], []
         self._keep(unit, value)
 
-    def _ranked(self) -> "_Ranked":
+    def _ranked(self) -> Ranked:
         unit, value = np.concatenate(self._unit), np.concatenate(self._value)
         order = np.lexsort((-value, unit))
         self._unit, self._value = [unit[order]], [value[order]]
         start = np.searchsorted(unit[order], np.arange(len(self.lower) + 1))
-        return _Ranked(self._above, self._at_upper, self._at_lower, self.lower, self.upper, start, self._value[0])
+        return Ranked(self._above, self._at_upper, self._at_lower, self.lower, self.upper, start, self._value[0])
 
     def found(self) -> Found:
         """The quantiles of all that came, as ``np.quantile`` has them of a full sort (float64, method ``linear``).
@@ -232,28 +233,3 @@ def _just_below(values: np.ndarray) -> np.ndarray:
 
 
 _SUMS = ("middle", "above", "at_upper", "at_lower", "least", "shares", "squares")
-
-
-class _Ranked(NamedTuple):
-    """The largest values of each unit: so many above the upper limit, those at it, those kept, those at the lower."""
-
-    above: np.ndarray
-    at_upper: np.ndarray
-    at_lower: np.ndarray
-    lower: np.ndarray
-    upper: np.ndarray
-    start: np.ndarray  # of each unit's in ``value``
-    value: np.ndarray  # falling, unit by unit
-
-    def number(self) -> np.ndarray:
-        """How many there are."""
-        return self.above + self.at_upper + np.diff(self.start) + self.at_lower
-
-    def at(self, rank: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
-        """The value at a rank from the top, from 0; ``otherwise`` where it is not known."""
-        first = self.above + self.at_upper  # rank of the first that is kept
-        place = np.clip(self.start[:-1] + rank - first, 0, max(len(self.value) - 1, 0))
-        found = self.value[place] if len(self.value) else otherwise
-        found = np.where(rank < first, self.upper, found)
-        found = np.where(rank >= first + np.diff(self.start), self.lower, found)
-        return np.where((rank < self.above) | (rank >= self.number()), otherwise, found)

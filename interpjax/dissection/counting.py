@@ -12,11 +12,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, UInt32
+from jaxtyping import Array, Float, Int, UInt32
 
 from interpjax.dissection import tiles as tiles_lib
 from interpjax.dissection.chunks import Chunk, chunks_of, list_chunks
 from interpjax.dissection.labels import BatchLabels, ConceptColumns
+from interpjax.dissection.leftover import Leftover
 from interpjax.dissection.protocol import Protocol
 from interpjax.dissection.tile_tables import Tiles, cut
 from interpjax.dissection.undecided import Undecided
@@ -86,7 +87,7 @@ class Counting:
         """
         map_shape = (maps.shape[1], maps.shape[2])
         tiles, sizes = self._tiles(map_shape, labels, image_shape), (map_shape, image_shape)
-        left = _Left(settled=bool((limits.lower == limits.upper).all()), keep_masks=keep_masks)
+        left = Leftover(settled=bool((limits.lower == limits.upper).all()), keep_masks=keep_masks)
         with jax.enable_x64(True):  # so that float64 stays float64
             maps = maps.astype(jnp.float32) if tiles.layout.rounded else maps
             active = tiles_lib.active_tiles(
@@ -159,51 +160,6 @@ class Counting:
         return Pixels(intersection.T, area.T @ counts.astype(np.int64))
 
 
-class _Left:
-    """Collects what is left of the chunks of a batch."""
-
-    def __init__(self, *, settled: bool, keep_masks: bool):
-        self._settled, self._keep_masks = settled, keep_masks
-        self._tiles: list[tuple[np.ndarray, ...]] = []
-        self._known: list[tuple[np.ndarray, ...]] = []
-
-    def take(self, chunk: Chunk, cells: Array, sure: Array, possible: Array, caps: Array | None) -> None:
-        """Copies what is undecided from the device, and what is to be kept; nothing else."""
-        number, tile = chunk.number.reshape(-1), np.repeat(chunk.tile, chunk.number.shape[1])
-        slots = np.zeros(0, int) if self._settled else np.flatnonzero(_differ(sure, possible))
-        if len(slots):
-            self._tiles.append((number[slots], tile[slots], *_taken(slots, sure, cells, caps)))
-        if self._keep_masks:
-            words = np.asarray(sure).reshape(-1, 2)
-            slots = np.flatnonzero(words.any(axis=1))
-            self._known.append((number[slots], tile[slots], words[slots]))
-
-    def undecided(self, sizes: tuple, area: np.ndarray, touched: np.ndarray) -> Undecided:
-        """All of it."""
-        none = np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros((0, 2), np.uint32)
-        number, tile, sure, cells, caps = _joined(self._tiles, (*none, np.zeros((0, 1, 1)), np.zeros(0)))
-        known, known_tile, known_words = _joined(self._known, none)
-        touching = np.unique(number) if touched.shape[2] else none[0]
-        return Undecided(
-            shapes=np.array(sizes),
-            number=number,
-            tile=tile,
-            sure=sure,
-            cells=cells,
-            caps=caps,
-            open=touching,
-            area=area.reshape(-1)[touching],
-            touched=touched.reshape(area.size, touched.shape[2])[touching],
-            known=known,
-            known_tile=known_tile,
-            known_words=known_words,
-        )
-
-
-def _joined(parts: list[tuple[np.ndarray, ...]], none: tuple[np.ndarray, ...]) -> list[np.ndarray]:
-    return [np.concatenate(part) for part in zip(*parts, strict=True)] if parts else list(none)
-
-
 def _settled(
     tiles: Tiles, undecided: Undecided, own: slice, chunk: Chunk, thresholds: np.ndarray
 ) -> UInt32[np.ndarray, "blocks block 2"]:
@@ -252,27 +208,6 @@ def _image_and_unit(number: Array | np.ndarray, units: int) -> tuple[Array, Arra
     own, by = jnp.maximum(number, 0), np.int32(units)
     # Kept from being made again for each cell that is read.
     return jax.lax.optimization_barrier((jax.lax.div(own, by), jax.lax.rem(own, by)))
-
-
-@jax.jit
-def _differ(sure: Array, possible: Array) -> Bool[Array, " slots"]:
-    return (sure != possible).any(axis=2).reshape(-1)
-
-
-def _taken(slots: np.ndarray, sure: Array, cells: Array, caps: Array | None) -> tuple[np.ndarray, ...]:
-    """What is in some slots, copied to the host; filled up to a power of two, so that few sizes are compiled."""
-    room = max(1, 1 << (len(slots) - 1).bit_length()) if len(slots) else 1
-    padded = np.zeros(room, np.int32)
-    padded[: len(slots)] = slots
-    found = jax.device_get(_take(padded, sure, cells, caps))
-    return tuple(part[: len(slots)] for part in found)
-
-
-@jax.jit
-def _take(slots: Array, sure: Array, cells: Array, caps: Array | None) -> tuple[Array, Array, Array]:
-    block, lane = slots // cells.shape[3], slots % cells.shape[3]
-    own = jnp.zeros(0, cells.dtype) if caps is None else caps.reshape(-1)[slots].astype(cells.dtype)
-    return sure.reshape(-1, 2)[slots], cells[block, :, :, lane], own
 
 
 @functools.partial(jax.jit, donate_argnames="totals")

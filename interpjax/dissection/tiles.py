@@ -165,8 +165,15 @@ def _of_shape(tiles: Tiles, number: int | Array) -> Tiles:
 def _above(own: Tiles, maps: Array, thresholds: Array, counted: Array) -> Bool[Array, "tile_rows tile_columns n units"]:
     thresholds = thresholds.reshape(1, 1, -1)
     floor = jnp.clip(2 * thresholds, jnp.finfo(maps.dtype).min, 0)
-    limit = jnp.where(counted[None], (1 - 1e-5) * (thresholds - floor), jnp.inf)
-    lines = _extremes(own.rows, maps, 1, jnp.maximum, before=lambda line: jnp.maximum(line - floor, 0))
+    # Bounds of small numbers would underflow; where the limit is no small one, that does not matter.
+    scale = jnp.where(thresholds - floor < 1, 2.0**40, 1.0).astype(maps.dtype)
+    most = jnp.finfo(maps.dtype).max / 8
+
+    def scaled(values: Array) -> Array:
+        return jnp.minimum(values * scale, most)
+
+    limit = jnp.where(counted[None], (1 - 1e-5) * scaled(thresholds - floor), jnp.inf)
+    lines = _extremes(own.rows, maps, 1, jnp.maximum, before=lambda line: scaled(jnp.maximum(line - floor, 0)))
     return jnp.swapaxes(_extremes(own.columns, lines, 2, jnp.maximum, after=lambda bound: bound > limit), 0, 1)
 
 

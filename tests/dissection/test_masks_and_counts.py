@@ -151,6 +151,26 @@ def test_few_tiles_are_taken_in_vain_whatever_the_sign(method):
         assert found.sum() < 1.2 * needed.sum()
 
 
+@pytest.mark.parametrize("scale", [3e-38, 1e-36, 1.0, 1e30])
+def test_no_tile_is_left_out_of_very_small_or_large_numbers(scale):
+    smooth = np.maximum(np.random.default_rng(11).normal(size=(3, 6, 6, 8)), 0) * scale
+    maps = np.where(smooth < np.finfo(np.float32).tiny, 0, smooth).astype(np.float32)
+    how = resampling("bilinear", (6, 6), (40, 40), IMAGE)
+    limits = np.array([0, 0, 0, 0, 1, 1, 1, 1]) * np.quantile(maps, 0.9).astype(np.float32)
+    active = tiles.active_tiles(
+        tile_tables.cut((how,), 1),
+        jnp.asarray(maps),
+        limits.astype(np.float32),
+        np.zeros(3, np.int32),
+        skip_below=False,
+    )
+    dense = np.stack([upsample(np.moveaxis(image, -1, 0), how) for image in maps])
+    above = np.stack([tiles.pack(image) for image in dense > limits[:, None, None]]).any(axis=-1)
+    found = np.moveaxis(np.asarray(active).reshape(-1, 3, 8), 0, -1)
+    assert above.any()
+    assert not (above & ~found).any()
+
+
 def counted(thresholds, maps, packed, protocol, concepts=None):
     """The pixels of a batch, at known thresholds."""
     how = Counting(len(thresholds), CONCEPTS if concepts is None else concepts, protocol)
