@@ -117,7 +117,7 @@ def stages(network: dissection.Network, broden: ConceptData) -> dict[str, float]
             _add(seconds, f"thresholds and counts, {run}", start)
         start = time.perf_counter()
         found = {(0, layer): bracket.found().values for (_, layer), bracket in one.brackets.items()}
-        settle(one, found, len(works), [device])
+        settle(one, found, [device])
         _add(seconds, f"the undecided, {run}", start)
     seconds["pack labels"] = seconds.pop("decode images and pack labels") - seconds["decode images"]
     kept = {name.removesuffix(", time"): value for name, value in seconds.items() if "compile" not in name}

@@ -1,7 +1,7 @@
 """What all batches leave until the thresholds are known: in memory, or in the cache folder where there is one."""
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,12 @@ class Backlog:
         """
         self._folder, self._prefix = folder, f"{name}-{process[0] + 1}-of-{process[1]}"
         self._kept: dict[int, BatchRest] = {}
+        self.numbers: list[int] = []  # of the batches
         self.nbytes = 0  # in memory or in files
 
     def add(self, rest: BatchRest) -> None:
         """Keeps what a batch left."""
+        self.numbers.append(rest.batch)
         self.nbytes += rest.nbytes
         if self._folder is None:
             self._kept[rest.batch] = rest
@@ -38,20 +40,23 @@ class Backlog:
             arrays: dict[str, Any] = rest.state()
             np.savez(file, **arrays)
 
-    def batches(self, done: int) -> Iterator[BatchRest]:
-        """Those of the first batches; not all have one.
+    def batches(self) -> Iterator[BatchRest]:
+        """All of them, in the order of the batches.
 
         Raises:
-          UserError: if a file is damaged, naming it.
+          UserError: if a file is missing or damaged, naming it.
         """
-        for batch in range(done):
-            if batch in self._kept:
-                yield self._kept[batch]
-            elif self._folder is not None and self._path(batch).is_file():
-                yield self._read(self._path(batch))
+        for batch in sorted(self.numbers):
+            yield self._kept[batch] if self._folder is None else self._read(self._path(batch))
+
+    def restore(self, numbers: Sequence[int], done: int) -> None:
+        """Takes those that an earlier run left of its first batches, and forgets others."""
+        self.forget(done)
+        self.numbers = list(numbers)
 
     def forget(self, done: int) -> None:
         """Forgets all but the first batches, as of an earlier run that was cut off after those."""
+        self.numbers = [batch for batch in self.numbers if batch < done]
         self._kept = {batch: rest for batch, rest in self._kept.items() if batch < done}
         if self._folder is not None:
             first = self._path(done).name
@@ -68,4 +73,6 @@ class Backlog:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 return BatchRest.read(dict(stored))
         except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-            raise UserError(f"{path}: damaged ({error}); remove the folder it is in to dissect anew") from error
+            raise UserError(
+                f"{path}: missing or damaged ({error}); remove the folder it is in to dissect anew"
+            ) from error

@@ -176,8 +176,9 @@ def _kept_sums(
     every = max(1, settings.shard_images // settings.batch_size)
     if cache is None:
         return KeptSums(None, {}, every=every, process=parallel.shard())
-    # The name and the IoU cut decide no sum.
-    counted = [{**dataclasses.asdict(protocol), "name": "", "detector_iou": 0} for protocol in protocols]
+    # The name decides no sum, and the IoU cut only what is made of detectors in groups.
+    plain = {"name": ""} if settings.groups else {"name": "", "detector_iou": 0}
+    counted = [dataclasses.asdict(protocol) | plain for protocol in protocols]
     asked = {
         "protocols": counted,
         "fieldmaps": settings.fieldmaps,

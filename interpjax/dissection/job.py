@@ -13,7 +13,7 @@ from interpjax.data.concepts import ConceptData
 from interpjax.dissection import feeds
 from interpjax.dissection.groups import count_groups, membership
 from interpjax.dissection.images import ImageCounts, count_images
-from interpjax.dissection.kept import KeptSums
+from interpjax.dissection.kept import RESULTS, KeptSums
 from interpjax.dissection.outcome import Outcome, Process, dissect_images, forget
 from interpjax.dissection.plan import Plan
 from interpjax.dissection.protocol import Protocol
@@ -48,7 +48,7 @@ class Job:
 
     def results(self) -> list[Results]:
         """The results of each layer for each protocol; those that are kept, where there are any."""
-        done = {"done": np.array([self.kept.has_results()])}
+        done = {"done": np.array([self.kept.has(RESULTS)])}
         if all(own["done"].all() for own in parallel.gather(done)):  # as otherwise all must work together
             return self.kept.results(self.protocols)
         wanted = self.settings.layers if self.settings.keep_images else tuple(self.settings.groups or {})
@@ -113,6 +113,7 @@ class Job:
             thresholds=given,
             keep_masks=tuple(keep_masks),
             correlation=self.settings.correlation,
+            groups=self.settings.groups or {},
         )
 
     def _results(self, outcome: Outcome) -> list[Results]:
@@ -147,14 +148,17 @@ class Job:
     def _more(self, result: Dissection, outcome: Outcome, number: int, layer: str) -> Dissection:
         """With what is counted of the masks: by image, and of groups."""
         units, groups = len(result.thresholds), self.settings.groups or {}
+        masks = outcome.masks[number].of(layer)
         if self.settings.keep_images:
             columns = self._labellings[result.categories]
-            own = count_images(outcome.masks[number], layer, units=units, concepts=columns, protocol=result.protocol)
-            parts = [ImageCounts.from_arrays(arrays) for arrays in parallel.gather(own.arrays())]
+            arrays: dict[str, np.ndarray] = {}  # a process may have no image
+            if any(True for _ in masks):
+                arrays = count_images(masks, layer, units=units, concepts=columns, protocol=result.protocol).arrays()
+            parts = [ImageCounts.from_arrays(own) for own in parallel.gather(arrays) if own]
             result = dataclasses.replace(result, images=ImageCounts.join(parts))
         if layer in groups:
             group_of = membership(groups[layer], units)
-            counted = count_groups(outcome.masks[number], layer, group_of, dissection=result, summed=_summed)
+            counted = count_groups(masks, layer, group_of, dissection=result, summed=_summed)
             result = dataclasses.replace(result, groups=counted)
         return result
 

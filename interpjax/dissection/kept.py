@@ -79,19 +79,25 @@ class KeptSums:
         path = self._path(name)
         if path is None or self._kept.get(name) == done:
             return
-        write_atomic(path.parent / "content.json", self._content + "\n")
+        if self.process[0] == 0:
+            write_atomic(path.parent / "content.json", self._content + "\n")
         skipped = np.array(self._skipped([]), np.str_)
         with replacing(path) as file:
             np.savez(file, done=np.array(done), skipped=skipped, **statistic.state())
         self._kept[name] = done
 
-    def has_results(self) -> bool:
-        """Whether :meth:`keep` kept any."""
-        path = self._path(RESULTS)
+    def has(self, name: str) -> bool:
+        """Whether there are sums of a pass, or :data:`RESULTS`."""
+        path = self._path(name)
         return path is not None and path.is_file()
 
+    def discard(self, *names: str) -> None:
+        """Removes the sums of some passes."""
+        for path in filter(None, map(self._path, names)):
+            path.unlink(missing_ok=True)
+
     def results(self, protocols: Sequence[Protocol]) -> list[dict[str, Dissection]]:
-        """What :meth:`keep` kept, under these protocols, which may have other names and other IoU cuts.
+        """The results that :meth:`keep` kept, under these protocols, which may have other names and other IoU cuts.
 
         Raises:
           UserError: if a file is damaged, naming it.
@@ -113,8 +119,7 @@ class KeptSums:
             with replacing(self._result_path(place)) as file:
                 np.savez_compressed(file, **stored.arrays_of(results[number][layer]))
         self.finish(RESULTS, _Listed(listed), 1)
-        for name in ("pass", "thresholds", "counts"):
-            (self.folder / self._file(name)).unlink(missing_ok=True)
+        self.discard("pass", "thresholds", "counts")
 
     def _result_path(self, place: int) -> Path:
         assert self.folder is not None

@@ -14,6 +14,7 @@ from interpjax.dissection.brackets import Bracket
 from interpjax.dissection.correlation import CorrelationSums
 from interpjax.dissection.counting import Counting, Limits, Pixels
 from interpjax.dissection.denormals import flush_denormals
+from interpjax.dissection.groups import membership
 from interpjax.dissection.label_cells import LabelsAtCells
 from interpjax.dissection.labels import batch_labels
 from interpjax.dissection.observation import above, observe
@@ -103,6 +104,8 @@ class OnePass:
         if layer in self.top:
             return
         plan, positions, units = self.plan, math.prod(shape[:2]), shape[2]
+        if layer in plan.groups:
+            membership(plan.groups[layer], units)  # raises where they do not fit, before the images are gone over
         self.top[layer] = TopImages(plan.top_images, units, dtype)
         for quantile in plan.quantiles():
             self.brackets[quantile, layer] = Bracket(quantile, plan.images, positions, units, dtype)
@@ -115,7 +118,8 @@ class OnePass:
 
     def _hold(self, work: Work, given: Mapping[str, Array], maps: Mapping[str, Array]) -> None:
         samples = {}
-        for layer, values in maps.items():
+        rows = len(next(iter(maps.values())))
+        for layer, values in maps.items() if work.batch * rows < OPENING or not self._samples else ():
             own = values[: len(work.numbers)].reshape(len(work.numbers), -1, values.shape[-1])
             # Of each image others, at random: units may be active in certain rows and columns.
             places = np.random.default_rng(work.batch).random(own.shape[:2]).argsort(axis=1)[:, :SAMPLED]
@@ -198,6 +202,7 @@ class OnePass:
             found |= {f"pixels|{name}|{number}|{layer}": value for name, value in pixels._asdict().items()}
         for (number, layer), sums in self.correlations.items():
             found |= {f"correlation|{name}|{number}|{layer}": value for name, value in sums.state().items()}
+        found["backlog|numbers||"] = np.array(self.backlog.numbers, np.int64)
         for way, labels in enumerate(self.labels):
             found |= {f"labels|area|{way}|": labels.label_area, f"labels|pixels|{way}|": np.array(labels.pixels)}
         return found
@@ -220,7 +225,7 @@ class OnePass:
     def restore(self, state: Mapping[str, np.ndarray], done: int) -> None:
         """Takes the place of one that was cut off after so many batches, by its state."""
         self.merge(state)
-        self.backlog.forget(done)
+        self.backlog.restore(parts_of(state)["backlog"]["", ""]["numbers"].tolist(), done)
         for (quantile, layer), own in parts_of(state)["bracket"].items():
             self.brackets[float(quantile), layer].restore(own)
         self._opened = True
@@ -228,7 +233,7 @@ class OnePass:
 
 def parts_of(state: Mapping[str, np.ndarray]) -> dict[str, dict[tuple[str, str], State]]:
     """The entries of a state by their kind, and by what they are of: a number or quantile, and a layer."""
-    kinds = ("layer", "top", "pixels", "labels", "bracket", "correlation")
+    kinds = ("layer", "top", "pixels", "labels", "bracket", "correlation", "backlog")
     found: dict[str, dict[tuple[str, str], State]] = {kind: {} for kind in kinds}
     for key, value in state.items():
         kind, name, number, layer = key.split("|", 3)

@@ -80,7 +80,10 @@ def dissect_images(plan: Plan, process: Process) -> Outcome:
       UserError: if no image could be used; and what the pass raises.
     """
     first = OnePass(plan, process.backlog("pass"))
-    batches = process.run("pass", first)
+    if not process.kept.has("pass"):  # what others may have left does not fit
+        process.kept.discard("thresholds", "counts")
+        first.backlog.forget(0)
+    process.run("pass", first)
     passes, thresholds = _first_results(plan, first, process)
     outside = {key: np.flatnonzero(found.outside) for key, found in passes.items() if found.outside.any()}
     done = dict.fromkeys(thresholds, first)
@@ -89,11 +92,13 @@ def dissect_images(plan: Plan, process: Process) -> Outcome:
         thresholds |= exact
         done |= dict.fromkeys(exact, second)
     own = {key: values for key, values in thresholds.items() if done[key] is first}
-    settle(first, own, batches, process.devices)
-    totals = {id(one): process.total(one) for one in done.values()}
+    settle(first, own, process.devices)
+    totals = {name: process.total(one) for name, one in {id(one): one for one in done.values()}.items()}
+    if any(key not in totals[id(one)].pixels for key, one in done.items()):
+        raise UserError("nothing to dissect: no image could be used")
     kept = plan.keep_masks
     masks = [
-        MaskedBatches({k: one for k, one in done.items() if k[0] == number and k[1] in kept}, thresholds, batches)
+        MaskedBatches({k: one for k, one in done.items() if k[0] == number and k[1] in kept}, thresholds)
         for number in range(len(plan.protocols))
     ]
     return Outcome(thresholds, {key: totals[id(one)] for key, one in done.items()}, masks)
@@ -149,6 +154,8 @@ def _again(
     layers = tuple(dict.fromkeys(layer for _, layer in outside))
     counted = dataclasses.replace(plan, layers=layers, thresholds=thresholds)
     second = OnePass(counted, process.backlog("counts"))
+    if not process.kept.has("counts"):
+        second.backlog.forget(0)
     process.run("counts", second)
     return second, thresholds
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -26,6 +27,7 @@ class Plan:
       thresholds: by protocol and layer, where they are known; else by what comes.
       keep_masks: layers of which the masks are wanted afterwards too.
       correlation: whether upsampled maps are correlated with concepts too.
+      groups: by layer, groups of its units that will be dissected; only checked here.
     """
 
     layers: Sequence[str]
@@ -37,6 +39,7 @@ class Plan:
     thresholds: Mapping[tuple[int, str], Float[np.ndarray, " units"]] | None = None
     keep_masks: Collection[str] = ()
     correlation: bool = False
+    groups: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def counting(self, number: int, layer: str, units: int) -> Counting:
         """How a protocol counts a layer."""

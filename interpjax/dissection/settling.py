@@ -21,7 +21,6 @@ Key = tuple[int, str]  # the number of a protocol, and a layer
 def settle(
     one_pass: OnePass,
     thresholds: Mapping[Key, Float[np.ndarray, " units"]],
-    batches: int,
     devices: Sequence[jax.Device],
 ) -> None:
     """Counts what a pass left undecided, for these protocols and layers, in its sums."""
@@ -36,7 +35,7 @@ def settle(
 
     turns = [device for device in devices for _ in range(BATCHES_AT_A_TIME)]
     with ThreadPoolExecutor(len(turns)) as threads:
-        rests = one_pass.backlog.batches(batches)
+        rests = one_pass.backlog.batches()
         while group := list(itertools.islice(rests, len(turns))):
             list(threads.map(count, group, turns))
 
@@ -44,21 +43,22 @@ def settle(
 class MaskedBatches:
     """The masks of a protocol on every batch of a process, again each time that it is gone through."""
 
-    def __init__(
-        self, passes: Mapping[Key, OnePass], thresholds: Mapping[Key, Float[np.ndarray, " units"]], batches: int
-    ):
+    def __init__(self, passes: Mapping[Key, OnePass], thresholds: Mapping[Key, Float[np.ndarray, " units"]]):
         """Of passes that kept masks.
 
         Args:
           passes: for the protocol and each of its layers, the pass that counted it.
           thresholds: that were found.
-          batches: how many there were.
         """
-        self._passes, self._thresholds, self._batches = passes, thresholds, batches
+        self._passes, self._thresholds = passes, thresholds
+
+    def of(self, layer: str) -> "MaskedBatches":
+        """With the masks of one layer only."""
+        return MaskedBatches({key: one for key, one in self._passes.items() if key[1] == layer}, self._thresholds)
 
     def __iter__(self) -> Iterator[MaskedBatch]:
         backlogs = {id(one.backlog): one.backlog for one in self._passes.values()}
-        streams = {name: backlog.batches(self._batches) for name, backlog in backlogs.items()}
+        streams = {name: backlog.batches() for name, backlog in backlogs.items()}
         for rests in zip(*streams.values(), strict=True):
             of = dict(zip(streams, rests, strict=True))
             masks = {key[1]: self._masks(of[id(one.backlog)], one, key) for key, one in self._passes.items()}

@@ -200,6 +200,7 @@ class Thresholds:
         found: State = {}
         for (quantile, layer), own in self.quantiles.items():
             found[f"most_rows|{quantile!r}|{layer}"] = np.array(own.most_rows)
+            found[f"units|{quantile!r}|{layer}"] = self._units[quantile, layer]
             found |= {f"{name}|{quantile!r}|{layer}": value for name, value in own.state().items()}
         return found
 
@@ -207,6 +208,8 @@ class Thresholds:
         """Takes what another one has seen."""
         for key in state:
             name, quantile, layer = key.split("|", 2)
+            if name == "units" and not np.array_equal(state[key], self._units.get((float(quantile), layer), [])):
+                raise ValueError(f"thresholds of other units of layer {layer!r}")
             if name == "most_rows":
                 kept = state[f"negated|{quantile}|{layer}"]
                 positions = int(state[key]) // self._images

@@ -93,3 +93,27 @@ def test_stored_activations_have_groups_and_counts_by_image_too(broden):
     result = dissection.dissect_arrays(maps, broden, images=names, protocol=PROTOCOL, **settings)["layer"]
     np.testing.assert_array_equal(result.images.totals()[0], result.intersection)
     assert result.groups.intersection.shape == (2, len(result.concepts))
+
+
+def test_groups_that_do_not_fit_are_refused_before_the_images_are_gone_over(broden):
+    made, calls = network()
+    with pytest.raises(ValueError, match="numbers of 5 units; expected 3, as many as the layer has"):
+        dissection.dissect(made, broden, groups={"layer": np.zeros(5, int)}, **SETTINGS)
+    assert len(calls) <= 16
+    with pytest.raises(ValueError, match=r"groups\['conv9'\]: no such layer; the layers are layer"):
+        dissection.dissect(made, broden, groups={"conv9": [[0]]}, **SETTINGS)
+
+
+def test_groups_in_the_cache_are_those_of_the_cut(broden, tmp_path):
+    settings = SETTINGS | {"groups": {"layer": [[0, 1, 2]]}, "cache": tmp_path}
+    for cut in (0.05, 0.9):
+        protocol = dissection.get_protocol("paper", top_quantile=0.05, detector_iou=cut)
+        result = dissection.dissect(network()[0], broden, protocol=protocol, **settings)["layer"]
+        assert result.groups.detectors.sum() == (result.best()["iou"] >= cut).sum()
+
+
+def test_a_file_of_the_backlog_that_is_gone_is_named(broden, tmp_path):
+    masks = masked(network()[0], broden, protocol=PROTOCOL, cache=tmp_path, **SETTINGS)[1]
+    next(iter(tmp_path.glob("*/*batch0000003.npz"))).unlink()
+    with pytest.raises(ValueError, match=r"batch0000003.npz: missing or damaged .* remove the folder"):
+        list(masks)
