@@ -1,12 +1,12 @@
 """What all batches leave until the thresholds are known: in memory, or in the cache folder where there is one."""
 
-import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from interpjax.dissection import npz
 from interpjax.dissection.undecided import BatchRest
 from interpjax.errors import UserError
 
@@ -70,9 +70,8 @@ class Backlog:
 
     def _read(self, path: Path) -> BatchRest:
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-                return BatchRest.read(dict(stored))
-        except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+            return BatchRest.read(npz.read(path))
+        except (*npz.DAMAGED, OSError) as error:
             raise UserError(
                 f"{path}: missing or damaged ({error}); remove the folder it is in to dissect anew"
             ) from error

@@ -3,8 +3,6 @@
 import dataclasses
 import json
 import math
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, runtime_checkable
@@ -14,12 +12,11 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from interpjax.dissection import scoring
+from interpjax.dissection import npz, scoring
 from interpjax.dissection.protocol import Protocol
 from interpjax.errors import UserError
 
 KINDS = ("labels", "rotation", "untrained")
-CONCEPT_COLUMNS = {"number": np.int64, "name": np.str_, "category": np.str_}
 
 
 @runtime_checkable
@@ -105,8 +102,7 @@ class Chance:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Chance):
             return NotImplemented
-        mine, theirs = self._stored(), other._stored()
-        return all(np.array_equal(mine[name], theirs[name]) for name in mine)
+        return npz.equal(self._stored(), other._stored())
 
     @property
     def draws(self) -> int:
@@ -139,8 +135,7 @@ class Chance:
 
     def save(self, path: str | Path) -> None:
         """Writes everything to a file of this very name, in NumPy's npz format, that :meth:`load` reads; no pickles."""
-        with Path(path).open("wb") as file:  # a file: to a bare name NumPy would append ``.npz``
-            np.savez_compressed(file, **self._stored())
+        npz.write(path, self._stored())
 
     @classmethod
     def load(cls, path: str | Path) -> "Chance":
@@ -151,23 +146,22 @@ class Chance:
           UserError: naming it, if it is damaged or something else.
         """
         try:
-            with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as stored:
-                return cls(
-                    kind=str(stored["kind"]),
-                    concepts=pd.DataFrame({name: stored[f"concept_{name}"] for name in CONCEPT_COLUMNS}),
-                    protocol=Protocol(**json.loads(str(stored["protocol"]))),
-                    unique_detectors=stored["unique_detectors"],
-                    best_iou=stored["best_iou"],
-                    share=float(stored["share"]),
-                )
-        except (KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            stored = npz.read(path)
+            return cls(
+                kind=str(stored["kind"]),
+                concepts=npz.concepts_of(stored),
+                protocol=Protocol(**json.loads(str(stored["protocol"]))),
+                unique_detectors=stored["unique_detectors"],
+                best_iou=stored["best_iou"],
+                share=float(stored["share"]),
+            )
+        except npz.DAMAGED as error:
             raise UserError(f"{path}: not a file that Chance.save wrote, or a damaged one") from error
 
     def _stored(self) -> dict[str, Any]:
         arrays = {name: np.asarray(getattr(self, name)) for name in ("kind", "unique_detectors", "best_iou", "share")}
-        columns = {f"concept_{name}": self.concepts[name].to_numpy(CONCEPT_COLUMNS[name]) for name in CONCEPT_COLUMNS}
         protocol = np.array(json.dumps(dataclasses.asdict(self.protocol), sort_keys=True))
-        return arrays | columns | {"protocol": protocol}
+        return arrays | npz.of_concepts(self.concepts) | {"protocol": protocol}
 
 
 def interval(counts: Int[np.ndarray, " draws"], share: float = 0.05) -> tuple[int, int]:

@@ -11,7 +11,7 @@ import pandas as pd
 from jaxtyping import Float, Int
 from scipy.special import entr
 
-from interpjax.dissection import scoring, tally
+from interpjax.dissection import npz, scoring, tally
 
 ARRAYS = ("detects", "group_of", "intersection", "unit_area", "label_area", "random_of", "random_iou")
 BOUNDS = (0.025, 0.975)
@@ -60,9 +60,7 @@ class GroupResult:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, GroupResult):
             return NotImplemented
-        mine, theirs = self.arrays(), other.arrays()
-        same = mine.keys() == theirs.keys() and all(np.array_equal(mine[name], theirs[name]) for name in mine)
-        return same and list(self.concepts["name"]) == list(other.concepts["name"])
+        return npz.equal(self.arrays(), other.arrays()) and list(self.concepts["name"]) == list(other.concepts["name"])
 
     @property
     def sizes(self) -> Int[np.ndarray, " groups"]:

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Int, Num
 from scipy import sparse
 
+from interpjax.dissection import npz
 from interpjax.dissection.labels import BatchLabels, ConceptColumns, ImageLabels, batch_labels
 from interpjax.dissection.masks import MaskedBatch, Masks
 from interpjax.dissection.protocol import Protocol
@@ -46,8 +47,7 @@ class ImageCounts:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ImageCounts):
             return NotImplemented
-        mine, theirs = self.arrays(), other.arrays()
-        return all(np.array_equal(mine[name], theirs[name]) for name in mine)
+        return npz.equal(self.arrays(), other.arrays())
 
     @property
     def units(self) -> int:

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import json
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from interpjax.atomic import replacing, write_atomic
-from interpjax.dissection import stored
+from interpjax.dissection import npz, stored
 from interpjax.dissection.protocol import Protocol
 from interpjax.dissection.result import Dissection
 from interpjax.errors import UserError
@@ -59,11 +58,10 @@ class KeptSums:
         if path is None or not path.is_file():
             return 0
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                state = dict(arrays)
+            state = npz.read(path)
             done, skipped = int(state.pop("done")), state.pop("skipped").tolist()
             statistic.restore(state, done)
-        except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        except (*npz.DAMAGED, OSError) as error:
             raise UserError(f"{path}: damaged ({error}); remove it to begin this pass anew") from error
         self._skipped(skipped)
         self._kept[name] = done

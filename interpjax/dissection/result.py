@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from interpjax.dissection import scoring, significance, stored, tally
+from interpjax.dissection import npz, scoring, significance, stored, tally
 from interpjax.dissection.chance import Chance, calibrated
 from interpjax.dissection.correlation import Correlation
 from interpjax.dissection.group_result import GroupResult
@@ -70,7 +70,7 @@ class Dissection:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Dissection):
             return NotImplemented
-        return stored.equal(stored.arrays_of(self), stored.arrays_of(other))
+        return npz.equal(stored.arrays_of(self), stored.arrays_of(other))
 
     @functools.cached_property
     def iou(self) -> Float[np.ndarray, "units concepts"]:
@@ -193,7 +193,7 @@ class Dissection:
 
     def save(self, path: str | Path) -> None:
         """Writes everything to a file of this very name, in NumPy's npz format, that :meth:`load` reads; no pickles."""
-        stored.write(self, path)
+        npz.write(path, stored.arrays_of(self))
 
     @classmethod
     def load(cls, path: str | Path) -> "Dissection":
