@@ -99,7 +99,7 @@ class Job:
         given = None
         if self.limits is not None:
             given = {
-                (number, layer): values.astype(protocol.threshold_dtype).astype(np.float64)
+                (number, layer): protocol.rounded(values)
                 for number, protocol in enumerate(self.protocols)
                 for layer, values in self.limits.items()
             }

@@ -181,8 +181,7 @@ class OnePass:
         protocol, _ = self.plan.protocols[number]
         bracket = self.brackets[protocol.top_quantile, layer]
         # Rounding is monotone: thresholds that are rounded lie between limits that are.
-        rounded = (values.astype(protocol.threshold_dtype) for values in (bracket.lower, bracket.upper))
-        return Limits(*(values.astype(np.float64) for values in rounded))
+        return Limits(protocol.rounded(bracket.lower), protocol.rounded(bracket.upper))
 
     def state(self) -> State:
         """What has come so far, but for the backlog."""

@@ -124,7 +124,7 @@ def _first_results(
 def _thresholds(plan: Plan, quantiles: Mapping[tuple[float, str], np.ndarray]) -> dict[Key, np.ndarray]:
     """Of every protocol and layer, rounded as the protocol wants."""
     return {
-        (number, layer): values.astype(protocol.threshold_dtype).astype(np.float64)
+        (number, layer): protocol.rounded(values)
         for number, (protocol, _) in enumerate(plan.protocols)
         for (quantile, layer), values in quantiles.items()
         if quantile == protocol.top_quantile

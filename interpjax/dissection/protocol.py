@@ -5,6 +5,9 @@ import numbers
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from jaxtyping import Float
+
 from interpjax.dissection.upsampling import METHODS
 
 TAPS = ("pre", "post")
@@ -70,6 +73,10 @@ class Protocol:
             raise ValueError(f"protocol.{field} = {value!r}: expected a number")
         object.__setattr__(self, field, float(value))  # what JSON takes, and the same number is the same protocol
         return float(value)
+
+    def rounded(self, thresholds: Float[np.ndarray, " units"]) -> Float[np.ndarray, " units"]:
+        """Thresholds, or limits of them, as this protocol holds them: rounded to ``threshold_dtype``, in float64."""
+        return thresholds.astype(self.threshold_dtype).astype(np.float64)
 
     def differences(self) -> dict[str, tuple[Any, Any]]:
         """The fields in which it differs from ``paper``: ``{field: (its value, the paper's)}``."""
