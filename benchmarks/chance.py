@@ -37,7 +37,7 @@ def main() -> None:
         squeezenet(given.squeezenet), broden, protocol=get_protocol("paper"), layers=(LAYER,), batch_size=BATCH
     )
     middle, result = time.perf_counter(), results[LAYER]
-    columns = ConceptColumns(result.concepts["number"].to_numpy(), result.category_of, len(result.categories))
+    columns = ConceptColumns.of(result.concepts, result.categories)
     drawn = label_draws(
         batches, LAYER, units=len(result.thresholds), concepts=columns, protocol=result.protocol, draws=given.draws
     )

@@ -83,7 +83,7 @@ def _of_labels(
     found = {}
     for layer, result in results.items():
         units = len(result.thresholds)
-        concepts = ConceptColumns(result.concepts["number"].to_numpy(), result.category_of, len(result.categories))
+        concepts = ConceptColumns.of(result.concepts, result.categories)
         own = label_draws(
             batches, layer, units=units, concepts=concepts, protocol=result.protocol, draws=draws, seed=seed
         )

@@ -229,8 +229,7 @@ def _shuffled(count: int) -> np.ndarray:
 
 def columns_of(data: ConceptData) -> ConceptColumns:
     """How the concepts of some data are counted."""
-    category_of = np.array([data.categories.index(category) for category in data.concepts["category"]])
-    return ConceptColumns(data.concepts["number"].to_numpy(), category_of, len(data.categories))
+    return ConceptColumns.of(data.concepts, data.categories)
 
 
 def _checked(broden: Any) -> ConceptData:

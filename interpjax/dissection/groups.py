@@ -118,10 +118,9 @@ def count_groups(
         raise ValueError(f"relevance: of {len(relevance)} groups; expected {groups}")
     generator = np.random.default_rng(seed)
     regrouped = np.stack([generator.permutation(group_of) for _ in range(draws)])
-    category_of, categories = dissection.category_of, len(dissection.categories)
-    concepts = ConceptColumns(dissection.concepts["number"].to_numpy(), category_of, categories)
-    intersection = np.zeros((1 + draws, groups * len(category_of)), np.int64)
-    area = np.zeros((1 + draws, groups * categories), np.int64)
+    concepts = ConceptColumns.of(dissection.concepts, dissection.categories)
+    intersection = np.zeros((1 + draws, groups * len(concepts.numbers)), np.int64)
+    area = np.zeros((1 + draws, groups * concepts.num_categories), np.int64)
     for batch in batches:
         labels = batch_labels(batch.labels)
         for number, own in enumerate((group_of, *regrouped)):
@@ -130,7 +129,7 @@ def count_groups(
             intersection[number] += counts[0].sum(axis=0)
             area[number] += counts[1].sum(axis=0)
     intersection, area = summed(intersection), summed(area)
-    counts = intersection.reshape(1 + draws, groups, -1), area.reshape(1 + draws, groups, -1)[..., category_of]
+    counts = intersection.reshape(1 + draws, groups, -1), area.reshape(1 + draws, groups, -1)[..., concepts.category_of]
     random_iou = [tally.iou(*sums, dissection.label_area).max(axis=1) for sums in zip(*counts, strict=True)][1:]
     best, score = scoring.best_concepts(dissection.iou)
     return GroupResult(

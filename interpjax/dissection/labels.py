@@ -5,6 +5,7 @@ import functools
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Bool, Int, Integer, UInt32, UInt64
 
 from interpjax.dissection.tile_tables import TILE, grid_of
@@ -29,6 +30,12 @@ class ConceptColumns:
     def column_of(self) -> dict[int, int]:
         """The column of each label number; 0, for unlabelled, has none."""
         return {number: column for column, number in enumerate(self.numbers.tolist()) if number}
+
+    @classmethod
+    def of(cls, concepts: pd.DataFrame, categories: Sequence[str]) -> "ConceptColumns":
+        """From a table of concepts, with their ``number`` and primary ``category``, and all categories in order."""
+        category_of = np.array([categories.index(category) for category in concepts["category"]])
+        return cls(concepts["number"].to_numpy(), category_of, len(categories))
 
     def __post_init__(self) -> None:
         if (np.diff(self.numbers) <= 0).any():
