@@ -11,7 +11,7 @@ from interpjax.dissection.arguments import check_whole
 from interpjax.dissection.group_result import GroupResult
 from interpjax.dissection.images import count_masks
 from interpjax.dissection.labels import ConceptColumns, batch_labels
-from interpjax.dissection.masks import MaskedBatch, Masks
+from interpjax.dissection.masks import MaskedBatch, Masks, sorted_masks
 
 if TYPE_CHECKING:
     from interpjax.dissection.result import Dissection
@@ -69,18 +69,10 @@ def group_masks(masks: Masks, group_of: Int[np.ndarray, " units"]) -> Masks:
       masks: of units.
       group_of: the number of each unit's group, −1 for none.
     """
-    group = group_of[masks.unit]
+    group, groups = group_of[masks.unit], int(group_of.max()) + 1
     chosen = np.flatnonzero(group >= 0)
-    image, tile, group = masks.image[chosen], masks.tile[chosen], group[chosen]
-    # Records come sorted by image and tile, so only groups within a tile are out of order.
-    place = np.cumsum(np.diff(image, prepend=-1).astype(bool) | np.diff(tile, prepend=-1).astype(bool))
-    key = place * (int(group_of.max()) + 1) + group
-    order = np.argsort(key)
-    start = np.flatnonzero(np.diff(key[order], prepend=-1))
-    first = order[start]
-    words = np.ascontiguousarray(masks.words).view(np.uint64)[chosen[order], 0]
-    union = np.bitwise_or.reduceat(words, start) if len(start) else words
-    return Masks(image[first], group[first], tile[first], union[:, None].view(np.uint32))
+    number = masks.image[chosen].astype(np.int64) * groups + group[chosen]
+    return sorted_masks(number, masks.tile[chosen], masks.words[chosen], groups)
 
 
 def count_groups(

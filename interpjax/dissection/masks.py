@@ -42,3 +42,34 @@ class MaskedBatch(NamedTuple):
     numbers: Int[np.ndarray, " images"]
     labels: Sequence[ImageLabels]
     masks: Mapping[str, Masks]
+
+
+def sorted_masks(
+    number: Int[np.ndarray, " records"],
+    tile: Int[np.ndarray, " records"],
+    words: UInt32[np.ndarray, "records 2"],
+    units: int,
+) -> Masks:
+    """Masks of records in any order, of which some may be of the same tile, or empty.
+
+    Args:
+      number: of the mask, image · units + unit.
+      tile: its tile.
+      words: some of its pixels there.
+      units: how many there are.
+    """
+    bits = np.ascontiguousarray(words).view(np.uint64).reshape(-1)
+    held = bits != 0
+    image, unit = np.divmod(number[held].astype(np.int64), units)
+    tiles = int(tile.max(initial=0)) + 1
+    place = (image * tiles + tile[held]) * units + unit
+    order = np.argsort(place, kind="stable")
+    first = np.flatnonzero(np.diff(place[order], prepend=-1))
+    joined = np.bitwise_or.reduceat(bits[held][order], first) if len(first) else bits[:0]
+    image, rest = np.divmod(place[order][first], tiles * units)
+    return Masks(
+        image=image.astype(np.int32),
+        unit=(rest % units).astype(np.int32),
+        tile=(rest // units).astype(np.int32),
+        words=joined.view(np.uint32).reshape(-1, 2),
+    )

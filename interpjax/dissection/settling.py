@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import numpy as np
-from jaxtyping import Float, UInt32
+from jaxtyping import Float
 
 from interpjax.dissection.labels import BatchLabels, batch_labels
-from interpjax.dissection.masks import MaskedBatch, Masks
+from interpjax.dissection.masks import MaskedBatch, Masks, sorted_masks
 from interpjax.dissection.one_pass import OnePass
 from interpjax.dissection.passes import BATCHES_AT_A_TIME
 from interpjax.dissection.undecided import BatchRest
@@ -75,32 +75,6 @@ class MaskedBatches:
             np.concatenate([part.known_words, words]),
             counting.units,
         )
-
-
-def sorted_masks(number: np.ndarray, tile: np.ndarray, words: UInt32[np.ndarray, "records 2"], units: int) -> Masks:
-    """Masks of records in any order, of which some may be of the same tile, or empty.
-
-    Args:
-      number: of the mask, image · units + unit.
-      tile: its tile.
-      words: some of its pixels there.
-      units: how many there are.
-    """
-    bits = np.ascontiguousarray(words).view(np.uint64).reshape(-1)
-    held = bits != 0
-    image, unit = np.divmod(number[held].astype(np.int64), units)
-    tiles = int(tile.max(initial=0)) + 1
-    place = (image * tiles + tile[held]) * units + unit
-    order = np.argsort(place, kind="stable")
-    first = np.flatnonzero(np.diff(place[order], prepend=-1))
-    joined = np.bitwise_or.reduceat(bits[held][order], first) if len(first) else bits[:0]
-    image, rest = np.divmod(place[order][first], tiles * units)
-    return Masks(
-        image=image.astype(np.int32),
-        unit=(rest % units).astype(np.int32),
-        tile=(rest // units).astype(np.int32),
-        words=joined.view(np.uint32).reshape(-1, 2),
-    )
 
 
 def _labels(one_pass: OnePass, rest: BatchRest, key: Key) -> BatchLabels:
