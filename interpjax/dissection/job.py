@@ -152,7 +152,7 @@ class Job:
         if self.settings.keep_images:
             columns = self._labellings[result.categories]
             arrays: dict[str, np.ndarray] = {}  # a process may have no image
-            if any(True for _ in masks):
+            if len(masks):
                 arrays = count_images(masks, layer, units=units, concepts=columns, protocol=result.protocol).arrays()
             parts = [ImageCounts.from_arrays(own) for own in parallel.gather(arrays) if own]
             result = dataclasses.replace(result, images=ImageCounts.join(parts))

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Array, Bool
 
 from interpjax.dissection.chunks import Chunk
+from interpjax.dissection.observation import room_for
 from interpjax.dissection.undecided import Undecided
 
 
@@ -60,9 +61,8 @@ def _differ(sure: Array, possible: Array) -> Bool[Array, " slots"]:
 
 
 def _taken(slots: np.ndarray, sure: Array, cells: Array, caps: Array | None) -> tuple[np.ndarray, ...]:
-    """What is in some slots, copied to the host; filled up to a power of two, so that few sizes are compiled."""
-    room = max(1, 1 << (len(slots) - 1).bit_length()) if len(slots) else 1
-    padded = np.zeros(room, np.int32)
+    """What is in some slots, copied to the host."""
+    padded = np.zeros(room_for(len(slots)), np.int32)
     padded[: len(slots)] = slots
     found = jax.device_get(_take(padded, sure, cells, caps))
     return tuple(part[: len(slots)] for part in found)

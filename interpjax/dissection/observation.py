@@ -46,9 +46,13 @@ def compacted(
 ) -> tuple[Int[np.ndarray, " values"], Float[np.ndarray, " values"]]:
     """The places that are chosen, and the values there, brought together on the device."""
     count = int(_count(greater))
-    room = max(1, 1 << (count - 1).bit_length()) if count else 1  # a power of two: few sizes are compiled
-    place, value = jax.device_get(_compact(maps, greater, room))
+    place, value = jax.device_get(_compact(maps, greater, room_for(count)))
     return place[:count], value[:count]
+
+
+def room_for(count: int) -> int:
+    """A power of two that is no smaller: arrays that are filled up to it have few sizes, each of which is compiled."""
+    return 1 << max(count - 1, 0).bit_length()
 
 
 @jax.jit

@@ -42,6 +42,7 @@ class OnePass:
         self.correlations: dict[tuple[int, str], CorrelationSums] = {}
         self.countings: dict[tuple[int, str], Counting] = {}
         self._shapes: dict[str, tuple[int, ...]] = {}
+        self._dtypes: dict[str, np.dtype] = {}
         self._opened = not plan.quantiles()
         self._held: list[Held] = []
         self._samples: dict[str, list[tuple[int, np.ndarray]]] = {}
@@ -106,7 +107,7 @@ class OnePass:
         plan, positions, units = self.plan, math.prod(shape[:2]), shape[2]
         if layer in plan.groups:
             membership(plan.groups[layer], units)  # raises where they do not fit, before the images are gone over
-        self.top[layer] = TopImages(plan.top_images, units, dtype)
+        self.top[layer], self._dtypes[layer] = TopImages(plan.top_images, units), dtype
         for quantile in plan.quantiles():
             self.brackets[quantile, layer] = Bracket(quantile, plan.images, positions, units, dtype)
         for number in plan.numbers(layer):
@@ -185,16 +186,21 @@ class OnePass:
 
     def state(self) -> State:
         """What has come so far, but for the backlog."""
-        found = self.sums()
-        for (quantile, layer), bracket in self.brackets.items():
-            found |= {f"bracket|{name}|{quantile!r}|{layer}": value for name, value in bracket.state().items()}
-        return found
+        return self.sums() | self.limits()
+
+    def limits(self) -> State:
+        """What is known of the thresholds; entries as of :meth:`sums`."""
+        return {
+            f"bracket|{name}|{quantile!r}|{layer}": value
+            for (quantile, layer), bracket in self.brackets.items()
+            for name, value in bracket.state().items()
+        }
 
     def sums(self) -> State:
         """What was counted; each entry's name tells what it is of, a layer's name last."""
         found: State = {}
         for layer, shape in self._shapes.items():
-            like = np.zeros(0, self.top[layer].dtype)
+            like = np.zeros(0, self._dtypes[layer])
             found |= {f"layer|shape||{layer}": np.array(shape), f"layer|like||{layer}": like}
             found |= {f"top|{name}||{layer}": value for name, value in self.top[layer].state().items()}
         for (number, layer), pixels in self.pixels.items():
@@ -224,8 +230,9 @@ class OnePass:
     def restore(self, state: Mapping[str, np.ndarray], done: int) -> None:
         """Takes the place of one that was cut off after so many batches, by its state."""
         self.merge(state)
-        self.backlog.restore(parts_of(state)["backlog"]["", ""]["numbers"].tolist(), done)
-        for (quantile, layer), own in parts_of(state)["bracket"].items():
+        parts = parts_of(state)
+        self.backlog.restore(parts["backlog"]["", ""]["numbers"].tolist(), done)
+        for (quantile, layer), own in parts["bracket"].items():
             self.brackets[float(quantile), layer].restore(own)
         self._opened = True
 

@@ -38,10 +38,10 @@ class Process:
     gather: Gather
     show: Callable[[int], None]
 
-    def run(self, name: str, statistic: Statistic, *, labelled: bool = True) -> int:
-        """Runs a pass over this process's images; returns how many batches there were."""
+    def run(self, name: str, statistic: Statistic, *, labelled: bool = True) -> None:
+        """Runs a pass over this process's images."""
         show = self.show if name == "pass" else lambda done: None
-        return run_pass(name, statistic, lambda start: self.works(start, labelled), self.devices, self.kept, show)
+        run_pass(name, statistic, lambda start: self.works(start, labelled), self.devices, self.kept, show)
 
     def backlog(self, name: str) -> Backlog:
         """That of a pass."""
@@ -110,7 +110,7 @@ def _first_results(
     """The quantiles by the brackets of all processes, and the thresholds that they give."""
     if plan.thresholds is not None:
         return {}, dict(plan.thresholds)
-    states = process.gather(first.state())
+    states = process.gather(first.limits())
     brackets: dict[tuple[float, str], list[Mapping[str, np.ndarray]]] = {}
     for state in states:
         for (quantile, layer), own in parts_of(state)["bracket"].items():

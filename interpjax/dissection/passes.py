@@ -90,7 +90,7 @@ def run_pass(
     devices: Sequence[jax.Device],
     kept: Keeper,
     show: Callable[[int], None] = lambda done: None,
-) -> int:
+) -> None:
     """Adds up a pass, each device taking every so manieth batch, from where an earlier run was cut off.
 
     Args:
@@ -100,9 +100,6 @@ def run_pass(
       devices: compute the activations and count.
       kept: holds what was added up.
       show: is told how many batches are done, again and again.
-
-    Returns:
-      how many there were, of this process.
     """
     done = kept.restore(name, statistic)
     show(done)
@@ -126,7 +123,6 @@ def run_pass(
                 kept.save(name, statistic, done)
         settle(last=True)
     kept.finish(name, statistic, done)
-    return done
 
 
 def _add(statistic: Statistic, held: Held, device: jax.Device) -> None:

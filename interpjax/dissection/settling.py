@@ -56,6 +56,9 @@ class MaskedBatches:
         """With the masks of one layer only."""
         return MaskedBatches({key: one for key, one in self._passes.items() if key[1] == layer}, self._thresholds)
 
+    def __len__(self) -> int:
+        return len(next(iter(self._passes.values())).backlog.numbers)
+
     def __iter__(self) -> Iterator[MaskedBatch]:
         backlogs = {id(one.backlog): one.backlog for one in self._passes.values()}
         streams = {name: backlog.batches() for name, backlog in backlogs.items()}

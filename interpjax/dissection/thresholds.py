@@ -137,8 +137,8 @@ def interpolate(low: np.ndarray, high: np.ndarray, weight: float) -> np.ndarray:
 class TopImages:
     """The images on which each unit's maximum is largest, of a stream of them; of equals those of lower number."""
 
-    def __init__(self, keep: int, units: int, dtype: np.dtype | type = np.float32):
-        self._keep, self.dtype = keep, np.dtype(dtype)
+    def __init__(self, keep: int, units: int):
+        self._keep = keep
         self.numbers = np.zeros((units, 0), np.int64)
         self.values = np.zeros((units, 0))
 

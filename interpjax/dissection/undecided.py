@@ -45,11 +45,6 @@ class Undecided:
     known_words: UInt32[np.ndarray, "known 2"]
 
     @property
-    def empty(self) -> bool:
-        """Whether nothing is undecided, and nothing was to be kept."""
-        return not len(self.number) and not len(self.known)
-
-    @property
     def nbytes(self) -> int:
         """Bytes of all of it."""
         return sum(getattr(self, field.name).nbytes for field in dataclasses.fields(self))
