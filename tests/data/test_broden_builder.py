@@ -70,7 +70,7 @@ def test_each_record_is_parsed_once_an_image_in_every_pass(source, tmp_path, mon
     settings = {"layers": ("conv",), "image_size": 32, "num_threads": 2, "progress": False}
     for data in (broden, broden.restricted(["color"])):
         dissection.dissect(lambda x: {"conv": x[:, ::2, ::2].astype(np.float32)}, data, **settings)
-        assert sorted(read) == sorted([0, 1, 2, 3] * 2)
+        assert sorted(read) == [0, 1, 2, 3]
         read.clear()
 
 
