@@ -50,7 +50,8 @@ def network(scale=1.0, name="small", layers=("layer",), mean=0.0):
         calls.append(len(images))
         return made.activations(images)
 
-    return dataclasses.replace(made, activations=counted), calls
+    # On one device: on each one it would be compiled anew, and test_streaming.py has several.
+    return dataclasses.replace(made, activations=counted, follows_images=False), calls
 
 
 def run(network, folder, cache, layers=("layer",), protocol=None, **settings):

@@ -75,7 +75,8 @@ def expected(folder, tmp_path_factory):
     return results
 
 
-@pytest.mark.parametrize("devices", [2, pytest.param(4, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("devices", [2, 4])
 def test_the_number_of_devices_changes_nothing(folder, tmp_path, expected, devices):
     finish(start(folder, tmp_path / "out", devices=devices))
     assert_equal(load(tmp_path / "out"), expected)
