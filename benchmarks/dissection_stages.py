@@ -44,10 +44,11 @@ def squeezenet(
     """Some layers of the Places365 SqueezeNet; with a seed, as it is before any training."""
     model = models.create_model("squeezenet_places365", num_classes=365)
     mean = np.load(folder / "places365_mean_bgr_3x256x256.npy").transpose(1, 2, 0)[16:240, 16:240]
-    if seed is None:
-        variables = models.load_weights("squeezenet_places365", folder / "squeezenet_places365.npz")
-    else:
-        variables = model.init(jax.random.key(seed), jnp.zeros((1, 224, 224, 3)))
+    variables = (
+        models.load_weights("squeezenet_places365", folder / "squeezenet_places365.npz")
+        if seed is None
+        else dict(model.init(jax.random.key(seed), jnp.zeros((1, 224, 224, 3))))
+    )
     return dissection.from_jax(
         lambda variables, images: models.apply_with_taps(model, variables, images, layers=layers, stage=stage)[1],
         variables,
