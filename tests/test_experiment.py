@@ -129,6 +129,7 @@ def image_config(folders, **fields):
     )
 
 
+@pytest.mark.long
 def test_unreadable_images_are_named_or_skipped_and_counted(folders):
     bad = [folders / "train/dark/3.jpg", folders / "test/light/0.jpg", folders / "broden/images/b.jpg"]
     for path in bad:

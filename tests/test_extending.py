@@ -44,6 +44,7 @@ def test_every_example_is_shorter_than_thirty_lines():
     assert all(len(block.splitlines()) < 30 for block in blocks)
 
 
+@pytest.mark.long
 def test_all_that_is_one_s_own_goes_together(page):
     config = tiny.tiny_config(
         model__name="mynets:SmallNet",
@@ -314,6 +315,7 @@ def test_errors_of_one_s_own_code_are_told_as_they_are(page, tmp_path, fields, e
     assert not isinstance(caught.value, UserError)
 
 
+@pytest.mark.long
 def test_a_network_may_offer_what_is_behind_the_non_linearity_alone(page, tmp_path):
     config = tiny.tiny_config(model__name="test_extending:PostOnly", model__width=1.0, training__num_steps=1)
     config = config_lib.override(config, {"regularizer.grouping.num_groups": 2})

@@ -55,6 +55,7 @@ def test_each_argument_of_a_config_has_a_folder_of_its_own(config, name):
     assert result.stdout.split() == [f"workdirs/{name}"]
 
 
+@pytest.mark.long
 def test_run_of_the_default_config_goes_to_its_own_folder(tmp_path):
     fields = {
         "data.two_figures.train_images": 8,

@@ -288,6 +288,7 @@ def test_what_is_made_first_by_several_threads_is_made_once():
     assert len(made) == 1
 
 
+@pytest.mark.long
 def test_learned_fields_are_loaded_with_the_network(tmp_path):
     config = tiny.tiny_config(
         regularizer__spatial__strength=0.1, regularizer__soft_receptive_field__learned=True, training__num_steps=2
@@ -298,6 +299,7 @@ def test_learned_fields_are_loaded_with_the_network(tmp_path):
     assert model.apply(variables, jnp.zeros((1, 40, 40, 3))).shape == (1, 2)
 
 
+@pytest.mark.long
 def test_chance_is_drawn_where_it_is_asked_for_and_shown_beside_the_score(finished, copy):
     config, before = finished
     assert "chance" not in before

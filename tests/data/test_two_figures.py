@@ -99,6 +99,7 @@ def test_concepts_are_fifteen_in_three_categories(folder):
     np.testing.assert_array_equal(record.image(), decode_image(source.test[3]["image"], "same"))
 
 
+@pytest.mark.long
 def test_every_concept_of_the_default_can_reach_the_cut(folder):
     config = override(interpjax.get_config("two_figures_gbn"), {"data.two_figures.test_images": 300})
     concepts = tiny.open_source(config, folder).concepts

@@ -110,6 +110,7 @@ def test_the_callers_settings_of_jax_hold_for_the_network(folder, tmp_path):
     assert set(seen) == {(False, None), (True, "highest")}  # and so the second met no cache of the first
 
 
+@pytest.mark.long
 def test_stored_activations_of_images_of_different_sizes_count_as_each_alone(tmp_path):
     broden = load_broden(add_channels(make_broden(tmp_path / "broden")))
     images = ["d.jpg", "a.jpg", "bare.jpg", "c.jpg"]

@@ -258,7 +258,7 @@ def brute_force(maps, images, shape, thresholds, protocol):
 @pytest.mark.parametrize(
     ("name", "dtype"),
     [(name, np.float32) for name in PROTOCOLS]
-    + [pytest.param(name, np.float64, marks=[] if name == "paper" else pytest.mark.long) for name in PROTOCOLS],
+    + [pytest.param(name, np.float64, marks=pytest.mark.long) for name in PROTOCOLS],
 )
 @pytest.mark.parametrize("width", [0.0, 0.3, np.inf])
 def test_counts_equal_brute_force_wherever_the_limits_are(name, dtype, width):
@@ -307,7 +307,7 @@ def test_overshoot_of_bicubic_counts_where_maps_below_threshold_do():
     assert areas[False] > 0
 
 
-@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+@pytest.mark.parametrize("dtype", [np.int32, pytest.param(np.int64, marks=pytest.mark.long)])
 def test_chunks_cover_every_tile_once_whatever_their_size(monkeypatch, dtype):
     rng, shape = np.random.default_rng(7), (24, 24)
     maps, images = rng.normal(size=(5, 6, 6, 3)).astype(np.float32), random_images(rng, 5, shape)

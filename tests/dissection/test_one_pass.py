@@ -93,7 +93,8 @@ def test_every_protocol_equals_two_passes(broden, monkeypatch, names, z):
             assert_equal(results[layer], maps[layer], broden, protocol)
 
 
-@pytest.mark.parametrize("z", [pytest.param(4.0, marks=pytest.mark.long), 0.0])
+@pytest.mark.long
+@pytest.mark.parametrize("z", [4.0, 0.0])
 def test_overshooting_maps_that_are_left_out_below_their_threshold_equal_two_passes(broden, monkeypatch, z):
     monkeypatch.setattr(brackets, "Z", z)
     protocol = dissection.get_protocol("cgl", top_quantile=0.04)

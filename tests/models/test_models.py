@@ -53,7 +53,7 @@ def test_alexnet_has_the_published_number_of_parameters():
 
 
 # What differs from other networks in numbers of layers alone.
-DEEP = ("resnet101", "resnet152", "densenet161", "densenet169", "densenet201")
+DEEP = ("resnet50", "resnet101", "resnet152", "densenet121", "densenet161", "densenet169", "densenet201", "googlenet")
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,8 @@ def test_constant_maps_give_finite_values_and_gradients(name, value):
     assert jnp.isfinite(gradient).all()
 
 
-@pytest.mark.parametrize("form", ["paper", pytest.param("code", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("form", ["paper", "code"])
 def test_devices_see_the_statistics_of_the_whole_batch(form):
     devices = jax.local_device_count()
     assert devices == 4

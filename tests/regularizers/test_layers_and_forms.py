@@ -79,6 +79,7 @@ def test_forms_are_functions_of_the_norm(q, form):
     np.testing.assert_array_equal(zero, 0)
 
 
+@pytest.mark.long
 def test_half_the_squared_norm_of_one_exponent_is_weight_decay_in_plain_sgd():
     grouping, optimizer = reg.Grouping(num_groups=2, remainder="error"), optax.sgd(0.1)
     target = jax.tree.map(jnp.ones_like, PARAMS)

@@ -121,6 +121,7 @@ def test_reading_changes_nothing_and_needs_a_folder(tmp_path):
         assert unfinished.is_dir()
 
 
+@pytest.mark.long
 def test_parameters_that_are_not_finite_are_never_a_checkpoint(tmp_path):
     config = tiny.tiny_config(
         optimizer__name="sgd",

@@ -124,6 +124,7 @@ def test_input_channels_of_split_convolutions_are_not_grouped():
         tiny.recipe(config, network("alexnet_caffe"))
 
 
+@pytest.mark.long
 def test_folded_relevance_has_the_network_s_own_epsilon():
     fields = {"regularizer__grouping__by_layer": (("conv1.conv", 2), ("*", 0))}
     config, model = small("resnet18", "gbn", **fields), models.create_model("googlenet", num_classes=2, width=0.125)

@@ -166,6 +166,7 @@ def test_the_configured_optimizer_makes_proximal_steps():
     assert zeros["conv2"]["kernel"] == 0
 
 
+@pytest.mark.long
 def test_learned_fields_are_trained_and_not_decayed():
     settings = config(
         weight_decay__strength=1.0,

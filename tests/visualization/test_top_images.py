@@ -12,7 +12,7 @@ from interpjax.visualization.top_images import SIDE, counted_mask, draw_mask
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[] if name in ("paper", "cgl") else pytest.mark.long)
+        pytest.param(name, marks=[] if name == "paper" else pytest.mark.long)
         for name in sorted(dissection.PROTOCOLS)
     ],
 )
