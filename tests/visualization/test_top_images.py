@@ -11,10 +11,7 @@ from interpjax.visualization.top_images import SIDE, counted_mask, draw_mask
 
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(name, marks=[] if name == "paper" else pytest.mark.long)
-        for name in sorted(dissection.PROTOCOLS)
-    ],
+    [pytest.param(name, marks=[] if name == "paper" else pytest.mark.long) for name in sorted(dissection.PROTOCOLS)],
 )
 def test_masks_are_drawn_as_they_were_counted(tmp_path, name):
     broden = load_broden(add_channels(make_broden(tmp_path / "broden")))
