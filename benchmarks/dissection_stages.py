@@ -3,8 +3,9 @@
 Run:   python benchmarks/dissection_stages.py protocols SQUEEZENET_FOLDER BRODEN   fire9 by every protocol
        python benchmarks/dissection_stages.py stages SQUEEZENET_FOLDER BRODEN      ms an image of each stage
        python benchmarks/dissection_stages.py memory BRODEN                        peak at 1 and 10 times the images
+       python benchmarks/dissection_stages.py memory BRODEN --layers=vgg16 --batch=8 --images=512 --times=1
 Needs: a directory in Broden's layout; for the first two, the weights and the mean image of the Places365 SqueezeNet.
-Cost:  about five minutes each on 2 cores.
+Cost:  about five minutes each on 2 cores; a deep network half an hour.
 """
 
 import argparse
@@ -35,7 +36,6 @@ from interpjax.dissection.settings import Settings
 from interpjax.dissection.settling import settle
 
 BATCH = 32
-ALEXNET_LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5")
 
 
 def squeezenet(
@@ -58,10 +58,10 @@ def squeezenet(
     )
 
 
-def alexnet() -> dissection.Network:
-    """All five layers of AlexNet, as initialized: what it takes does not depend on the weights much."""
-    model = models.create_model("alexnet", num_classes=365)
-    layers = ALEXNET_LAYERS
+def initialized(name: str) -> dissection.Network:
+    """All convolutions of a network that is not trained: what it takes does not depend on the weights much."""
+    model = models.create_model(name, num_classes=365)
+    layers = tuple(models.outline(model).convolutions)
     return dissection.from_jax(
         lambda variables, images: models.apply_with_taps(model, variables, images, layers=layers)[1],
         model.init(jax.random.key(0), jnp.zeros((1, 224, 224, 3))),
@@ -139,16 +139,19 @@ def print_stages(folder: Path, broden: ConceptData) -> None:
     """Both networks, the second on fewer images."""
     some = dataclasses.replace(broden, records=broden.records[: 20 * BATCH])
     table = pd.DataFrame(
-        {"SqueezeNet fire9": stages(squeezenet(folder), broden), "AlexNet conv1–5": stages(alexnet(), some)}
+        {
+            "SqueezeNet fire9": stages(squeezenet(folder), broden),
+            "AlexNet conv1–5": stages(initialized("alexnet"), some),
+        }
     )
     print(table.round(2).to_string())
 
 
-def memory(broden: ConceptData, times: int, layers: str) -> None:
+def memory(broden: ConceptData, times: int, layers: str, batch: int) -> None:
     """Runs the pass on the images, so many times over, and prints what is kept and the peak of this process."""
-    network = alexnet() if layers == "alexnet" else small_network()
+    network = small_network() if layers == "small" else initialized(layers)
     repeated = dataclasses.replace(broden, records=list(broden.records) * times)
-    feed = feeds.NetworkFeed(network, repeated, Settings(layers=network.layers, batch_size=BATCH))
+    feed = feeds.NetworkFeed(network, repeated, Settings(layers=network.layers, batch_size=batch))
     labellings = {broden.categories: feeds.columns_of(broden)}
     plan = Plan(network.layers, list(labellings.values()), [(dissection.get_protocol("paper"), 0)], feed.images, 5, {})
     most = [0]
@@ -186,19 +189,22 @@ def main() -> None:
     parser.add_argument("what", choices=["protocols", "stages", "memory"])
     parser.add_argument("folders", type=Path, nargs="+")
     parser.add_argument("--times", type=int, default=0)
-    parser.add_argument("--layers", choices=["small", "alexnet"], default="small")
+    parser.add_argument("--layers", choices=["small", "alexnet", "vgg16", "resnet50"], default="small")
+    parser.add_argument("--images", type=int, default=0, help="the first of them only, to try it")
+    parser.add_argument("--batch", type=int, default=BATCH)
     arguments = parser.parse_args()
     broden = load_broden(arguments.folders[-1])
+    if arguments.images:
+        broden = dataclasses.replace(broden, records=broden.records[: arguments.images])
     if arguments.what == "protocols":
         protocols(arguments.folders[0], broden)
     elif arguments.what == "stages":
         print_stages(arguments.folders[0], broden)
     elif arguments.times:
-        memory(broden, arguments.times, arguments.layers)
+        memory(broden, arguments.times, arguments.layers, arguments.batch)
     else:  # each in a process of its own, since a peak never falls
         for times in ("1", "10"):
-            more = ["--times", times, "--layers", arguments.layers]
-            subprocess.run([sys.executable, __file__, "memory", str(arguments.folders[-1]), *more], check=True)
+            subprocess.run([sys.executable, *sys.argv, "--times", times], check=True)
 
 
 if __name__ == "__main__":

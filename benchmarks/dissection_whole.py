@@ -20,7 +20,7 @@ import dissection_peers as peers
 import jax
 import numpy as np
 import pandas as pd
-from dissection_stages import BATCH, alexnet, squeezenet
+from dissection_stages import BATCH, initialized, squeezenet
 
 from interpjax import dissection
 from interpjax.data import ConceptData, load_broden
@@ -113,7 +113,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     broden = load_broden(arguments.folders[-1])
-    network = squeezenet(arguments.folders[0]) if len(arguments.folders) > 1 else alexnet()
+    network = squeezenet(arguments.folders[0]) if len(arguments.folders) > 1 else initialized("alexnet")
     print(f"{', '.join(network.layers)} on {len(broden.records)} images")
     print(compare(network, broden, arguments.rounds).to_string())
 
