@@ -7,6 +7,7 @@ import argparse
 import errno
 import logging
 import re
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,11 +19,11 @@ import interpjax
 from interpjax.config import get_field
 from interpjax.config.files import config_names, config_path
 from interpjax.errors import UserError
+from interpjax.stopping import Stopped
 
 DEFAULT_CONFIG = "two_figures_gbn"
 # What a user can mend who has the machine: full or broken disks, and rights.
 MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM)
-STOPPED = 130  # exit code after Ctrl-C
 HELP = """interpjax {version}: train a CNN whose filters form interpretable groups, and measure
 how interpretable they are.
 
@@ -127,12 +128,12 @@ def _run(argv: list[str]) -> None:
     workdir = values.workdir or default_workdir(config_flags.get_config_filename(values["config"]))
     try:
         interpjax.run(values.config, workdir, DEFAULT_STAGES if values.stages is None else values.stages)
+    except Stopped as stop:
+        print(stop, file=sys.stderr)
+        sys.exit(stop.exit_code)
     except KeyboardInterrupt:
-        print(
-            "interrupted; the same command goes on from the last checkpoint (config.training.checkpoint_every_steps)",
-            file=sys.stderr,
-        )
-        sys.exit(STOPPED)
+        print("interrupted before the run began", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
     except UserError as error:
         sys.exit(f"{type(error).__name__}: {error}")
     except OSError as error:

@@ -9,7 +9,7 @@ from typing import Any
 import flax.linen as nn
 from ml_collections import ConfigDict
 
-from interpjax import models, training
+from interpjax import models, stopping, training
 from interpjax.config import from_json, to_json, validate
 from interpjax.errors import Problems, UserError
 from interpjax.prepare import DEFAULT_STAGES, Experiment, networks, prepare
@@ -49,6 +49,7 @@ def run(config: ConfigDict, workdir: str | Path, stages: Sequence[str] = DEFAULT
       BadImageError: on an unreadable image, unless ``config.data.on_bad_image`` is ``"skip"``.
       CheckpointError: if a checkpoint cannot be written or read.
       TrainingDivergedError: if the loss is not finite.
+      Stopped: on SIGINT, SIGTERM or SIGHUP, after training has saved a checkpoint, or a dissection what it has counted.
     """
     workdir = Path(workdir).expanduser().absolute()
     stages = ordered_stages(stages)
@@ -58,7 +59,7 @@ def run(config: ConfigDict, workdir: str | Path, stages: Sequence[str] = DEFAULT
         return _told(workdir)
     if experiment.labelled is not None and experiment.labelled.memory is not None:
         print(experiment.labelled.memory, file=sys.stderr)
-    with lock_workdir(workdir), keeping_tracebacks(workdir):
+    with lock_workdir(workdir), keeping_tracebacks(workdir), stopping.on_signals():
         claim_workdir(experiment.config_text, workdir, identity(experiment) | networks.digests(config))
         run_stages(experiment, pending_stages(stages, workdir))
     return _told(workdir)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
@@ -89,6 +90,25 @@ def put_batch(batch: PyTree) -> PyTree:
     sharding = NamedSharding(Mesh(np.array(devices), (AXIS,)), PartitionSpec(AXIS))
     parts = jax.tree.map(lambda x: x.reshape(len(devices), len(x) // len(devices), *x.shape[1:]), batch)
     return jax.device_put(parts, sharding)
+
+
+class Largest:
+    """The largest of the processes' numbers, the same for all of them, told at the next call without waiting for it.
+
+    Every process calls it as often as the others, between the same steps.
+    """
+
+    def __init__(self) -> None:
+        self._step = parallelize(lambda numbers: jax.lax.pmax(jnp.max(numbers), AXIS))
+        self._earlier: jax.Array | None = None
+
+    def __call__(self, number: int) -> int:
+        """The largest number of the call before; 0 at the first. Of a single process its own, at once."""
+        if jax.process_count() == 1:
+            return number
+        earlier = self._earlier
+        self._earlier = self._step(put_batch(np.full(jax.local_device_count(), number, np.int32)))
+        return 0 if earlier is None else int(first(earlier))
 
 
 def local_devices() -> list[jax.Device]:

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from interpjax import stopping
 from interpjax.dissection.labels import ImageLabels
 
 BATCHES_AT_A_TIME = 2  # on each device: one is computed while the host prepares the other
@@ -104,7 +105,7 @@ def run_pass(
     done = kept.restore(name, statistic)
     show(done)
     batches, turns = ahead(works(done)), [device for device in devices for _ in range(BATCHES_AT_A_TIME)]
-    with ThreadPoolExecutor(len(turns)) as threads:
+    with stopping.deferred(), ThreadPoolExecutor(len(turns)) as threads:
 
         def add(group: Sequence[Held]) -> None:
             list(threads.map(lambda held, device: _add(statistic, held, device), group, turns))
@@ -119,8 +120,11 @@ def run_pass(
             settle()
             done += len(group)
             show(done)
+            stop = stopping.requested()
             if statistic.ready:
-                kept.save(name, statistic, done)
+                (kept.finish if stop else kept.save)(name, statistic, done)
+            if stop:
+                raise stopping.Stopped(stop, f"batch {done if statistic.ready else 0} of the dissection")
         settle(last=True)
     kept.finish(name, statistic, done)
 

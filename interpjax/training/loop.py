@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import optax
 
-from interpjax import models, parallel
+from interpjax import models, parallel, stopping
 from interpjax.data.images import SkippedImages
 from interpjax.data.pipeline import PipelineSettings, train_iterator
 from interpjax.data.splits import Split
@@ -95,6 +95,7 @@ def train(
       BadImageError: for an unreadable image, unless those are to be skipped.
       CheckpointError: if a checkpoint cannot be written or read.
       TrainingDivergedError: if the loss or a parameter is not finite. Checkpoints of earlier steps stay.
+      Stopped: if a signal asked for it, with a checkpoint of the step that was under way.
     """
     train_split, test_split = splits
     total = recipe.duration.steps(len(train_split))
@@ -105,6 +106,7 @@ def train(
     )
     eval_step = make_eval_step(model, preprocessing)
     of_weights, of_maps = parallel.on_first_device(groups.of_weights), parallel.on_first_device(groups.of_maps)
+    asked = parallel.Largest()
     skipped, skipped_in_test, scores = SkippedImages(), SkippedImages(), None
     batches = train_iterator(train_split, pipeline, skipped, shard=parallel.shard())
     with Checkpoints(workdir, keep=recipe.keep_checkpoints) as checkpoints:
@@ -121,22 +123,26 @@ def train(
             MetricsWriter(workdir, from_step=first) as writer,
             StepLog(writer, total, first, recipe.duration.batch_size) as log,
             jax.transfer_guard("disallow"),  # allows only explicit transfers to and from the devices
+            stopping.deferred(),
         ):
             for step in range(first + 1, total + 1):
                 replicated, metrics = train_step(replicated, parallel.put_batch(next(batches)))
                 log.add(step, metrics)  # reads the metrics of earlier steps while this one is computed
-                if _is_due(step, total, recipe.log_every_steps):
+                stop = asked(stopping.requested())
+                if stop or _is_due(step, total, recipe.log_every_steps):
                     log.close_line(of_weights(replicated.variables))
                 if _is_due(step, total, recipe.eval_every_steps):
                     with log.paused():
                         scores = evaluate(eval_step, replicated.variables, test_split, pipeline, skipped_in_test)
                         on_sample = as_metrics(of_maps(replicated.variables, sample))
                         writer.write(step, {f"eval/{name}": value for name, value in scores.items()} | on_sample)
-                if _is_due(step, total, recipe.checkpoint_every_steps):
+                if stop or _is_due(step, total, recipe.checkpoint_every_steps):
                     with log.paused():
                         seconds = position.seconds + time.monotonic() - start
                         reached = Position(batches.get_state(), seconds, skipped.sorted())
                         checkpoints.save(_checked(parallel.first(replicated)), reached)
+                if stop:
+                    raise stopping.Stopped(stop, f"step {step} of {total}")
     return Training(total, position.seconds, skipped.sorted(), scores, skipped_in_test.sorted())
 
 
