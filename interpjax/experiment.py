@@ -1,6 +1,5 @@
 """The main job: train (or import), evaluate, dissect, visualize and report, each done once and kept in the workdir."""
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 import flax.linen as nn
 from ml_collections import ConfigDict
 
-from interpjax import models, stopping, training
+from interpjax import json_files, models, stopping, training
 from interpjax.config import from_json, to_json, validate
 from interpjax.errors import Problems, UserError
 from interpjax.prepare import DEFAULT_STAGES, Experiment, networks, prepare
@@ -21,6 +20,7 @@ from interpjax.workdir import (
     claim_workdir,
     keeping_tracebacks,
     lock_workdir,
+    read_config,
     stage_is_done,
 )
 
@@ -105,7 +105,7 @@ def load(workdir: str | Path) -> tuple[ConfigDict, nn.Module, dict[str, Any]]:
     workdir = Path(workdir).expanduser().absolute()
     if not (workdir / "config.json").is_file():
         raise UserError(f"workdir {workdir}: no run there (config.json is missing)")
-    config = from_json((workdir / "config.json").read_text())
+    config = from_json(read_config(workdir))
     check_data(workdir, networks.digests(config, missing_ok=True))
     imported = networks.read_weights(config)
     model = networks.create(config, workdir, None, imported)
@@ -130,7 +130,7 @@ def identity(experiment: Experiment) -> dict[str, Any]:
 
 def _told(workdir: Path) -> dict[str, Any]:
     """The summary, printed as tables."""
-    summary = json.loads((workdir / "summary.json").read_text())
+    summary = json_files.read(workdir / "summary.json", "remove it, and the same command makes it again")
     print(f"\n{tables.format_summary(summary)}")
     if "report" in summary["seconds"]:
         print(f"\nreport: {workdir / 'report.html'}")

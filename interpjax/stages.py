@@ -2,13 +2,12 @@
 
 import dataclasses
 import functools
-import json
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from interpjax import dissection, parallel, training
+from interpjax import dissection, json_files, parallel, training
 from interpjax.atomic import write_atomic
 from interpjax.data.images import SkippedImages
 from interpjax.errors import UserError
@@ -89,7 +88,7 @@ def run_stages(experiment: Experiment, pending: Sequence[str]) -> None:
         for counting in ("dissect", "chance"):
             if stage_is_done(workdir, counting):  # its counts are of no more use, now that its record is written
                 shutil.rmtree(_counted(workdir, counting), ignore_errors=True)
-    write_atomic(workdir / "summary.json", json.dumps(summary(workdir), indent=2) + "\n")
+    write_atomic(workdir / "summary.json", json_files.to_text(summary(workdir), indent=2) + "\n")
 
 
 def summary(workdir: Path) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import contextlib
 import fcntl
-import json
 import sys
 import time
 import traceback
@@ -10,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from interpjax import json_files
 from interpjax.atomic import TEMPORARY, write_atomic
 from interpjax.config import differing_fields
 from interpjax.errors import UserError
@@ -30,9 +30,8 @@ def check_workdir(config_text: str, workdir: Path) -> None:
       UserError: if the folder holds a run of another configuration (the differing fields are named), or anything else
         than a run.
     """
-    stored = workdir / "config.json"
-    if stored.is_file():
-        differing = differing_fields(config_text, stored.read_text())
+    if (workdir / "config.json").is_file():
+        differing = differing_fields(config_text, read_config(workdir))
         if differing:
             fields = "\n".join(f"  config.{k} = {ours!r}, there {theirs!r}" for k, (ours, theirs) in differing.items())
             raise UserError(
@@ -46,6 +45,29 @@ def check_workdir(config_text: str, workdir: Path) -> None:
             f"workdir {workdir} is not empty and holds no config.json; expected an empty or new folder, or one of an "
             "earlier run"
         )
+
+
+def read_config(workdir: Path) -> str:
+    """The text of the configuration that a run in a folder was begun with.
+
+    Raises:
+      UserError: if its file is damaged.
+    """
+    path = workdir / "config.json"
+    json_files.read(path, "put a copy in its place, or give another --workdir")
+    return path.read_text(encoding="utf-8")
+
+
+def read_facts(workdir: Path) -> dict[str, Any]:
+    """What :func:`claim_workdir` has stored of the data.
+
+    Raises:
+      UserError: if the file is damaged.
+    """
+    path = workdir / "data.json"
+    return json_files.read(
+        path, "remove it if the data are those that the run was begun on, and give the command again"
+    )
 
 
 def _is_ours_before_claim(path: Path) -> bool:
@@ -68,9 +90,9 @@ def claim_workdir(config_text: str, workdir: Path, data: dict[str, Any]) -> None
     if (workdir / "config.json").is_file() and stored.is_file():
         begun = check_data(workdir, data)
         if set(data) - set(begun):
-            write_atomic(stored, json.dumps(begun | data) + "\n")
+            write_atomic(stored, json_files.to_text(begun | data) + "\n")
         return
-    write_atomic(stored, json.dumps(data) + "\n")
+    write_atomic(stored, json_files.to_text(data) + "\n")
     write_atomic(workdir / "config.json", config_text + "\n")
 
 
@@ -81,7 +103,7 @@ def check_data(workdir: Path, data: dict[str, Any]) -> dict[str, Any]:
       UserError: naming the first fact that differs from ``data``.
     """
     stored = workdir / "data.json"
-    begun = json.loads(stored.read_text()) if (workdir / "config.json").is_file() and stored.is_file() else {}
+    begun = read_facts(workdir) if (workdir / "config.json").is_file() and stored.is_file() else {}
     differing = [name for name in data if name in begun and data[name] != begun[name]]
     if differing:
         name = differing[0]
@@ -143,14 +165,19 @@ def run_stage(workdir: Path, name: str, function: Callable[[], dict[str, Any]]) 
         result = function()
         # A stage that goes on after it was killed returns the seconds that earlier sessions spent in it.
         seconds = time.monotonic() - start + result.pop("earlier_seconds", 0.0)
-        write_atomic(_record(workdir, name), json.dumps({"seconds": seconds, "result": result}, indent=2) + "\n")
+        record = json_files.to_text({"seconds": seconds, "result": result}, indent=2)
+        write_atomic(_record(workdir, name), record + "\n")
     stored = read_stage(workdir, name)
     return stored["result"], stored["seconds"]
 
 
 def read_stage(workdir: Path, name: str) -> dict[str, Any]:
-    """The ``result`` and the ``seconds`` of a stage that is done."""
-    return json.loads(_record(workdir, name).read_text())
+    """The ``result`` and the ``seconds`` of a stage that is done.
+
+    Raises:
+      UserError: if its record is damaged.
+    """
+    return json_files.read(_record(workdir, name), f"remove it, and the stage {name} is done again")
 
 
 def stage_is_done(workdir: Path, name: str) -> bool:

@@ -1,7 +1,6 @@
 """The network of a configuration: one by name, one of the user's own class, or one with published weights."""
 
 import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from interpjax.data.sources import Source
 from interpjax.errors import UserError
 from interpjax.imports import is_import_path
 from interpjax.models.zoo import find_model
+from interpjax.workdir import read_facts
 
 Variables = dict[str, Any]
 
@@ -92,7 +92,7 @@ def create(config: ConfigDict, workdir: Path, source: Source | None, imported: V
     elif source is not None:
         classes = len(source.class_names)
     else:
-        classes = len(json.loads((workdir / "data.json").read_text())["class_names"])
+        classes = len(read_facts(workdir)["class_names"])
     model, size = _create(config, classes), config.data.image_size
     try:
         models.check_logits(model, classes, size)

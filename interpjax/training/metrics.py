@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from tensorboardX import SummaryWriter
 
-from interpjax import parallel
+from interpjax import json_files, parallel
 from interpjax.atomic import write_atomic
 from interpjax.errors import UserError
 from interpjax.progress import progress_bar
@@ -36,14 +36,14 @@ class MetricsWriter:
         """
         self._path = workdir / "metrics.jsonl"
         kept = [line for line in read_metrics(self._path) if line["step"] <= from_step]
-        write_atomic(self._path, "".join(json.dumps(line) + "\n" for line in kept))
+        write_atomic(self._path, "".join(json_files.to_text(line) + "\n" for line in kept))
         self._file = self._path.open("a")
         self._events = SummaryWriter(str(workdir), purge_step=from_step + 1, write_to_disk=True)
 
     def write(self, step: int, metrics: dict[str, float]) -> None:
         """Writes one line of ``metrics.jsonl``, and one event for each metric."""
         try:
-            self._file.write(json.dumps({"step": step, **metrics}) + "\n")
+            self._file.write(json_files.to_text({"step": step, **metrics}) + "\n")
             self._file.flush()
             for name, value in metrics.items():
                 self._events.add_scalar(name, value, step)
@@ -141,8 +141,19 @@ def _require_finite(step: int, row: dict[str, float]) -> None:
 
 
 def read_metrics(path: Path) -> list[dict[str, float]]:
-    """The lines of a ``metrics.jsonl``. A last line that was cut short, as by a kill, is left out."""
+    """The lines of a ``metrics.jsonl``. Those that a kill or a broken disk has left half written are left out."""
     if not path.is_file():
         return []
-    text = path.read_text()
-    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+    return [row for line in lines if line.endswith("\n") and (row := _metrics_of(line))]
+
+
+def _metrics_of(line: str) -> dict[str, float]:
+    """The metrics in a line; none if it is damaged. Null stands for a number that was not finite."""
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return {}
+    if not isinstance(row, dict) or not isinstance(row.get("step"), int):
+        return {}
+    return {name: math.nan if value is None else value for name, value in row.items()}
