@@ -13,14 +13,8 @@ FILES = [path for path in PACKAGE.rglob("*.py") if "configs" not in path.relativ
 # They know data, devices and tables.
 DISSECTION_RIM = ("dissect.py", "feeds.py", "result.py", "chance.py", "by_chance.py", "job.py", "__init__.py")
 CORE_LIBRARIES = {"jax", "numpy", "scipy", "jaxtyping"}
-LEAVES = (
-    "atomic",
-    "errors",
-    "imports",
-    "preprocessing",
-    "progress",
-    "stopping",
-)  # import none of the package but each other
+# They import none of the package but each other.
+LEAVES = ("atomic", "errors", "imports", "json_files", "preprocessing", "progress", "stopping")
 TORCH_USERS = [PACKAGE / "dissection" / "torch_network.py"]  # for modules that a user brings; imported in a function
 UNPICKLER = PACKAGE / "models" / "weights" / "torch_pickle.py"  # a restricted one, which runs nothing
 

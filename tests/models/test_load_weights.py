@@ -112,6 +112,10 @@ def test_all_that_is_wrong_is_named_at_once_with_the_file(tmp_path):
         ),
         ({"features.0.bias": np.array(["a"] * 8)}, "features.0.bias is of dtype <U1, expected floating-point"),
         ({"aux1.fc1.weight": np.ones(8, np.float32)}, "aux1.fc1.weight is surplus"),
+        (
+            {"features.0.bias": np.array([1, np.nan, -np.inf] + [1] * 5, np.float32)},
+            "features.0.bias has 2 numbers that are not finite, expected none",
+        ),
     ],
 )
 def test_entries_that_are_no_weights_of_the_model(entries, message):

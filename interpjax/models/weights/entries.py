@@ -15,7 +15,7 @@ def check_entries(
     expected: Mapping[str, tuple[int, ...]],
     stored_names: Mapping[str, str] | None = None,
 ) -> None:
-    """Checks that every expected array is there, in its shape and of floating-point numbers, and that no other is.
+    """Checks that every expected array is there, in its shape and of finite numbers, and that no other is.
 
     Args:
       what: what the arrays are, as ``"weights of resnet18"``, for the error message.
@@ -24,7 +24,7 @@ def check_entries(
       stored_names: the name of an array in its file, where that differs from its name here; for the error message.
 
     Raises:
-      UserError: naming every array that is missing, surplus, of another shape, or of other numbers.
+      UserError: naming every array that is missing, surplus, of another shape, or of other numbers, such as NaN.
     """
     stored = {name: name for name in arrays} | dict(stored_names or {})
     problems = [f"{name} is missing, expected {shape}" for name, shape in expected.items() if name not in arrays]
@@ -35,5 +35,7 @@ def check_entries(
     for name, array in arrays.items():
         if not jnp.issubdtype(array.dtype, jnp.floating):
             problems.append(f"{stored[name]} is of dtype {array.dtype}, expected floating-point numbers")
+        elif count := np.size(array) - np.count_nonzero(np.isfinite(array)):
+            problems.append(f"{stored[name]} has {count} numbers that are not finite, expected none")
     if problems:
         raise UserError(f"{what}: {'; '.join(problems)}")
