@@ -39,9 +39,13 @@ def default_config() -> ConfigDict:
     config.regularizer = _regularizer()
     config.optimizer = ConfigDict(
         {
-            "name": "sgd",  # or adam, or the import path of a function of the learning rate, "mine:lion"
+            "name": "sgd",  # or adam, adamw, or the import path of a function of the learning rate, "mine:lion"
             "learning_rate": 0.01,
+            "warmup_steps": 0,  # the learning rate rises from 0 over them, by a factor beside the schedule
             "momentum": 0.9,  # of sgd
+            "nesterov": False,  # Nesterov's momentum, of sgd
+            "decoupled_weight_decay": 0.0,  # of adamw, in its step; regularizer.weight_decay is in the loss instead
+            "clip_norm": 0.0,  # gradients whose global norm is larger are scaled down to it; 0 = off
             "schedule": "constant",
             "decay_every_epochs": 30.0,  # of schedule step
             "decay_factor": 0.1,  # of schedule step
