@@ -59,6 +59,8 @@ NON_NEGATIVE = (
     *(f"regularizer.{name}.{field}" for name in TERMS for field in ("strength", "warmup_steps")),
     "regularizer.grouping.group_size",
     "seed",
+    "training.ema_decay",
+    "training.label_smoothing",
     "training.num_epochs",
     "training.num_steps",
 )
@@ -80,6 +82,8 @@ def validate(config: ConfigDict) -> None:
         _require(problems, config, name, lambda v: v > 0, "expected a number above 0")
     for name in NON_NEGATIVE:
         _require(problems, config, name, lambda v: v >= 0, "expected a number of 0 or more")
+    for name in ("training.ema_decay", "training.label_smoothing"):
+        _require(problems, config, name, lambda v: v < 1, "expected a number below 1")
     for name in ("regularizer.block_norm.p", "regularizer.block_norm.q"):
         exponent = name[-1]
         _require(problems, config, name, lambda v: v >= 1, f"a norm needs 1 <= {exponent} <= inf")
@@ -88,7 +92,7 @@ def validate(config: ConfigDict) -> None:
     _require(problems, config, "data.std", lambda v: min(v) > 0, "expected a number above 0")
     smallest = 1 / 256  # a smaller deviation is less than one step of an 8-bit image
     _require(problems, config, "data.std", lambda v: max(v) >= smallest, "expected those of images in 0..1")
-    for check in (_check_duration, _check_classes, _check_sizes, _check_chance, _check_optimizer):
+    for check in (_check_duration, _check_classes, _check_sizes, _check_chance, _check_optimizer, _check_average):
         with problems.collected():
             check(config)
     problems.raise_all()
@@ -149,6 +153,14 @@ def _check_optimizer(config: ConfigDict) -> None:
         raise UserError(
             f"config.optimizer.clip_norm = {settings.clip_norm}: expected 0 with block_norm.proximal, for the step of "
             "gradients that are scaled down is smaller than the learning rate, by which the proximal step is made"
+        )
+
+
+def _check_average(config: ConfigDict) -> None:
+    if config.training.ema_decay > 0 and config.regularizer.block_norm.proximal:
+        raise UserError(
+            f"config.training.ema_decay = {config.training.ema_decay}: expected 0 with block_norm.proximal, whose "
+            "exact zeros an average over the steps does not have"
         )
 
 

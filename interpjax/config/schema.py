@@ -60,6 +60,8 @@ def default_config() -> ConfigDict:
             "eval_every_steps": 1000,
             "checkpoint_every_steps": 1000,
             "keep_checkpoints": 2,
+            "label_smoothing": 0.0,  # the share of a target that is spread evenly over all classes, of training alone
+            "ema_decay": 0.0,  # of the moving average of the variables, which is then the trained network; 0 = off
         }
     )
     config.dissection = ConfigDict(

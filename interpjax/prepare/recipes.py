@@ -38,7 +38,7 @@ def read_recipe(config: ConfigDict, model: nn.Module, block: BlockNorm, grouping
     outline = models.outline(alone, size)
     found = _terms(config, outline, block, grouping)
     asked = Objective(tuple(term for term in found if not term.own)).layers
-    objective = Objective(found, _soft_fields(config, outline, asked))
+    objective = Objective(found, _soft_fields(config, outline, asked), settings.label_smoothing)
     recipe = Recipe(
         objective=objective,
         optimizer=read_optimizer(config, block),
@@ -48,6 +48,7 @@ def read_recipe(config: ConfigDict, model: nn.Module, block: BlockNorm, grouping
         eval_every_steps=settings.eval_every_steps,
         checkpoint_every_steps=settings.checkpoint_every_steps,
         keep_checkpoints=settings.keep_checkpoints,
+        ema_decay=settings.ema_decay,
     )
     params, problems = outline.variables["params"], Problems()
     with problems.collected():

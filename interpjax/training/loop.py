@@ -39,6 +39,7 @@ class Recipe:
       eval_every_steps: steps between two evaluations.
       checkpoint_every_steps: steps between two checkpoints.
       keep_checkpoints: how many of the latest checkpoints are kept.
+      ema_decay: the decay of the moving average of the variables; 0 if none is kept.
     """
 
     objective: Objective
@@ -49,6 +50,7 @@ class Recipe:
     eval_every_steps: int
     checkpoint_every_steps: int
     keep_checkpoints: int
+    ema_decay: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +103,13 @@ def train(
     schedule = recipe.optimizer.learning_rate.over(recipe.duration, len(train_split))
     optimizer = recipe.optimizer.optimizer(schedule)
     train_step = make_train_step(
-        model, optimizer, recipe.objective, preprocessing=preprocessing, learning_rate=schedule, seed=recipe.seed
+        model,
+        optimizer,
+        recipe.objective,
+        preprocessing=preprocessing,
+        learning_rate=schedule,
+        seed=recipe.seed,
+        ema_decay=recipe.ema_decay,
     )
     eval_step = make_eval_step(model, preprocessing)
     of_weights, of_maps = parallel.on_first_device(groups.of_weights), parallel.on_first_device(groups.of_maps)
@@ -126,11 +134,11 @@ def train(
                 replicated, metrics = train_step(replicated, parallel.put_batch(next(batches)))
                 log.add(step, metrics)  # reads the metrics of earlier steps while this one is computed
                 if _is_due(step, total, recipe.log_every_steps):
-                    log.close_line(of_weights(replicated.variables))
+                    log.close_line(of_weights(replicated.result))
                 if _is_due(step, total, recipe.eval_every_steps):
                     with log.paused():
-                        scores = evaluate(eval_step, replicated.variables, test_split, pipeline, skipped_in_test)
-                        on_sample = as_metrics(of_maps(replicated.variables, sample))
+                        scores = evaluate(eval_step, replicated.result, test_split, pipeline, skipped_in_test)
+                        on_sample = as_metrics(of_maps(replicated.result, sample))
                         writer.write(step, {f"eval/{name}": value for name, value in scores.items()} | on_sample)
                 if _is_due(step, total, recipe.checkpoint_every_steps):
                     with log.paused():
@@ -166,7 +174,14 @@ def _first_state(
     model: nn.Module, recipe: Recipe, optimizer: optax.GradientTransformation, image_size: int
 ) -> TrainState:
     further = recipe.objective.soft_fields.params()
-    return create_train_state(model, optimizer, image_size=image_size, seed=recipe.seed, further_params=further)
+    return create_train_state(
+        model,
+        optimizer,
+        image_size=image_size,
+        seed=recipe.seed,
+        further_params=further,
+        averaging=recipe.ema_decay > 0,
+    )
 
 
 def _is_due(step: int, total: int, every: int) -> bool:
