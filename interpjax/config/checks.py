@@ -49,6 +49,7 @@ POSITIVE = (
     "dissection.chance.draws",
 )
 NON_NEGATIVE = (
+    "data.validation",
     "data.two_figures.noise",
     "data.two_figures.seed",
     "dissection.chance.seed",
@@ -82,7 +83,7 @@ def validate(config: ConfigDict) -> None:
         _require(problems, config, name, lambda v: v > 0, "expected a number above 0")
     for name in NON_NEGATIVE:
         _require(problems, config, name, lambda v: v >= 0, "expected a number of 0 or more")
-    for name in ("training.ema_decay", "training.label_smoothing"):
+    for name in ("data.validation", "training.ema_decay", "training.label_smoothing"):
         _require(problems, config, name, lambda v: v < 1, "expected a number below 1")
     for name in ("regularizer.block_norm.p", "regularizer.block_norm.q"):
         exponent = name[-1]
