@@ -121,6 +121,7 @@ def identity(experiment: Experiment) -> dict[str, Any]:
     if experiment.source is not None:
         found["class_names"] = list(experiment.source.class_names)
         splits = {"train_images": experiment.source.train, "test_images": experiment.source.test}
+        splits |= {"validation_images": experiment.source.validation}
         found |= {name: len(split) for name, split in splits.items() if split is not None}
     if experiment.labelled is not None:
         concepts = experiment.labelled.concepts

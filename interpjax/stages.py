@@ -96,9 +96,11 @@ def summary(workdir: Path) -> dict[str, Any]:
     done = {name: read_stage(workdir, name) for name in STAGES if stage_is_done(workdir, name)}
     results = {name: stored["result"] for name, stored in done.items()}
     trained, evaluated, dissected = (results.get(name, {}) for name in ("train", "evaluate", "dissect"))
-    splits = {"train": trained, "test": evaluated, "dissection": dissected}
+    held_out = evaluated.get("validation", {})
+    splits = {"train": trained, "validation": held_out, "test": evaluated, "dissection": dissected}
     return {
         **{name: evaluated[name] for name in ("accuracy", "top5", "cross_entropy") if evaluated},
+        **{f"validation_{name}": value for name, value in held_out.get("scores", {}).items()},
         **dissected.get("scores", {}),
         **{name: results[name] for name in ("chance",) if name in results},
         **{name: evaluated[name] for name in ("groups",) if evaluated},
@@ -118,6 +120,7 @@ def _train(experiment: Experiment) -> dict[str, Any]:
         experiment.model,
         recipe,
         (source.train, source.test),
+        validation=source.validation,
         pipeline=experiment.pipeline,
         preprocessing=experiment.preprocessing,
         groups=experiment.groups,
@@ -127,7 +130,7 @@ def _train(experiment: Experiment) -> dict[str, Any]:
         "num_steps": trained.num_steps,
         "skipped": trained.skipped,
         "earlier_seconds": trained.earlier_seconds,
-        "test": trained.scores and {"scores": trained.scores, "skipped": trained.skipped_in_test},
+        "evaluated": {name: dataclasses.asdict(found) for name, found in trained.evaluated.items()},
     }
 
 
@@ -136,15 +139,20 @@ def _evaluate(experiment: Experiment, *, trained_now: bool) -> dict[str, Any]:
     assert source is not None
     assert source.test is not None
     # Training evaluates the network at its last step, so a network that was just trained is not evaluated again.
-    found = read_stage(workdir, "train")["result"]["test"] if trained_now else None
-    if found is None:
-        skipped, variables = SkippedImages(), parallel.replicate(experiment.variables)
+    evaluated = read_stage(workdir, "train")["result"]["evaluated"] if trained_now else {}
+    if not evaluated:
+        variables = parallel.replicate(experiment.variables)
         eval_step = make_eval_step(experiment.model, experiment.preprocessing)
-        values = training.evaluate(eval_step, variables, source.test, experiment.pipeline, skipped)
-        found = {"scores": values, "skipped": sorted(skipped.names)}
+        for name, split in {"test": source.test, "validation": source.validation}.items():
+            if split is not None:
+                skipped = SkippedImages()
+                scores = training.evaluate(eval_step, variables, split, experiment.pipeline, skipped, name)
+                evaluated[name] = {"scores": scores, "skipped": sorted(skipped.names)}
+    found = evaluated["test"]
+    validation = {"validation": evaluated["validation"]} if "validation" in evaluated else {}
     images = training.sample_images(source.test, experiment.pipeline)
     groups = experiment.groups.summary(experiment.variables, images)
-    return {**found["scores"], "groups": groups, "skipped": found["skipped"]}
+    return {**found["scores"], **validation, "groups": groups, "skipped": found["skipped"]}
 
 
 def _dissect(experiment: Experiment) -> dict[str, Any]:

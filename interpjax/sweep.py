@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ml_collections import ConfigDict
 
 LONGEST = 150  # characters of a folder's name; file systems take 255 bytes
-SCORES = ("accuracy", "top5", "interpretability_score", "rud")
+SCORES = ("accuracy", "top5", "validation_accuracy", "interpretability_score", "rud")
 
 
 def sweep(
@@ -36,8 +36,8 @@ def sweep(
       stages: of each run, as of :func:`interpjax.run`, and by default those. What was not measured has no column.
 
     Returns:
-      A row for each run: its values, ``accuracy``, ``top5``, ``interpretability_score``, ``rud``, the unique
-      detectors of each layer (a column named as the layer), and its ``workdir``.
+      A row for each run: its values, ``accuracy``, ``top5``, ``validation_accuracy``, ``interpretability_score``,
+      ``rud``, the unique detectors of each layer (a column named as the layer), and its ``workdir``.
 
     Raises:
       UserError: naming the run and the field, if a field does not exist, or a run cannot be as it is configured.

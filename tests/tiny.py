@@ -48,6 +48,7 @@ def train(config, workdir) -> training.Training:
         made.model,
         made.recipe,
         (made.source.train, made.source.test),
+        validation=made.source.validation,
         pipeline=made.pipeline,
         preprocessing=made.preprocessing,
         groups=made.groups,

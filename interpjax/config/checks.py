@@ -23,7 +23,7 @@ CHOICES = {
     "regularizer.soft_receptive_field.statistics": ("minibatch", "batch_norm"),
     "regularizer.group_activation.form": ("code", "paper"),
     "regularizer.group_repulsion.form": ("code", "paper"),
-    "optimizer.name": ("sgd", "adam"),
+    "optimizer.name": ("sgd", "adam", "adamw"),
     "optimizer.schedule": ("constant", "step", "cosine"),
 }
 CHANCE_KINDS = ("labels", "rotation", "untrained")
@@ -49,13 +49,19 @@ POSITIVE = (
     "dissection.chance.draws",
 )
 NON_NEGATIVE = (
+    "data.validation",
     "data.two_figures.noise",
     "data.two_figures.seed",
     "dissection.chance.seed",
+    "optimizer.clip_norm",
+    "optimizer.decoupled_weight_decay",
     "optimizer.momentum",
+    "optimizer.warmup_steps",
     *(f"regularizer.{name}.{field}" for name in TERMS for field in ("strength", "warmup_steps")),
     "regularizer.grouping.group_size",
     "seed",
+    "training.ema_decay",
+    "training.label_smoothing",
     "training.num_epochs",
     "training.num_steps",
 )
@@ -77,6 +83,8 @@ def validate(config: ConfigDict) -> None:
         _require(problems, config, name, lambda v: v > 0, "expected a number above 0")
     for name in NON_NEGATIVE:
         _require(problems, config, name, lambda v: v >= 0, "expected a number of 0 or more")
+    for name in ("data.validation", "training.ema_decay", "training.label_smoothing"):
+        _require(problems, config, name, lambda v: v < 1, "expected a number below 1")
     for name in ("regularizer.block_norm.p", "regularizer.block_norm.q"):
         exponent = name[-1]
         _require(problems, config, name, lambda v: v >= 1, f"a norm needs 1 <= {exponent} <= inf")
@@ -85,7 +93,7 @@ def validate(config: ConfigDict) -> None:
     _require(problems, config, "data.std", lambda v: min(v) > 0, "expected a number above 0")
     smallest = 1 / 256  # a smaller deviation is less than one step of an 8-bit image
     _require(problems, config, "data.std", lambda v: max(v) >= smallest, "expected those of images in 0..1")
-    for check in (_check_duration, _check_classes, _check_sizes, _check_chance):
+    for check in (_check_duration, _check_classes, _check_sizes, _check_chance, _check_optimizer, _check_average):
         with problems.collected():
             check(config)
     problems.raise_all()
@@ -126,6 +134,34 @@ def _check_chance(config: ConfigDict) -> None:
     if not kinds or any(kind not in CHANCE_KINDS for kind in kinds) or len(set(kinds)) < len(kinds):
         raise UserError(
             f"config.dissection.chance.kinds = {kinds!r}: expected one or more of {', '.join(CHANCE_KINDS)}, none twice"
+        )
+
+
+def _check_optimizer(config: ConfigDict) -> None:
+    settings = config.optimizer
+    if (settings.name == "adamw") != (settings.decoupled_weight_decay > 0):
+        expected = "a number above 0 with" if settings.name == "adamw" else "0, for it is of adamw, not of"
+        raise UserError(
+            f"config.optimizer.decoupled_weight_decay = {settings.decoupled_weight_decay}: expected {expected} "
+            f"config.optimizer.name = {settings.name!r}"
+        )
+    if settings.nesterov and (settings.name != "sgd" or settings.momentum == 0):
+        raise UserError(
+            f"config.optimizer.nesterov = True: expected False with config.optimizer.name = {settings.name!r} and "
+            f"momentum = {settings.momentum}, for it is of sgd with a momentum above 0"
+        )
+    if settings.clip_norm > 0 and config.regularizer.block_norm.proximal:
+        raise UserError(
+            f"config.optimizer.clip_norm = {settings.clip_norm}: expected 0 with block_norm.proximal, for the step of "
+            "gradients that are scaled down is smaller than the learning rate, by which the proximal step is made"
+        )
+
+
+def _check_average(config: ConfigDict) -> None:
+    if config.training.ema_decay > 0 and config.regularizer.block_norm.proximal:
+        raise UserError(
+            f"config.training.ema_decay = {config.training.ema_decay}: expected 0 with block_norm.proximal, whose "
+            "exact zeros an average over the steps does not have"
         )
 
 

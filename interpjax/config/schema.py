@@ -39,9 +39,13 @@ def default_config() -> ConfigDict:
     config.regularizer = _regularizer()
     config.optimizer = ConfigDict(
         {
-            "name": "sgd",  # or adam, or the import path of a function of the learning rate, "mine:lion"
+            "name": "sgd",  # or adam, adamw, or the import path of a function of the learning rate, "mine:lion"
             "learning_rate": 0.01,
+            "warmup_steps": 0,  # the learning rate rises from 0 over them, by a factor beside the schedule
             "momentum": 0.9,  # of sgd
+            "nesterov": False,  # Nesterov's momentum, of sgd
+            "decoupled_weight_decay": 0.0,  # of adamw, in its step; regularizer.weight_decay is in the loss instead
+            "clip_norm": 0.0,  # gradients whose global norm is larger are scaled down to it; 0 = off
             "schedule": "constant",
             "decay_every_epochs": 30.0,  # of schedule step
             "decay_factor": 0.1,  # of schedule step
@@ -56,6 +60,8 @@ def default_config() -> ConfigDict:
             "eval_every_steps": 1000,
             "checkpoint_every_steps": 1000,
             "keep_checkpoints": 2,
+            "label_smoothing": 0.0,  # the share of a target that is spread evenly over all classes, of training alone
+            "ema_decay": 0.0,  # of the moving average of the variables, which is then the trained network; 0 = off
         }
     )
     config.dissection = ConfigDict(
@@ -82,6 +88,7 @@ def _data() -> ConfigDict:
             "source": "two_figures",  # or image_folder, tfds, or the import path of a function, "mydata:my_source"
             "train": "",  # image_folder: a folder of class folders; tfds: a split
             "test": "",
+            "validation": 0.0,  # share of the training images held out, drawn by the seed, the same of every class
             "tfds_name": "",
             "classes": (),  # names or numbers of those to keep, labelled 0, 1, … in this order; () = all
             "directory": "",  # of TFDS data; "" = TFDS's own default, and WORKDIR/data for two_figures

@@ -25,12 +25,14 @@ class Source:
       test: the test examples; None if they were not asked for.
       class_names: the name of each class, in the order of the labels 0, 1, ….
       concepts: the images with pixel labels that come with the data, to dissect with; None if there are none.
+      validation: the examples that are held out of the training examples, to validate on; None if there are none.
     """
 
     train: Split | None
     test: Split | None
     class_names: tuple[str, ...]
     concepts: ConceptData | None = None
+    validation: Split | None = None
 
 
 def image_folder(folders: Mapping[str, str], classes: Sequence[str | int] = ()) -> Source:
@@ -85,18 +87,19 @@ def tfds_set(
     numbers = class_numbers(classes, names)
     opened: dict[str, Split] = {}
     for field, split in splits.items():
-        whole = TfdsSplit(encoded_records(builder, split), "label", f"{name}/{split}")
-        key = f"{name}-{builder.info.version}-{split}-{len(whole)}".replace("/", "_")
-        opened[field] = _of_classes(field, whole, numbers, len(names), cache / f"labels_{key}.npy")
+        records = encoded_records(builder, split)
+        key = f"{name}-{builder.info.version}-{split}-{len(records)}".replace("/", "_")
+        whole = TfdsSplit(records, "label", f"{name}/{split}", cache / f"labels_{key}.npy")
+        opened[field] = _of_classes(field, whole, numbers, len(names))
     return Source(opened.get("train"), opened.get("test"), _kept_names(names, numbers))
 
 
-def _of_classes(field: str, whole: TfdsSplit, numbers: tuple[int, ...], classes: int, cache: Path) -> Split:
+def _of_classes(field: str, whole: TfdsSplit, numbers: tuple[int, ...], classes: int) -> Split:
     if not numbers:
         return whole
 
     def take() -> Split:
-        labels = read_labels(whole, classes, cache)
+        labels = read_labels(whole, classes)
         return take_classes(f"config.data.{field}", whole, numbers, labels, every=field == "train")
 
     return Deferred(take)

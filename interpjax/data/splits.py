@@ -69,11 +69,19 @@ class ArraySplit:
 
 @dataclasses.dataclass(frozen=True)
 class TfdsSplit:
-    """A split of a prepared TFDS data set, with images that are still encoded."""
+    """A split of a prepared TFDS data set, with images that are still encoded.
+
+    Attributes:
+      records: the records by number.
+      label: the name of the feature that is the label.
+      prefix: what the names of the examples begin with.
+      cache: the file that keeps the labels of all records once they are read, ``….npy``; None if none does.
+    """
 
     records: Any
     label: str
     prefix: str
+    cache: Path | None = None
 
     def __len__(self) -> int:
         return len(self.records)
@@ -91,11 +99,13 @@ class ClassSplit:
       whole: the whole split.
       kept: the numbers of the examples that are kept.
       numbers: the labels of the kept classes in the whole split, in the order of their new labels 0, 1, ….
+      labels: the new label of each example that is kept.
     """
 
     whole: Split
     kept: Int[np.ndarray, " examples"]
     numbers: tuple[int, ...]
+    labels: Int[np.ndarray, " examples"]
 
     def __len__(self) -> int:
         return len(self.kept)
@@ -108,6 +118,25 @@ class ClassSplit:
                 "are not those whose labels were read before: remove the labels_*.npy in WORKDIR/data"
             )
         return example | {"label": self.numbers.index(example["label"])}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PartSplit:
+    """Some examples of a split, with the names and labels that they have there.
+
+    Attributes:
+      whole: the whole split.
+      kept: the numbers of the examples that are kept.
+    """
+
+    whole: Split
+    kept: Int[np.ndarray, " examples"]
+
+    def __len__(self) -> int:
+        return len(self.kept)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return self.whole[int(self.kept[index])]
 
 
 class Deferred:

@@ -9,7 +9,7 @@ from jaxtyping import Int
 from tqdm import tqdm
 
 from interpjax.atomic import replacing
-from interpjax.data.splits import ClassSplit, Split, TfdsSplit
+from interpjax.data.splits import ClassSplit, Deferred, Split, TfdsSplit
 from interpjax.errors import UserError
 
 BLOCK = 1024  # records that are read at once
@@ -62,30 +62,33 @@ def take_classes(
     missing = sorted(set(numbers) - set(labels[kept].tolist()))
     if len(missing) == len(numbers) or (every and missing):
         raise UserError(f"{field}: no example of the class {missing[0]} of config.data.classes; expected at least one")
-    return ClassSplit(split, kept, numbers)
+    return ClassSplit(split, kept, numbers, np.array([numbers.index(label) for label in labels[kept]]))
 
 
-def read_labels(split: TfdsSplit, num_classes: int, cache: Path) -> Int[np.ndarray, " examples"]:
-    """The labels of all records of a split, which are read from the records once and then from a file.
+def read_labels(split: TfdsSplit, num_classes: int) -> Int[np.ndarray, " examples"]:
+    """The labels of all records of a split, which are read from the records once and then from its file, if it has one.
 
     Args:
       split: a split of a TFDS data set.
-      num_classes: number of classes; every label is below it, and −1 for a record without a label.
-      cache: the file that keeps the labels, ``….npy``; one that does not fit the split is written anew.
+      num_classes: number of classes; every label is below it, and −1 for a record without a label. A file that does
+        not fit the split is written anew.
     """
-    found = _cached(cache)
+    found = split.cache and _cached(split.cache)
     if found is not None and _are_labels(found, len(split), num_classes):
         return found
-    print(f"reading the labels of {len(split)} records of {split.prefix} once, for {cache}", file=sys.stderr)
+    once = f" once, for {split.cache}" if split.cache else ""
+    print(f"reading the labels of {len(split)} records of {split.prefix}{once}", file=sys.stderr)
+    records = split.records.opened if isinstance(split.records, Deferred) else split.records
     labels = np.empty(len(split), np.int32)
     bar = tqdm(total=len(split), desc="labels", unit="record", mininterval=0.5 if sys.stderr.isatty() else 30)
     with bar:
         for start in range(0, len(split), BLOCK):
             block = range(start, min(start + BLOCK, len(split)))
-            labels[start : block.stop] = [record[split.label] for record in split.records.__getitems__(block)]
+            labels[start : block.stop] = [record[split.label] for record in records.__getitems__(block)]
             bar.update(len(block))
-    with replacing(cache) as file:
-        np.save(file, labels)
+    if split.cache:
+        with replacing(split.cache) as file:
+            np.save(file, labels)
     return labels
 
 

@@ -12,13 +12,13 @@ from ml_collections import ConfigDict
 from interpjax import models
 from interpjax import regularizers as reg
 from interpjax.errors import Problems, UserError
-from interpjax.imports import import_object, is_import_path
+from interpjax.imports import import_object
 from interpjax.models import Outline
 from interpjax.prepare.checks import check_grouping, check_objective, check_optimizer
+from interpjax.prepare.optimizers import read_optimizer, read_strength
 from interpjax.regularizers.kernels import check_patterns, grouping_of, matches
 from interpjax.training import Objective, Recipe, SoftFields, Term, terms
-from interpjax.training.optimizer import Duration, LearningRate, OptimizerSettings, ProximalStep
-from interpjax.training.promotion import promoting
+from interpjax.training.optimizer import Duration
 from interpjax.training.terms import BlockNorm, Groupings
 
 
@@ -38,16 +38,17 @@ def read_recipe(config: ConfigDict, model: nn.Module, block: BlockNorm, grouping
     outline = models.outline(alone, size)
     found = _terms(config, outline, block, grouping)
     asked = Objective(tuple(term for term in found if not term.own)).layers
-    objective = Objective(found, _soft_fields(config, outline, asked))
+    objective = Objective(found, _soft_fields(config, outline, asked), settings.label_smoothing)
     recipe = Recipe(
         objective=objective,
-        optimizer=_optimizer(config, block),
+        optimizer=read_optimizer(config, block),
         duration=Duration(settings.batch_size, settings.num_epochs, settings.num_steps),
         seed=config.seed,
         log_every_steps=settings.log_every_steps,
         eval_every_steps=settings.eval_every_steps,
         checkpoint_every_steps=settings.checkpoint_every_steps,
         keep_checkpoints=settings.keep_checkpoints,
+        ema_decay=settings.ema_decay,
     )
     params, problems = outline.variables["params"], Problems()
     with problems.collected():
@@ -124,18 +125,11 @@ def _terms(config: ConfigDict, outline: Outline, block: BlockNorm, grouping: Gro
     for name, make in makers.items():
         if settings[name].strength > 0:
             with problems.collected():
-                found.append(make(_strength(settings[name]), settings[name]))
+                found.append(make(read_strength(settings[name]), settings[name]))
     with problems.collected():
         found += _own_terms(config, outline, tuple(makers))
     problems.raise_all()
     return tuple(found)
-
-
-def _strength(settings: ConfigDict) -> optax.Schedule:
-    """A term's strength at each step: it rises from 0 to the configured strength over the warm-up, if there is one."""
-    if settings.warmup_steps:
-        return promoting(optax.linear_schedule(0.0, settings.strength, settings.warmup_steps))
-    return optax.constant_schedule(settings.strength)
 
 
 def _mapped_layers(config: ConfigDict, outline: Outline, name: str, grouping: Groupings) -> tuple[str, ...]:
@@ -215,33 +209,3 @@ def _check_split(config: ConfigDict, model: nn.Module) -> None:
             f"config.regularizer.block_norm.axis = 'inputs': the kernels of {', '.join(split)} are split over "
             f"halves of the input channels in {config.model.name}; choose 'filters'"
         )
-
-
-def _optimizer(config: ConfigDict, norm: BlockNorm) -> OptimizerSettings:
-    settings, block = config.optimizer, config.regularizer.block_norm
-    rate = LearningRate(settings.learning_rate, settings.schedule, settings.decay_every_epochs, settings.decay_factor)
-    proximal = None
-    if block.proximal and block.strength > 0:
-        proximal = ProximalStep(_strength(block), norm)
-    return OptimizerSettings(_make_optimizer(config), rate, proximal)
-
-
-def _make_optimizer(config: ConfigDict) -> Callable[[optax.Schedule], optax.GradientTransformation]:
-    """What makes the optimizer: SGD with momentum as in the published recipes, Adam, or the user's own function."""
-    name, momentum = config.optimizer.name, config.optimizer.momentum
-    if name == "adam":
-        return optax.adam
-    if not is_import_path(name):
-        return lambda schedule: optax.sgd(schedule, momentum=momentum)
-    make = import_object("config.optimizer.name", name)
-
-    def own(schedule: optax.Schedule) -> optax.GradientTransformation:
-        made: Any = make(schedule) if callable(make) else make
-        if not (hasattr(made, "init") and hasattr(made, "update")):
-            raise UserError(
-                f"config.optimizer.name = {name!r}: it gave a {type(made).__name__}; expected a function of the "
-                "learning rate (a schedule) that gives an optax.GradientTransformation"
-            )
-        return made
-
-    return own

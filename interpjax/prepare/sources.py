@@ -9,6 +9,7 @@ from interpjax.data.concepts import ConceptData
 from interpjax.data.pipeline import PipelineSettings
 from interpjax.data.sources import Source, image_folder, tfds_set
 from interpjax.data.two_figures.source import TwoFiguresSettings, two_figures
+from interpjax.data.validation import hold_out
 from interpjax.errors import UserError
 from interpjax.imports import import_object, is_import_path
 from interpjax.prepare.labelled import USES_LABELS
@@ -21,7 +22,8 @@ def open_source(config: ConfigDict, workdir: Path, stages: Sequence[str]) -> Sou
       config: the experiment.
       workdir: the run's folder. Data that have to be made, and labels that have to be read, are written there when the
         examples are first used.
-      stages: the stages that are to be run. Training uses both splits, evaluation only the test split.
+      stages: the stages that are to be run. Training uses both splits, evaluation only the test split, and the training
+        split where a share of it is held out for validation.
 
     Returns:
       The data; None if the stages use none.
@@ -29,10 +31,19 @@ def open_source(config: ConfigDict, workdir: Path, stages: Sequence[str]) -> Sou
     Raises:
       UserError: naming the field and what to put where, if the data are missing or not of the right form.
     """
-    fields = [field for field in ("train", "test") if "train" in stages or (field == "test" and "evaluate" in stages)]
+    settings, evaluated = config.data, "evaluate" in stages
+    wanted = {"train": evaluated and settings.validation > 0, "test": evaluated}
+    fields = [field for field, used in wanted.items() if used or "train" in stages]
     if not fields and not (set(USES_LABELS) & set(stages) and brings_concepts(config)):
         return None
-    settings, directory = config.data, workdir / "data"
+    source = _open(config, workdir / "data", fields)
+    if settings.validation == 0 or source.train is None:
+        return source
+    return hold_out(source, settings.validation, config.seed)
+
+
+def _open(config: ConfigDict, directory: Path, fields: Sequence[str]) -> Source:
+    settings = config.data
     if is_import_path(settings.source):
         return _own_source(config, fields)
     if settings.source == "two_figures":

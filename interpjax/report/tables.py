@@ -114,6 +114,8 @@ def scores_table(summary: dict[str, Any]) -> str:
     lines = []
     if "accuracy" in summary:
         lines.append(f"test accuracy            {summary['accuracy']:.2%} (top-5 {summary['top5']:.2%})")
+    if "validation_accuracy" in summary:
+        lines.append(f"validation accuracy      {summary['validation_accuracy']:.2%}")
     if "layers" in summary:
         score = f"{summary['interpretability_score']} (unique detectors, summed over layers)"
         lines += [f"interpretability score   {score}", f"unique / filters (RUD)   {summary['rud']:.3f}"]

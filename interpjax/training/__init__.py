@@ -1,7 +1,7 @@
 """Training: the objective, the optimizer, the training loop, and its checkpoints and metrics."""
 
 from interpjax.training.checkpoint import CheckpointError, Checkpoints
-from interpjax.training.evaluation import evaluate, sample_images
+from interpjax.training.evaluation import Evaluated, evaluate, sample_images
 from interpjax.training.loop import Recipe, Training, read_variables, train
 from interpjax.training.metrics import TrainingDivergedError
 from interpjax.training.objective import Objective, SoftFields, Term, TermInputs
@@ -10,6 +10,7 @@ from interpjax.training.state import TrainState, create_train_state, initial_var
 __all__ = [
     "CheckpointError",
     "Checkpoints",
+    "Evaluated",
     "Objective",
     "Recipe",
     "SoftFields",

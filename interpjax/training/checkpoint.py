@@ -18,6 +18,7 @@ from interpjax.errors import UserError
 from interpjax.training.state import TrainState
 
 PyTree = Any
+AVERAGE = "average"  # its name in a checkpoint, which only a training that keeps one has
 
 
 class CheckpointError(UserError):
@@ -106,6 +107,8 @@ class Checkpoints:
     def restore_variables(self, like: Mapping[str, PyTree]) -> dict[str, PyTree]:
         """Reads only the variables of the latest checkpoint, whatever optimizer the network was trained with.
 
+        Where training kept an average of them, it is this average.
+
         Parameters that were trained beside the network are read with them.
 
         Args:
@@ -116,7 +119,9 @@ class Checkpoints:
         """
         self._require_one()
         stored: Any = self._orbax.metadata(self.latest).metadata
-        found = {name: stored[name] for name in ("params", "batch_stats") if stored.get(name)}
+        averaged = bool(stored.get(AVERAGE))
+        held = stored[AVERAGE] if averaged else stored
+        found = {name: held[name] for name in ("params", "batch_stats") if held.get(name)}
         shapes = flatten_dict(found, sep="/")
         for path, leaf in flatten_dict(dict(like), sep="/").items():
             there = shapes.get(path)
@@ -125,7 +130,7 @@ class Checkpoints:
                 raise CheckpointError(
                     f"checkpoint {self._folder}/{self.latest} cannot be read: {path} {has}; expected {leaf.shape}"
                 )
-        return self._load(found, whole=False)
+        return self._load({AVERAGE: found}, whole=False)[AVERAGE] if averaged else self._load(found, whole=False)
 
     def _load(self, like: PyTree, *, whole: bool) -> PyTree:
         self._require_one()
@@ -174,14 +179,15 @@ def _as_tree(state: TrainState) -> dict[str, Any]:
     """The state as plain dictionaries, with the optimizer's memory by its paths, so that any orbax can read them."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(state.opt_state)
     memory = {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
-    return {"step": state.step, "params": state.params, "batch_stats": state.batch_stats, "opt_state": memory}
+    tree = {"step": state.step, "params": state.params, "batch_stats": state.batch_stats, "opt_state": memory}
+    return tree if state.average is None else tree | {AVERAGE: state.average}
 
 
 def _from_tree(tree: dict[str, Any], like: TrainState) -> TrainState:
     names = _as_tree(like)["opt_state"]
     memory = [tree["opt_state"][name] for name in names]
     opt_state = jax.tree.unflatten(jax.tree.structure(like.opt_state), memory)
-    return TrainState(tree["step"], tree["params"], tree["batch_stats"], opt_state)
+    return TrainState(tree["step"], tree["params"], tree["batch_stats"], opt_state, tree.get(AVERAGE))
 
 
 def _reason(error: BaseException) -> str:

@@ -1,6 +1,7 @@
-"""Evaluates a network on the test images."""
+"""Evaluates a network on images that it was not trained on."""
 
 import collections
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -17,20 +18,34 @@ SAMPLE = 64  # images, no more, for the maps of all layers of a deep network tak
 AHEAD = 4  # batches that may be on their way to the devices before the sums of the first are read
 
 
+@dataclasses.dataclass(frozen=True)
+class Evaluated:
+    """The scores of a network on a split, and the names of the unreadable images that were left out of them."""
+
+    scores: dict[str, float]
+    skipped: tuple[str, ...]
+
+
 def evaluate(
-    eval_step: Callable, variables: Any, split: Split, pipeline: PipelineSettings, skipped: SkippedImages
+    eval_step: Callable,
+    variables: Any,
+    split: Split,
+    pipeline: PipelineSettings,
+    skipped: SkippedImages,
+    name: str = "test",
 ) -> dict[str, float]:
-    """Accuracy, top-5 accuracy and mean cross-entropy over every readable test image.
+    """Accuracy, top-5 accuracy and mean cross-entropy over every readable image of a split.
 
     Args:
       eval_step: the function that :func:`make_eval_step` returns.
       variables: the network's variables, replicated over the devices.
-      split: the test examples.
+      split: the examples.
       pipeline: the settings by which they become batches.
       skipped: collects the unreadable images, if these are to be skipped.
+      name: the name of the split, ``"test"`` or ``"validation"``, for the error message.
 
     Raises:
-      UserError: if no test image could be read.
+      UserError: if no image could be read.
     """
     sums: dict[str, float] = {}
     waiting: collections.deque[Any] = collections.deque()
@@ -41,7 +56,7 @@ def evaluate(
     for parts in waiting:
         _add(sums, parts)
     if not sums.get("count"):
-        raise UserError(f"config.data.test: none of its {len(split)} images could be read; expected at least one")
+        raise UserError(f"config.data.{name}: none of its {len(split)} images could be read; expected at least one")
     return {
         "accuracy": sums["correct"] / sums["count"],
         "top5": sums["correct_top5"] / sums["count"],

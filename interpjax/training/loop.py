@@ -3,6 +3,7 @@
 import dataclasses
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from interpjax.data.splits import Split
 from interpjax.preprocessing import Preprocessing
 from interpjax.training.checkpoint import Checkpoints, Position
 from interpjax.training.diagnostics import GroupDiagnostics, as_metrics
-from interpjax.training.evaluation import evaluate, sample_images
+from interpjax.training.evaluation import Evaluated, evaluate, sample_images
 from interpjax.training.metrics import MetricsWriter, StepLog, TrainingDivergedError
 from interpjax.training.objective import Objective
 from interpjax.training.optimizer import Duration, OptimizerSettings
@@ -39,6 +40,7 @@ class Recipe:
       eval_every_steps: steps between two evaluations.
       checkpoint_every_steps: steps between two checkpoints.
       keep_checkpoints: how many of the latest checkpoints are kept.
+      ema_decay: the decay of the moving average of the variables; 0 if none is kept.
     """
 
     objective: Objective
@@ -49,6 +51,7 @@ class Recipe:
     eval_every_steps: int
     checkpoint_every_steps: int
     keep_checkpoints: int
+    ema_decay: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,15 +62,14 @@ class Training:
       num_steps: number of steps that were taken, in all sessions together.
       earlier_seconds: seconds that earlier sessions took, if training was cut off and went on.
       skipped: names of the unreadable training images that were left out.
-      scores: the scores of the trained network on the test images; None if training was finished before this session.
-      skipped_in_test: names of the unreadable test images that were left out of the scores.
+      evaluated: the trained network on the images for ``"test"``, and for ``"validation"`` if some are held out; empty
+        if training was finished before this session.
     """
 
     num_steps: int
     earlier_seconds: float
     skipped: tuple[str, ...]
-    scores: dict[str, float] | None
-    skipped_in_test: tuple[str, ...]
+    evaluated: dict[str, Evaluated]
 
 
 def train(
@@ -75,6 +77,7 @@ def train(
     recipe: Recipe,
     splits: tuple[Split, Split],
     *,
+    validation: Split | None = None,
     pipeline: PipelineSettings,
     preprocessing: Preprocessing,
     groups: GroupDiagnostics,
@@ -86,6 +89,7 @@ def train(
       model: the network, with ``axis_name`` as :data:`interpjax.parallel.AXIS` if it has batch norm.
       recipe: how it is trained.
       splits: the examples to train on, and those to test on.
+      validation: the examples that are held out, on which the network is evaluated too; None if there are none.
       pipeline: the settings by which examples become batches.
       preprocessing: turns uint8 images into the network's inputs.
       groups: what is measured of the groups of filters.
@@ -102,12 +106,20 @@ def train(
     schedule = recipe.optimizer.learning_rate.over(recipe.duration, len(train_split))
     optimizer = recipe.optimizer.optimizer(schedule)
     train_step = make_train_step(
-        model, optimizer, recipe.objective, preprocessing=preprocessing, learning_rate=schedule, seed=recipe.seed
+        model,
+        optimizer,
+        recipe.objective,
+        preprocessing=preprocessing,
+        learning_rate=schedule,
+        seed=recipe.seed,
+        ema_decay=recipe.ema_decay,
     )
     eval_step = make_eval_step(model, preprocessing)
     of_weights, of_maps = parallel.on_first_device(groups.of_weights), parallel.on_first_device(groups.of_maps)
     asked = parallel.Largest()
-    skipped, skipped_in_test, scores = SkippedImages(), SkippedImages(), None
+    measured = {"test": test_split} | ({} if validation is None else {"validation": validation})
+    skipped, left_out = SkippedImages(), {name: SkippedImages() for name in measured}
+    evaluated: dict[str, Evaluated] = {}
     batches = train_iterator(train_split, pipeline, skipped, shard=parallel.shard())
     with Checkpoints(workdir, keep=recipe.keep_checkpoints) as checkpoints:
         state, position = _first_state(model, recipe, optimizer, pipeline.image_size), Position()
@@ -130,12 +142,14 @@ def train(
                 log.add(step, metrics)  # reads the metrics of earlier steps while this one is computed
                 stop = asked(stopping.requested())
                 if stop or _is_due(step, total, recipe.log_every_steps):
-                    log.close_line(of_weights(replicated.variables))
+                    log.close_line(of_weights(replicated.result))
                 if _is_due(step, total, recipe.eval_every_steps):
                     with log.paused():
-                        scores = evaluate(eval_step, replicated.variables, test_split, pipeline, skipped_in_test)
-                        on_sample = as_metrics(of_maps(replicated.variables, sample))
-                        writer.write(step, {f"eval/{name}": value for name, value in scores.items()} | on_sample)
+                        for name, split in measured.items():
+                            scores = evaluate(eval_step, replicated.result, split, pipeline, left_out[name], name)
+                            evaluated[name] = Evaluated(scores, left_out[name].sorted())
+                        on_sample = as_metrics(of_maps(replicated.result, sample))
+                        writer.write(step, _as_metrics(evaluated) | on_sample)
                 if stop or _is_due(step, total, recipe.checkpoint_every_steps):
                     with log.paused():
                         seconds = position.seconds + time.monotonic() - start
@@ -143,7 +157,15 @@ def train(
                         checkpoints.save(_checked(parallel.first(replicated)), reached)
                 if stop:
                     raise stopping.Stopped(stop, f"step {step} of {total}")
-    return Training(total, position.seconds, skipped.sorted(), scores, skipped_in_test.sorted())
+    return Training(total, position.seconds, skipped.sorted(), evaluated)
+
+
+def _as_metrics(evaluated: Mapping[str, Evaluated]) -> dict[str, float]:
+    """The scores as ``eval/NAME``, and those on the images held out as ``validation/NAME``."""
+    prefixes = {"test": "eval", "validation": "validation"}
+    return {
+        f"{prefixes[split]}/{name}": value for split, found in evaluated.items() for name, value in found.scores.items()
+    }
 
 
 def _announced(first: int, total: int) -> int:
@@ -172,7 +194,14 @@ def _first_state(
     model: nn.Module, recipe: Recipe, optimizer: optax.GradientTransformation, image_size: int
 ) -> TrainState:
     further = recipe.objective.soft_fields.params()
-    return create_train_state(model, optimizer, image_size=image_size, seed=recipe.seed, further_params=further)
+    return create_train_state(
+        model,
+        optimizer,
+        image_size=image_size,
+        seed=recipe.seed,
+        further_params=further,
+        averaging=recipe.ema_decay > 0,
+    )
 
 
 def _is_due(step: int, total: int, every: int) -> bool:

@@ -101,15 +101,25 @@ class Objective:
     Attributes:
       terms: the terms besides cross-entropy.
       soft_fields: makes the soft receptive fields that the terms use.
+      label_smoothing: the share of each target that is spread evenly over all classes.
     """
 
     terms: tuple[Term, ...] = ()
     soft_fields: SoftFields = SoftFields()
+    label_smoothing: float = 0.0
 
     @property
     def layers(self) -> tuple[str, ...]:
         """The layers whose activation maps some term uses, each once."""
         return tuple(dict.fromkeys(layer for term in self.terms for layer in term.layers))
+
+    def data_loss(self, logits: Float[Array, "batch classes"], labels: Int[Array, " batch"]) -> Float[Array, ""]:
+        """The mean cross-entropy, with smoothed labels if there is a share to smooth them by."""
+        exact, share = jnp.mean(cross_entropy(logits, labels)), self.label_smoothing
+        if not share:
+            return exact
+        even = -jnp.mean(jax.nn.log_softmax(logits.astype(jnp.float32)))  # the target is the same for all classes
+        return (1 - share) * exact + share * even
 
     def inputs(self, params: PyTree, maps: Maps, *, key: jax.Array, axis_name: str | None) -> TermInputs:
         """The inputs of the terms."""

@@ -43,15 +43,24 @@ class LearningRate:
         lowers it to 0 at the end.
       decay_every_epochs: number of epochs after which ``"step"`` multiplies the learning rate, each time.
       decay_factor: the factor by which ``"step"`` multiplies the learning rate.
+      warmup_steps: number of steps over which a factor beside the schedule rises from 0 to 1.
     """
 
     start: float
     schedule: str
     decay_every_epochs: float
     decay_factor: float
+    warmup_steps: int = 0
 
     def over(self, duration: Duration, examples: int) -> optax.Schedule:
         """The learning rate at each step of a training on this number of examples."""
+        scheduled = self._scheduled(duration, examples)
+        if not self.warmup_steps:
+            return scheduled
+        factor = optax.linear_schedule(0.0, 1.0, self.warmup_steps)
+        return promoting(lambda step: factor(step) * scheduled(step))
+
+    def _scheduled(self, duration: Duration, examples: int) -> optax.Schedule:
         total = duration.steps(examples)
         if self.schedule == "constant":
             return optax.constant_schedule(self.start)
@@ -78,11 +87,13 @@ class OptimizerSettings:
       make: makes an optimizer from the schedule of the learning rate, as :func:`optax.adam` does.
       learning_rate: the learning rate over training.
       proximal: the proximal step that follows the optimizer's step; None if there is none.
+      clip_norm: gradients whose global norm is larger are scaled down to it before the optimizer; 0 if none are.
     """
 
     make: Callable[[optax.Schedule], optax.GradientTransformation]
     learning_rate: LearningRate
     proximal: ProximalStep | None = None
+    clip_norm: float = 0.0
 
     def optimizer(self, schedule: optax.Schedule) -> optax.GradientTransformation:
         """The whole optimizer at this learning rate.
@@ -91,7 +102,10 @@ class OptimizerSettings:
           ValueError: if the block norm has no proximal operator; when the optimizer is initialized, if a proximal step
             is to follow an adaptive optimizer.
         """
-        optimizer = promoting_optimizer(self.make(schedule))
+        made = self.make(schedule)
+        if self.clip_norm:
+            made = optax.chain(optax.clip_by_global_norm(self.clip_norm), made)
+        optimizer = promoting_optimizer(made)
         if self.proximal is None:
             return optimizer
         return regularizers.proximal_block_norm(

@@ -15,6 +15,8 @@ PyTree = Any
 class TrainState(flax.struct.PyTreeNode):
     """The parameters, the batch statistics, the optimizer's memory, and the number of steps taken.
 
+    ``average`` is that of the variables over the steps, where training keeps one; None where it does not.
+
     It holds no key of random numbers, for they follow from the configured seed and ``step``.
     """
 
@@ -22,11 +24,31 @@ class TrainState(flax.struct.PyTreeNode):
     params: PyTree
     batch_stats: PyTree
     opt_state: PyTree
+    average: PyTree = None
 
     @property
     def variables(self) -> dict[str, PyTree]:
         """The network's variables, as ``model.apply`` takes them."""
         return {"params": self.params, "batch_stats": self.batch_stats} if self.batch_stats else {"params": self.params}
+
+    @property
+    def result(self) -> dict[str, PyTree]:
+        """The variables that training results in: their average where there is one, else those of the latest step."""
+        return self.variables if self.average is None else self.average
+
+    def averaged(self, earlier: PyTree, decay: float) -> "TrainState":
+        """This state with an average that goes on from that of the earlier steps.
+
+        It is the plain mean over all steps until these are so many that the exponential moving average of this decay
+        weighs the latest one more. So the network at the start of training, which is random, is no part of it.
+        """
+        taken = jnp.asarray(self.step, jnp.float32)
+        kept = jnp.minimum(decay, 1 - 1 / taken)
+
+        def mixed(old: Any, new: Any) -> Any:
+            return (kept * old + (1 - kept) * new).astype(new.dtype)
+
+        return self.replace(average=jax.tree.map(mixed, earlier, self.variables))
 
 
 def initial_variables(model: nn.Module, *, image_size: int, seed: int) -> dict[str, PyTree]:
@@ -47,6 +69,7 @@ def create_train_state(
     image_size: int,
     seed: int,
     further_params: Mapping[str, PyTree] | None = None,
+    averaging: bool = False,
 ) -> TrainState:
     """The state at the start of training, with a freshly initialized network.
 
@@ -56,13 +79,15 @@ def create_train_state(
       image_size: side in pixels of the images that the network will see.
       seed: the seed of the initialization.
       further_params: parameters to be trained besides the network, by names that no layer has.
+      averaging: whether an average of the variables is kept.
     """
 
     def init(key):
         variables = _initialize(model, image_size, key)
         params = variables["params"] | dict(further_params or {})
         batch_stats = variables.get("batch_stats", {})
-        return TrainState(jnp.int32(0), params, batch_stats, optimizer.init(params))
+        state = TrainState(jnp.int32(0), params, batch_stats, optimizer.init(params))
+        return state.replace(average=jax.tree.map(jnp.zeros_like, state.variables)) if averaging else state
 
     return jax.jit(init)(jax.random.key(seed))
 

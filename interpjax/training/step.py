@@ -26,11 +26,13 @@ def make_train_step(
     preprocessing: Preprocessing,
     learning_rate: optax.Schedule,
     seed: int,
+    ema_decay: float = 0.0,
 ) -> Callable[[TrainState, Any], tuple[TrainState, Metrics]]:
     """Makes the training step, which runs on all devices. Gradients and metrics are those of the whole batch.
 
     The state is donated. ``learning_rate`` is only reported, for the number of the step. Every device computes the
-    penalties on parameters from its own copy of them. Losses on activations see the whole batch.
+    penalties on parameters from its own copy of them. Losses on activations see the whole batch. With ``ema_decay``
+    the state has an average of its variables, as :func:`create_train_state` gives it, which every step updates.
     """
 
     def train_step(state: TrainState, batch: Any) -> tuple[TrainState, Metrics]:
@@ -45,7 +47,7 @@ def make_train_step(
                 layers=objective.layers,
                 dropout_key=parallel.fold_in_device(dropout_key),
             )
-            data_loss = jnp.mean(cross_entropy(logits, batch["label"]))
+            data_loss = objective.data_loss(logits, batch["label"])
             loss, terms = objective(data_loss, params, maps, step=state.step, key=term_key, axis_name=parallel.AXIS)
             accuracy = jnp.mean(jnp.argmax(logits, -1) == batch["label"], dtype=jnp.float32)
             return loss, (terms | {"accuracy": accuracy}, batch_stats)
@@ -55,7 +57,8 @@ def make_train_step(
         metrics["learning_rate"] = jnp.asarray(learning_rate(state.step), jnp.float32)
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        return TrainState(state.step + 1, params, batch_stats, opt_state), metrics
+        after = TrainState(state.step + 1, params, batch_stats, opt_state)
+        return (after.averaged(state.average, ema_decay) if ema_decay else after), metrics
 
     return parallel.parallelize(train_step, donate=(0,))
 

@@ -82,6 +82,18 @@ def weight_decay(strength: optax.Schedule, layers: Patterns, *, beside: BlockNor
     return Term("weight_decay", strength, penalty)
 
 
+def decayed(params: PyTree, *, beside: BlockNorm | None) -> PyTree:
+    """Whether each parameter is decayed in an optimizer's own step: all but the kernels of the block norm beside it."""
+    covered = beside.kernels(params) if beside else {}
+
+    def include(path: tuple, leaf: Any) -> bool:
+        del leaf
+        names = path_names(path)
+        return names[0] != FIELD_PARAMS and not (names[-1] == "kernel" and layer_name(path) in covered)
+
+    return jax.tree_util.tree_map_with_path(include, params)
+
+
 def soft_orthogonality(strength: optax.Schedule, layers: Patterns) -> Term:
     """Soft orthogonality, summed over the layers."""
 
