@@ -1,0 +1,76 @@
+"""The folder that a data set is put into: one process at a time, and enough space before it begins."""
+
+import contextlib
+import errno
+import fcntl
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from interpjax.errors import UserError
+
+PART = ".part"  # ends the names of files and folders that are not yet whole
+ARCHIVES = "archives"  # where in the folder archives are, until the data set is built
+
+
+@contextlib.contextmanager
+def working_in(folder: Path) -> Iterator[None]:
+    """Makes the folder, keeps a second process out of it, and says where the disk is full.
+
+    Raises:
+      UserError: if the folder is a file, or in use by another process, or its disk is full.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"--to = {folder}: is a file; expected a folder, which need not exist")
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(f"--to = {folder}: another process is getting data into it; wait for its end") from error
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            where = error.filename or folder
+            raise UserError(f"{where}: the disk is full; make room, and the same command goes on") from error
+
+
+def require_space(folder: Path, name: str, to_fetch: int, to_build: int) -> None:
+    """Tells how much is to be downloaded and written, before it begins.
+
+    Args:
+      folder: the folder, which is there.
+      name: what the data set is called.
+      to_fetch: bytes that are to be downloaded.
+      to_build: bytes that are to be written beside.
+
+    Raises:
+      UserError: if the disk has less.
+    """
+    free = shutil.disk_usage(folder).free
+    sizes = f"{gigabytes(to_fetch)} to download and {gigabytes(to_build)} to write beside"
+    if to_fetch + to_build > free:
+        raise UserError(
+            f"--to = {folder}: {name} needs {gigabytes(to_fetch + to_build)} there ({sizes}), but "
+            f"{gigabytes(free)} are free; make room, or give a folder on another disk"
+        )
+    print(f"{name}: {sizes}; {gigabytes(free)} are free in {folder}", flush=True)
+
+
+def remove_archives(folder: Path, names: tuple[str, ...]) -> None:
+    """Removes archives and folders of these names, whole or in part, and the folder of archives if it is then empty."""
+    archives = folder / ARCHIVES
+    for path in [archives / (name + ending) for name in names for ending in ("", PART)]:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # it is not there, or has archives of another data set
+        archives.rmdir()
+
+
+def gigabytes(size: int) -> str:
+    """``"26.1 GB"``, or in MB below a tenth of one."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
