@@ -36,11 +36,19 @@ class Archive:
       url: its address, http or https.
       size: in bytes; None if it is not known.
       sha256: as hexadecimal digits; None if it is not known.
+
+    Raises:
+      UserError: if the address has another form.
     """
 
     url: str
     size: int | None = None
     sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        parts = urllib.parse.urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.netloc or not self.name:
+            raise UserError(f"{self.url!r}: expected an address as http://SERVER/NAME")
 
     @property
     def name(self) -> str:
@@ -117,20 +125,19 @@ def left_to_fetch(archive: Archive, folder: Path) -> int:
     if whole.is_file():
         return 0
     part = whole.with_name(whole.name + PART)
-    return (archive.size or 0) - (part.stat().st_size if part.is_file() else 0)
+    return (archive.size or 0) - _size(part)
 
 
 def _complete(archive: Archive, part: Path) -> None:
     """Fetches what the part lacks, in as many tries as bring it further, and ``TRIES`` that do not."""
     part.parent.mkdir(parents=True, exist_ok=True)
-    part.touch()
-    furthest, number, fault = part.stat().st_size, 0, None
+    furthest, number, fault = _size(part), 0, None
     while number < TRIES:
         _wait(archive.url, number, fault)
         try:
             _append(archive, part)
         except _CutError as error:
-            fault, size = error, part.stat().st_size
+            fault, size = error, _size(part)
             number = 0 if size > furthest else number + 1
             furthest = max(size, furthest)
         else:
@@ -140,7 +147,7 @@ def _complete(archive: Archive, part: Path) -> None:
 
 def _append(archive: Archive, part: Path) -> None:
     """One try; raises _CutError if the part is not whole after it."""
-    start = part.stat().st_size
+    start = _size(part)
     if archive.size is not None and start >= archive.size:
         return
     with _open(archive.url, start) as response:
@@ -155,11 +162,11 @@ def _append(archive: Archive, part: Path) -> None:
         if None not in (total, archive.size) and total != archive.size:
             raise _CutError(f"the server offers {total} bytes; expected {archive.size}")
         total = total or archive.size
-        with part.open("r+b") as file, progress_bar(archive.name, total, start, unit="B") as bar:
+        with part.open("ab") as file, progress_bar(archive.name, total, start, unit="B") as bar:
             file.truncate(start)
             file.seek(start)
             _copy(response, file, total, bar)
-    got = part.stat().st_size
+    got = _size(part)
     if total is not None and got < total:
         raise _CutError(f"the connection ended after {got} of {total} bytes")
 
@@ -226,6 +233,10 @@ def _unreachable(url: str, fault: Exception | None) -> UserError:
         f"{url} cannot be fetched, {TRIES} times in a row: {fault}. The same command goes on where this one stopped; "
         "or get the file elsewhere and give it as --from"
     )
+
+
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.is_file() else 0
 
 
 def _sha256(path: Path) -> str:

@@ -34,28 +34,6 @@ def read_lists(path: Path) -> dict[str, str]:
     return {name: content.decode(errors="replace") for name, content in found.items()}
 
 
-def read_labels(text: str, name: str) -> dict[str, int]:
-    """What a list file says: a number for each name, without the ``/`` that some names begin with.
-
-    Args:
-      text: its lines, ``NAME NUMBER`` each.
-      name: its name, for messages.
-
-    Raises:
-      UserError: naming the line, if one is not of this form or its name is in another line too.
-    """
-    found: dict[str, int] = {}
-    for row, line in enumerate(text.splitlines(), start=1):
-        listed, _, number = line.rpartition(" ")
-        key = listed.removeprefix("/")
-        if not key or not number.isdecimal() or key in found:
-            raise UserError(f"{name} line {row}: {line!r}; expected NAME NUMBER, with another name in each line")
-        found[key] = int(number)
-    if not found:
-        raise UserError(f"{name}: is empty; expected a line NAME NUMBER for each name")
-    return found
-
-
 def read_class_names(text: str) -> tuple[str, ...]:
     """The names of the classes as TFDS has them: ``market/indoor`` for the line ``/m/market/indoor 220``.
 
@@ -63,11 +41,29 @@ def read_class_names(text: str) -> tuple[str, ...]:
       UserError: naming the line, if the classes are not numbered 0, 1, … or their names have another form.
     """
     names: list[str] = []
-    for name, number in read_labels(text, CATEGORIES).items():
+    for name, number in _read_numbers(text, CATEGORIES).items():
         if number != len(names) or name[1:2] != "/" or not name[2:]:
             raise UserError(f"{CATEGORIES}: /{name} {number}; expected /LETTER/NAME {len(names)}")
         names.append(name[2:])
     return tuple(names)
+
+
+def read_labels(text: str, listing: str, classes: int) -> dict[str, int]:
+    """The label of each image, by its name without the ``/`` that some lists have before it.
+
+    Args:
+      text: lines ``NAME LABEL``.
+      listing: the name of the list file, for messages.
+      classes: how many classes there are.
+
+    Raises:
+      UserError: naming the line or the image, if a line is not of this form, or a label is of no class.
+    """
+    labels = _read_numbers(text, listing)
+    for name, label in labels.items():
+        if label >= classes:
+            raise UserError(f"{listing}: {name} has the label {label}; expected 0 to {classes - 1}")
+    return labels
 
 
 def read_images(path: Path, labels: dict[str, int], listing: str) -> Iterator[Example]:
@@ -82,6 +78,7 @@ def read_images(path: Path, labels: dict[str, int], listing: str) -> Iterator[Ex
       UserError: naming the image, if it is not in the list, occurs twice, is missing or is no JPEG file; naming the
         archive, if it is damaged.
     """
+    listed = len(labels)
     for name, content in _files(path, labels) if path.is_dir() else _members(path):
         key = name.partition("/")[2]
         label = labels.pop(key, None)
@@ -91,7 +88,21 @@ def read_images(path: Path, labels: dict[str, int], listing: str) -> Iterator[Ex
             raise UserError(f"{path}: {name} ({len(content)} bytes) is no JPEG file; put the right one in its place")
         yield name, content, label
     if labels:
-        raise UserError(f"{path}: {len(labels)} images of {listing} are missing in it, such as {next(iter(labels))}")
+        lacking = f"{len(labels)} of the {listed} images of {listing}, such as {next(iter(labels))}"
+        raise UserError(f"{path}: lacks {lacking}; get it again")
+
+
+def _read_numbers(text: str, listing: str) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for row, line in enumerate(text.splitlines(), start=1):
+        name, _, number = line.rpartition(" ")
+        key = name.removeprefix("/")
+        if not key or not number.isdecimal() or key in found:
+            raise UserError(f"{listing} line {row}: {line!r}; expected NAME NUMBER, with another name in each line")
+        found[key] = int(number)
+    if not found:
+        raise UserError(f"{listing}: is empty; expected a line NAME NUMBER for each name")
+    return found
 
 
 def _files(path: Path, labels: dict[str, int]) -> Iterator[tuple[str, bytes]]:

@@ -90,11 +90,10 @@ def _build(destination: Path, source: Path | None, archives: Archives) -> None:
     require_space(destination, NAME, to_fetch, to_build)
     lists, validation, train = places or [fetch(archive, folder) for archive in archives.all()]
     texts = listed.read_lists(lists)
-    splits = {
-        "train": (train, texts[listed.TRAIN_LIST], listed.TRAIN_LIST),
-        "validation": (validation, texts[listed.VAL_LIST], listed.VAL_LIST),
-    }
     names = listed.read_class_names(texts[listed.CATEGORIES])
+    splits = {}
+    for split, path, listing in (("train", train, listed.TRAIN_LIST), ("validation", validation, listed.VAL_LIST)):
+        splits[split] = (path, listed.read_labels(texts[listing], listing, len(names)), listing)
     build(Places365Small(data_dir=destination, class_names=names, splits=splits))
 
 

@@ -10,10 +10,11 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from interpjax.data.get import listed
+from interpjax.data.get.listed import read_images
 from interpjax.progress import progress_bar
 
 NAME, VERSION = "places365_small", "2.1.0"
+Images = tuple[Path, dict[str, int], str]  # archive or folder, labels, name of the list
 SHARD_IMAGES = 8192  # TFDS holds the images of one file in memory while it writes it, here some 120 MB
 
 
@@ -27,13 +28,13 @@ class Places365Small(tfds.core.ShardBasedBuilder, skip_registration=True):  # ty
     name = NAME
     VERSION = tfds.core.Version(VERSION)
 
-    def __init__(self, *, data_dir: Path, class_names: tuple[str, ...], splits: Mapping[str, tuple[Path, str, str]]):
+    def __init__(self, *, data_dir: Path, class_names: tuple[str, ...], splits: Mapping[str, Images]):
         """Takes note of what is to be read.
 
         Args:
           data_dir: gets ``places365_small/2.1.0``.
           class_names: the name of each label 0, 1, ….
-          splits: for each split the archive or folder of its images, and text and name of its list file.
+          splits: for each split what :func:`interpjax.data.get.listed.read_images` takes.
         """
         self._class_names, self._splits = class_names, splits
         super().__init__(data_dir=str(data_dir), file_format="array_record")
@@ -54,18 +55,15 @@ class Places365Small(tfds.core.ShardBasedBuilder, skip_registration=True):  # ty
 
     def _shards(self, split: str) -> list[functools.partial]:
         """What gives the examples of each file; they are called one by one, in their order."""
-        path, text, listing = self._splits[split]
-        labels = listed.read_labels(text, listing)
-        bar = progress_bar(f"building {split}", len(labels))
-        shards = -(-len(labels) // SHARD_IMAGES)
-        examples = iter(self._examples(listed.read_images(path, labels, listing), bar))
+        labels = self._splits[split][1]
+        examples = self._examples(split, len(labels))
         # The last one takes all that is left, by which it reaches the end, where missing images are told.
-        sizes = [SHARD_IMAGES] * (shards - 1) + [None]
+        sizes = [SHARD_IMAGES] * (-(-len(labels) // SHARD_IMAGES) - 1) + [None]
         return [functools.partial(itertools.islice, examples, size) for size in sizes]
 
-    def _examples(self, images: Iterator[listed.Example], bar) -> Iterator[tuple[int, dict[str, Any]]]:
-        with bar:
-            for number, (name, image, label) in enumerate(images):
+    def _examples(self, split: str, images: int) -> Iterator[tuple[int, dict[str, Any]]]:
+        with progress_bar(f"building {split}", images) as bar:
+            for number, (name, image, label) in enumerate(read_images(*self._splits[split])):
                 yield number, {"image": image, "label": label, "filename": name}
                 bar.update()
 
