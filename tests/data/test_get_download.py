@@ -139,13 +139,28 @@ def test_address_that_is_none_is_refused(url, tmp_path):
         fetch(Archive(url), tmp_path)
 
 
-def test_full_disk_is_told_with_the_file(server, tmp_path, monkeypatch):
+FULL = [
+    OSError(errno.ENOSPC, "No space left on device", "set.tar.part"),
+    OSError(errno.EDQUOT, "Disk quota exceeded", "set.tar.part"),
+    RuntimeError("write() failed: No space left on device; writing set.array_record"),  # as array_record tells it
+]
+
+
+@pytest.mark.parametrize("error", FULL, ids=str)
+def test_full_disk_is_told_with_the_file(server, tmp_path, monkeypatch, error):
     def full(*arguments):
-        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "a" / f"{NAME}.part"))
+        raise error
 
     monkeypatch.setattr(download, "_copy", full)
-    with pytest.raises(UserError, match=r"set.tar.part: the disk is full; make room"), working_in(tmp_path / "a"):
+    message = r"--to = .*/a: the disk is full \(.*set\..*\); make room"
+    with pytest.raises(UserError, match=message), working_in(tmp_path / "a"):
         fetch(archive_of(server), tmp_path / "a")
+
+
+@pytest.mark.parametrize("error", [PermissionError(errno.EACCES, "Permission denied", "x"), RuntimeError("a bug")])
+def test_other_errors_stay_what_they_are(tmp_path, error):
+    with pytest.raises(type(error)), working_in(tmp_path):
+        raise error
 
 
 def test_folder_has_one_user_and_enough_space(tmp_path, capsys):

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import fcntl
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from interpjax.errors import UserError
 
 PART = ".part"  # ends the names of files and folders that are not yet whole
+FULL = (errno.ENOSPC, errno.EDQUOT)
 ARCHIVES = "archives"  # where in the folder archives are, until the data set is built
 
 
@@ -30,11 +32,13 @@ def working_in(folder: Path) -> Iterator[None]:
             raise UserError(f"--to = {folder}: another process is getting data into it; wait for its end") from error
         try:
             yield
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        except (OSError, RuntimeError) as error:
+            # array_record raises RuntimeError, with the system's words in the text.
+            if getattr(error, "errno", None) not in FULL and not any(os.strerror(code) in str(error) for code in FULL):
                 raise
-            where = error.filename or folder
-            raise UserError(f"{where}: the disk is full; make room, and the same command goes on") from error
+            raise UserError(
+                f"--to = {folder}: the disk is full ({error}); make room, and give the command again"
+            ) from error
 
 
 def require_space(folder: Path, name: str, to_fetch: int, to_build: int) -> None:
