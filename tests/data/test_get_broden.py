@@ -73,7 +73,7 @@ def test_archive_and_its_folder_are_kept_if_asked_for(folder, tmp_path):
     with loopback_server.serving({NAME: content}) as server:
         get_broden(tmp_path / "made", urls=(f"{server.url}/{NAME}",), keep=True)
     archives = tmp_path / "made" / "archives"
-    assert sorted(path.name for path in archives.iterdir()) == [NAME, f"{NAME}.unpacked"]
+    assert sorted(path.name for path in archives.iterdir()) == [NAME, "broden_unpacked"]
     assert (archives / NAME).read_bytes() == content
 
 
@@ -151,7 +151,6 @@ def test_damaged_archive_on_disk_is_named(folder, tmp_path, damage):
     archive.write_bytes(damage(zipped(folder)))
     with pytest.raises(UserError, match=r"mine.zip: damaged, or no zip archive \(.*\); remove it, and get it again"):
         get_broden(tmp_path / "made", archive)
-    assert not list((tmp_path / "made").rglob("*.zip.unpacked"))
     archive.write_bytes(zipped(folder))
     get_broden(tmp_path / "made", archive)
     assert_is_broden(tmp_path / "made", folder)
@@ -160,12 +159,19 @@ def test_damaged_archive_on_disk_is_named(folder, tmp_path, damage):
 def test_content_that_is_not_broden_is_named(folder, tmp_path):
     with pytest.raises(UserError, match=r"--from = .*nowhere: no such file; expected Broden's zip archive, or the"):
         get_broden(tmp_path / "made", tmp_path / "nowhere")
-    with pytest.raises(UserError, match=r"images: has no index.csv, nor has a folder in it"):
+    with pytest.raises(UserError, match=r"/images: has no index.csv, nor has a folder in it"):
         get_broden(tmp_path / "made", folder / "images")
     (folder / "images" / "a_color.png").write_bytes(b"no image")
-    with pytest.raises(UserError, match=r"row 2 \(a.jpg\): label map images/a_color.png cannot be decoded"):
+    message = r"row 2 \(a.jpg\): label map images/a_color.png cannot be decoded"
+    with pytest.raises(UserError, match=rf"source/broden1_224: .*index.csv {message}"):
         get_broden(tmp_path / "made", folder)
+    with (
+        loopback_server.serving({NAME: zipped(folder)}) as server,
+        pytest.raises(UserError, match=rf"made/archives/{NAME}: .*{message}.*; it is removed, so that another --url"),
+    ):
+        get_broden(tmp_path / "made", urls=(f"{server.url}/{NAME}",))
     assert not (tmp_path / "made" / "broden" / "1.0.0").exists()
+    assert not (tmp_path / "made" / "archives" / NAME).exists()
 
 
 @pytest.mark.parametrize("where", ["unpacking", "building"])
@@ -183,7 +189,7 @@ def test_interrupted_command_goes_on(folder, tmp_path, monkeypatch, where):
             patched.setattr(owner, name, interrupt)
             with pytest.raises(KeyboardInterrupt):
                 get_broden(made, urls=urls)
-        assert any(path.name.endswith((".part", ".unpacked")) for path in (tmp_path / "killed" / "archives").iterdir())
+        assert (tmp_path / "killed" / "archives" / "broden_unpacked").is_dir()
         for each in (made, tmp_path / "killed"):
             get_broden(each, urls=urls)
             assert_is_broden(each, folder)

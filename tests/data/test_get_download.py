@@ -172,5 +172,6 @@ def test_folder_has_one_user_and_enough_space(tmp_path, capsys):
     with pytest.raises(UserError, match=r"set needs 1000000.0 GB there \(.*\), but [\d.]+ [GM]B are free; make room"):
         require_space(tmp_path, "set", 10**15, 0)
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="file: is a file; expected a folder"), working_in(tmp_path / "file"):
-        raise AssertionError
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(UserError, match="is a file or below one; expected a folder"), working_in(path):
+            raise AssertionError

@@ -18,7 +18,7 @@ from interpjax.errors import UserError
 SERVER = "http://netdissect.csail.mit.edu/data"
 # Copies to take where the server does not answer. Of the other sizes none is known.
 COPIES = {227: f"https://web.archive.org/web/20240418040425id_/{SERVER}/broden1_227.zip"}
-UNPACKED = ".unpacked"  # ends the name of the folder that an archive is unpacked to
+UNPACKED = "broden_unpacked"  # the folder that an archive is unpacked to
 FILES_MORE = 2  # how much more the disk needs for many small files than their bytes, at most, as a factor
 
 
@@ -48,32 +48,43 @@ def get_broden(
     """
     with working_in(destination):
         prepared = destination / PREPARED
-        archive = Path(Archive(urls[0]).name if source is None else source.name)
-        unpacked = destination / ARCHIVES / (archive.name + UNPACKED)
         if prepared.is_dir():  # TFDS gives it this name when it is whole
             print(f"{prepared} is there already; for other images give another folder")
         else:
             for left in prepared.parent.glob("incomplete.*"):  # of a build that was killed
                 shutil.rmtree(left)
-            build_broden(_tables_folder(_unpacked(destination, source, urls, unpacked)), destination)
+            _build(destination, source, urls)
         if not keep:
-            remove_archives(destination, (unpacked.name, *([archive.name] if source is None else [])))
+            remove_archives(destination, (Archive(urls[0]).name, UNPACKED))
     return prepared
 
 
-def _unpacked(destination: Path, source: Path | None, urls: tuple[str, ...], unpacked: Path) -> Path:
-    """The folder that has the files of the archive."""
-    if unpacked.is_dir():  # by an earlier call that was killed while it built
-        return unpacked
-    if source is not None and source.is_dir():
-        size = sum(path.stat().st_size for path in source.rglob("*") if path.is_file())
+def _build(destination: Path, source: Path | None, urls: tuple[str, ...]) -> None:
+    given = _fetch(destination, urls) if source is None else source
+    folder = _folder(destination, given)
+    try:
+        build_broden(_tables_folder(folder), destination)
+    except UserError as error:
+        if source is not None:
+            raise UserError(f"{given}: {error}") from error
+        given.unlink()  # which would be taken again for another address
+        raise UserError(f"{given}: {error}; it is removed, so that another --url or --from can be tried") from error
+
+
+def _folder(destination: Path, given: Path) -> Path:
+    """The folder that is given, or to which the archive that is given is unpacked, after a kill anew."""
+    if given.is_dir():
+        size = sum(path.stat().st_size for path in given.rglob("*") if path.is_file())
         require_space(destination, "broden", 0, size)
-        return source
-    if source is not None and not source.is_file():
-        raise UserError(f"--from = {source}: no such file; expected Broden's zip archive, or the folder it unpacks to")
-    archive = source if source is not None else _fetch(destination, urls)
-    require_space(destination, "broden", 0, (1 + FILES_MORE) * unpacked_size(archive))
-    return unpack_zip(archive, unpacked)
+        return given
+    if not given.is_file():
+        raise UserError(f"--from = {given}: no such file; expected Broden's zip archive, or the folder it unpacks to")
+    unpacked = destination / ARCHIVES / UNPACKED
+    if unpacked.is_dir():
+        shutil.rmtree(unpacked)
+    require_space(destination, "broden", 0, (1 + FILES_MORE) * unpacked_size(given))
+    unpack_zip(given, unpacked)
+    return unpacked
 
 
 def _fetch(destination: Path, urls: tuple[str, ...]) -> Path:
@@ -91,14 +102,13 @@ def _fetch(destination: Path, urls: tuple[str, ...]) -> Path:
         else:
             break
     if archive.size is not None:  # else it is known once the archive is there
-        to_fetch = left_to_fetch(archive, folder)
-        require_space(destination, "broden", to_fetch, (1 + FILES_MORE) * archive.size)
+        require_space(destination, "broden", left_to_fetch(archive, folder), (1 + FILES_MORE) * archive.size)
     return fetch(archive, folder, wrong_zip)
 
 
 def _tables_folder(folder: Path) -> Path:
-    """The folder itself, or the one folder in it, whichever has Broden's tables."""
+    """The folder itself, or a folder in it, whichever has Broden's tables."""
     found = [path.parent for path in (folder / "index.csv", *folder.glob("*/index.csv")) if path.is_file()]
     if not found:
-        raise UserError(f"{folder}: has no index.csv, nor has a folder in it; expected what Broden's archive holds")
+        raise UserError("has no index.csv, nor has a folder in it; expected what Broden's archive holds")
     return found[0]

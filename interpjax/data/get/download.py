@@ -125,7 +125,7 @@ def left_to_fetch(archive: Archive, folder: Path) -> int:
     if whole.is_file():
         return 0
     part = whole.with_name(whole.name + PART)
-    return (archive.size or 0) - _size(part)
+    return max(0, (archive.size or 0) - _size(part))
 
 
 def _complete(archive: Archive, part: Path) -> None:

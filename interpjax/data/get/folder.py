@@ -22,9 +22,10 @@ def working_in(folder: Path) -> Iterator[None]:
     Raises:
       UserError: if the folder is a file, or in use by another process, or its disk is full.
     """
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"--to = {folder}: is a file; expected a folder, which need not exist")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UserError(f"--to = {folder}: is a file or below one; expected a folder, which need not exist") from error
     with (folder / ".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

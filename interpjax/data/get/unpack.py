@@ -1,51 +1,41 @@
-"""Unpacking a zip archive so that nothing is written outside of the folder, and the folder is whole or not there."""
+"""Unpacking a zip archive so that nothing is written outside of the folder."""
 
-import shutil
 import stat
 import zipfile
 import zlib
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from interpjax.data.get.download import CHUNK
-from interpjax.data.get.folder import PART
 from interpjax.errors import UserError
 from interpjax.progress import progress_bar
 
-DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError)  # what zipfile raises on an archive that is damaged or cut short
+# What zipfile raises on an archive that is damaged, cut short or packed in a way that it does not know.
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError)
 
 
-def unpack_zip(path: Path, folder: Path) -> Path:
-    """Unpacks an archive, unless the folder is there. What a killed call has left is removed.
+def unpack_zip(path: Path, folder: Path) -> None:
+    """Unpacks an archive.
 
     Args:
       path: the archive.
-      folder: where to put its members.
-
-    Returns:
-      The folder.
+      folder: where to put its members; it is made.
 
     Raises:
       UserError: naming the archive, and the member if it is one, if the archive is damaged or a member is a link or
-        would be outside of the folder; nothing is written then.
+        would be outside of the folder; in the latter cases nothing is written.
     """
-    if folder.is_dir():
-        return folder
-    part = folder.with_name(folder.name + PART)
-    if part.is_dir():
-        shutil.rmtree(part)
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
             for member in members:
                 _require_inside(member, path)
-            part.mkdir(parents=True)
+            folder.mkdir(parents=True)
             with progress_bar(f"unpacking {path.name}", len(members), unit="file") as bar:
                 for member in members:
-                    archive.extract(member, part)
+                    archive.extract(member, folder)
                     bar.update()
     except DAMAGED as error:
         raise UserError(f"{path}: damaged, or no zip archive ({error}); remove it, and get it again") from error
-    return part.replace(folder)
 
 
 def unpacked_size(path: Path) -> int:
@@ -74,8 +64,8 @@ def wrong_zip(path: Path) -> str:
 
 
 def _require_inside(member: zipfile.ZipInfo, path: Path) -> None:
-    name = PurePosixPath(member.filename)
-    if name.is_absolute() or ".." in name.parts or "\\" in member.filename or ":" in name.parts[0]:
+    parts = member.filename.split("/")
+    if not parts[0] or ".." in parts or "\\" in member.filename or ":" in parts[0]:
         raise UserError(f"{path}: the member {member.filename!r} would be outside of its folder; nothing is unpacked")
     kind = stat.S_IFMT(member.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
