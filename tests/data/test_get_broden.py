@@ -75,6 +75,12 @@ def test_archive_and_its_folder_are_kept_if_asked_for(folder, tmp_path):
     archives = tmp_path / "made" / "archives"
     assert sorted(path.name for path in archives.iterdir()) == [NAME, "broden_unpacked"]
     assert (archives / NAME).read_bytes() == content
+    for kept in (NAME, "broden_unpacked"):  # what the user gives is not removed, wherever it is
+        shutil.rmtree(tmp_path / "made" / "broden")
+        get_broden(tmp_path / "made", archives / kept)
+        assert sorted(path.name for path in archives.iterdir()) == [NAME, "broden_unpacked"]
+    get_broden(tmp_path / "made", urls=(f"{server.url}/{NAME}",))
+    assert not archives.exists()
 
 
 @pytest.mark.parametrize("kind", ["archive", "folder", "folder above"])

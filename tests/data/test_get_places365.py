@@ -69,6 +69,8 @@ def test_download_becomes_the_data_set(tmp_path, monkeypatch, capsys, shard_imag
 def test_archives_are_kept_if_asked_for(tmp_path):
     with loopback_server.serving(FILES) as server:
         get_places365(tmp_path, keep=True, archives=places.archives(FILES, server.url))
+    shutil.rmtree(tmp_path / "places365_small")
+    get_places365(tmp_path, tmp_path / "archives", archives=places.archives(FILES))
     assert {path.name: path.read_bytes() for path in (tmp_path / "archives").iterdir()} == FILES
 
 

@@ -19,7 +19,8 @@ SERVER = "http://netdissect.csail.mit.edu/data"
 # Copies to take where the server does not answer. Of the other sizes none is known.
 COPIES = {227: f"https://web.archive.org/web/20240418040425id_/{SERVER}/broden1_227.zip"}
 UNPACKED = "broden_unpacked"  # the folder that an archive is unpacked to
-FILES_MORE = 2  # how much more the disk needs for many small files than their bytes, at most, as a factor
+# What the disk needs, in sizes of the archive: two for its files, which are small and take whole blocks, one to build.
+SIZES_TO_BUILD = 3
 
 
 def broden_urls(size: int) -> tuple[str, ...]:
@@ -55,7 +56,7 @@ def get_broden(
                 shutil.rmtree(left)
             _build(destination, source, urls)
         if not keep:
-            remove_archives(destination, (Archive(urls[0]).name, UNPACKED))
+            remove_archives(destination, (Archive(urls[0]).name, UNPACKED), source)
     return prepared
 
 
@@ -82,7 +83,7 @@ def _folder(destination: Path, given: Path) -> Path:
     unpacked = destination / ARCHIVES / UNPACKED
     if unpacked.is_dir():
         shutil.rmtree(unpacked)
-    require_space(destination, "broden", 0, (1 + FILES_MORE) * unpacked_size(given))
+    require_space(destination, "broden", 0, SIZES_TO_BUILD * unpacked_size(given))
     unpack_zip(given, unpacked)
     return unpacked
 
@@ -102,7 +103,7 @@ def _fetch(destination: Path, urls: tuple[str, ...]) -> Path:
         else:
             break
     if archive.size is not None:  # else it is known once the archive is there
-        require_space(destination, "broden", left_to_fetch(archive, folder), (1 + FILES_MORE) * archive.size)
+        require_space(destination, "broden", left_to_fetch(archive, folder), SIZES_TO_BUILD * archive.size)
     return fetch(archive, folder, wrong_zip)
 
 

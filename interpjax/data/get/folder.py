@@ -10,7 +10,7 @@ from pathlib import Path
 
 from interpjax.errors import UserError
 
-PART = ".part"  # ends the names of files and folders that are not yet whole
+PART = ".part"  # ends the names of files that are not yet whole
 FULL = (errno.ENOSPC, errno.EDQUOT)
 ARCHIVES = "archives"  # where in the folder archives are, until the data set is built
 
@@ -64,9 +64,17 @@ def require_space(folder: Path, name: str, to_fetch: int, to_build: int) -> None
     print(f"{name}: {sizes}; {gigabytes(free)} are free in {folder}", flush=True)
 
 
-def remove_archives(folder: Path, names: tuple[str, ...]) -> None:
-    """Removes archives and folders of these names, whole or in part, and the folder of archives if it is then empty."""
+def remove_archives(folder: Path, names: tuple[str, ...], source: Path | None) -> None:
+    """Removes what was downloaded and unpacked, and the folder of archives if it is then empty.
+
+    Args:
+      folder: the folder of the data set.
+      names: names of archives, whole or in part, and of folders.
+      source: what the user gave to build from; if it is among the archives, nothing is removed.
+    """
     archives = folder / ARCHIVES
+    if source is not None and source.resolve().is_relative_to(archives.resolve()):
+        return
     for path in [archives / (name + ending) for name in names for ending in ("", PART)]:
         if path.is_dir():
             shutil.rmtree(path)

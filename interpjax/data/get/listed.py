@@ -3,6 +3,7 @@
 Names in archives only say which image a member is. They are never used as paths, so that no archive can write anywhere.
 """
 
+import io
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,11 +95,13 @@ def read_images(path: Path, labels: dict[str, int], listing: str) -> Iterator[Ex
 
 def _read_numbers(text: str, listing: str) -> dict[str, int]:
     found: dict[str, int] = {}
-    for row, line in enumerate(text.splitlines(), start=1):
-        name, _, number = line.rpartition(" ")
+    for row, line in enumerate(io.StringIO(text), start=1):
+        name, _, number = line.strip().rpartition(" ")
         key = name.removeprefix("/")
         if not key or not number.isdecimal() or key in found:
-            raise UserError(f"{listing} line {row}: {line!r}; expected NAME NUMBER, with another name in each line")
+            raise UserError(
+                f"{listing} line {row}: {line.strip()!r}; expected NAME NUMBER, with another name in each line"
+            )
         found[key] = int(number)
     if not found:
         raise UserError(f"{listing}: is empty; expected a line NAME NUMBER for each name")

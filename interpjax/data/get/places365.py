@@ -76,7 +76,7 @@ def get_places365(
         else:
             _build(destination, source, archives)
         if not keep:
-            remove_archives(destination, tuple(archive.name for archive in archives.all()))
+            remove_archives(destination, tuple(archive.name for archive in archives.all()), source)
     return prepared
 
 
@@ -100,7 +100,7 @@ def _build(destination: Path, source: Path | None, archives: Archives) -> None:
 def _places(source: Path, archives: Archives) -> list[Path]:
     """Where list files, validation and training images are in a folder, each as an archive or unpacked."""
     unpacked = {
-        archives.lists: (".",) if (source / listed.CATEGORIES).is_file() else (),
+        archives.lists: (".",) if any((source / name).is_file() for name in listed.LISTS) else (),
         archives.validation: ("val_256",),
         archives.train: ("data_256_standard", "data_256"),  # as torchvision calls it, and as the archive does
     }
