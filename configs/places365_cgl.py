@@ -4,7 +4,7 @@ The strength of the block norm is the published one; those of the two losses on 
 and are ours, not tuned.
 
 Needs:  places365_small as TFDS array_record (--config.data.directory=DIR, by default ~/tensorflow_datasets) and the
-        unpacked broden1_224 of Network Dissection.
+        unpacked broden1_224 of Network Dissection; docs/data.md has the commands for both.
 Run:    python launch.py --config=configs/places365_cgl.py --workdir=... --config.dissection.broden=DIR
 Cost:   90 epochs of 1.8 M images; not yet measured on a GPU.
 Expect: interpretability score 185 (CGL, Tab. 2), with weight decay 130. Published single runs; not yet reproduced here.

@@ -1,7 +1,7 @@
 """AlexNet on Places365 with the general block norm in place of weight decay: the published recipe.
 
 Needs:  places365_small as TFDS array_record (--config.data.directory=DIR, by default ~/tensorflow_datasets) and the
-        unpacked broden1_224 of Network Dissection.
+        unpacked broden1_224 of Network Dissection; docs/data.md has the commands for both.
 Run:    python launch.py --config=configs/places365_gbn.py --workdir=... --config.dissection.broden=DIR
 Cost:   90 epochs of 1.8 M images; not yet measured on a GPU.
 Expect: interpretability score 187 (the project's seed, Tab. 1) or 173 (CGL, Tab. 2), with weight decay 130; top-1

@@ -6,8 +6,8 @@ interpjax/data/places50.py, and none is in the other set. Recipes and strengths 
 Argument: model=alexnet, alexnet_b, vgg16, resnet18, resnet50 or densenet121; regularizer=gbn (block norm), wd (weight
         decay) or cgl (block norm and the two losses on activations). Either may be left out: alexnet, gbn.
 Needs:  places365_small as TFDS array_record (--config.data.directory=DIR, by default ~/tensorflow_datasets) and the
-        unpacked broden1_224 of Network Dissection. The labels of all its records are read once and kept in
-        WORKDIR/data.
+        unpacked broden1_224 of Network Dissection; docs/data.md has the commands for both. The labels of
+        all records are read once and kept in WORKDIR/data.
 Run:    python launch.py --config=configs/places50_2.py:model=resnet18,regularizer=gbn --workdir=...
         --config.dissection.broden=DIR
 Cost:   90 epochs of about 250,000 images, on GPUs; hours not measured.

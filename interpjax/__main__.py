@@ -4,12 +4,13 @@ A second time, the same command goes on where the first stopped.
 """
 
 import argparse
+import contextlib
 import errno
 import logging
 import re
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from absl import flags
@@ -19,7 +20,7 @@ import interpjax
 from interpjax.config import get_field
 from interpjax.config.files import config_names, config_path
 from interpjax.errors import UserError
-from interpjax.stopping import Stopped
+from interpjax.stopping import Stopped, on_signals
 
 DEFAULT_CONFIG = "two_figures_gbn"
 # What a user can mend who has the machine: full or broken disks, and rights.
@@ -29,6 +30,7 @@ how interpretable they are.
 
 Usage:
   interpjax [--config=NAME] [--workdir=DIR] [--stages=A,B] [--config.FIELD=VALUE ...]
+  interpjax get places365|broden --to=DIR      fetches public data; see interpjax get --help
 
 Without any argument it runs the small example {default} in a minute or two: it trains a network, measures its accuracy,
 dissects it, and writes workdirs/{default}/report.html. The same command, given again, goes on where it stopped.
@@ -53,11 +55,16 @@ Examples:
 
 All fields and their defaults stand in interpjax/config/schema.py: {schema}
 """
+GET_HELP = """Fetches a public data set and writes it in the form that interpjax reads. Where it was stopped, the same
+command goes on. With --from, nothing is downloaded."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the experiment that the arguments describe; those of the process by default."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["get"]:
+        _get(given[1:])
+        return
     if {"--help", "-h"} & set(given) or given[:1] == ["help"]:
         print(_help())
         return
@@ -126,13 +133,20 @@ def _run(argv: list[str]) -> None:
 
     values = flags.FLAGS
     workdir = values.workdir or default_workdir(config_flags.get_config_filename(values["config"]))
-    try:
+    with _told_in_one_line():
         interpjax.run(values.config, workdir, DEFAULT_STAGES if values.stages is None else values.stages)
+
+
+@contextlib.contextmanager
+def _told_in_one_line() -> Iterator[None]:
+    """Ends the process where the block is interrupted, or a user can mend what is wrong; a bug keeps its traceback."""
+    try:
+        yield
     except Stopped as stop:
         print(stop, file=sys.stderr)
         sys.exit(stop.exit_code)
     except KeyboardInterrupt:
-        print("interrupted before the run began", file=sys.stderr)
+        print("interrupted; the same command goes on where it stopped", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
     except UserError as error:
         sys.exit(f"{type(error).__name__}: {error}")
@@ -140,6 +154,33 @@ def _run(argv: list[str]) -> None:
         if error.errno not in MACHINE:
             raise
         sys.exit(f"{type(error).__name__}: {error}")
+
+
+def _get(arguments: list[str]) -> None:
+    """Fetches a public data set, or makes it of what is on disk already."""
+    parser = argparse.ArgumentParser(prog="interpjax get", description=GET_HELP, allow_abbrev=False)
+    names = parser.add_subparsers(dest="name", required=True, metavar="places365|broden")
+    places365 = names.add_parser("places365", help="256x256 images to train on, 27 GB; for --config.data.directory")
+    broden = names.add_parser("broden", help="images with pixel labels, 1 GB; for --config.dissection.broden")
+    broden.add_argument("--size", type=int, default=224, choices=(224, 227, 384), help="side of the images, 224")
+    broden.add_argument("--url", help="another address of the zip archive")
+    for each in (places365, broden):
+        each.add_argument("--to", type=Path, required=True, metavar="DIR", help="the folder to put it into")
+        each.add_argument("--from", type=Path, dest="source", metavar="DIR", help="archives, or what they hold")
+        each.add_argument("--keep", action="store_true", help="keep archives and what was unpacked in DIR/archives")
+    given = parser.parse_args(arguments)
+    with _told_in_one_line(), on_signals():
+        if given.name == "places365":
+            from interpjax.data.get.places365 import get_places365  # with TFDS, which --help does not need
+
+            get_places365(given.to, given.source, keep=given.keep)
+            print(f"done; train on it with --config.data.directory={given.to}")
+        else:
+            from interpjax.data.get.broden import broden_urls, get_broden
+
+            urls = (given.url,) if given.url else broden_urls(given.size)
+            get_broden(given.to, given.source, urls=urls, keep=given.keep)
+            print(f"done; dissect with it by --config.dissection.broden={given.to}")
 
 
 if __name__ == "__main__":

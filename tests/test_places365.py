@@ -75,7 +75,8 @@ def test_latest_whole_version_is_taken_and_another_format_refused(prepared, tmp_
     [
         (
             {"data.directory": "/nowhere"},
-            r"no prepared TFDS data set 'places365_small' in /nowhere/places365_small. Put it",
+            r"no prepared TFDS data set 'places365_small' in /nowhere/places365_small. "
+            r"Put it there by `interpjax get places365 --to /nowhere`, or as /nowhere/places365_small/VERSION/",
         ),
         ({"data.test": "val"}, r"config.data.test = 'val': .* has no such split; choose one of train, validation"),
     ],

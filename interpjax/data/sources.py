@@ -137,11 +137,12 @@ def _tfds_builder(name: str, directory: str, splits: Mapping[str, str]) -> tfds.
         "made by TFDS where there is a network and TensorFlow: "
         f"`tfds build {name} --file_format=array_record --data_dir={root}`"
     )
+    fetched = f"by `interpjax get places365 --to {root}`, or " if name == "places365_small" else ""
     found = _tfds_versions(root / name) if name else []
     if not found:
         raise UserError(
-            f"config.data.directory = {directory!r}: no prepared TFDS data set {name!r} in {root / name}. "
-            f"Put it there as {root / name}/VERSION/, {how}; or name its folder with --config.data.directory=DIR"
+            f"config.data.directory = {directory!r}: no prepared TFDS data set {name!r} in {root / name}. Put it there "
+            f"{fetched}as {root / name}/VERSION/, {how}; or name its folder with --config.data.directory=DIR"
         )
     builder = tfds.builder_from_directory(found[-1])
     if builder.info.file_format != tfds.core.FileFormat.ARRAY_RECORD:

@@ -74,7 +74,10 @@ def open_concepts(config: ConfigDict, stages: Sequence[str], brought: bool) -> C
         return None
     path = config.dissection.broden
     if not path:
-        raise UserError("config.dissection.broden = '': expected a directory in Broden's layout")
+        raise UserError(
+            "config.dissection.broden = '': expected a directory in Broden's layout, or the DIR of "
+            "`interpjax get broden --to DIR`"
+        )
     try:
         return load_broden(path)
     except ValueError as error:
@@ -115,7 +118,7 @@ def read_labelled(
     if concepts is None:
         raise UserError(
             f"config.dissection.broden = '': config.data.source = {config.data.source!r} brings no labelled images; "
-            "expected a directory in Broden's layout"
+            "expected a directory in Broden's layout, or the DIR of `interpjax get broden --to DIR`"
         )
     settings, size = config.dissection, config.data.image_size
     layers = _layers(config, model, protocol.tap)

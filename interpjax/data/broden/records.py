@@ -146,7 +146,8 @@ def load_broden(path: str | Path) -> ConceptData:
     prepared = prepared_folder(path)
     if prepared is None and not (path / "index.csv").is_file():
         raise UserError(
-            f"{path}: no Broden directory there (neither index.csv nor, as the builder makes it, {PREPARED})"
+            f"{path}: no Broden directory there (neither index.csv nor, as the builder makes it, {PREPARED}); "
+            "`interpjax get broden --to DIR` fetches Broden"
         )
     tables = broden_tables.read(prepared or path)
     files = _open_shards(prepared, tables) if prepared else _open_folder(path, tables)

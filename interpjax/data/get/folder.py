@@ -1,0 +1,89 @@
+"""The folder that a data set is put into: one process at a time, and enough space before it begins."""
+
+import contextlib
+import errno
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from interpjax.errors import UserError
+
+PART = ".part"  # ends the names of files that are not yet whole
+FULL = (errno.ENOSPC, errno.EDQUOT)
+ARCHIVES = "archives"  # where in the folder archives are, until the data set is built
+
+
+@contextlib.contextmanager
+def working_in(folder: Path) -> Iterator[None]:
+    """Makes the folder, keeps a second process out of it, and says where the disk is full.
+
+    Raises:
+      UserError: if the folder is a file, or in use by another process, or its disk is full.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UserError(f"--to = {folder}: is a file or below one; expected a folder, which need not exist") from error
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(f"--to = {folder}: another process is getting data into it; wait for its end") from error
+        try:
+            yield
+        except (OSError, RuntimeError) as error:
+            # array_record raises RuntimeError, with the system's words in the text.
+            if getattr(error, "errno", None) not in FULL and not any(os.strerror(code) in str(error) for code in FULL):
+                raise
+            raise UserError(
+                f"--to = {folder}: the disk is full ({error}); make room, and give the command again"
+            ) from error
+
+
+def require_space(folder: Path, name: str, to_fetch: int, to_build: int) -> None:
+    """Tells how much is to be downloaded and written, before it begins.
+
+    Args:
+      folder: the folder, which is there.
+      name: what the data set is called.
+      to_fetch: bytes that are to be downloaded.
+      to_build: bytes that are to be written beside.
+
+    Raises:
+      UserError: if the disk has less.
+    """
+    free = shutil.disk_usage(folder).free
+    sizes = f"{gigabytes(to_fetch)} to download and {gigabytes(to_build)} to write beside"
+    if to_fetch + to_build > free:
+        raise UserError(
+            f"--to = {folder}: {name} needs {gigabytes(to_fetch + to_build)} there ({sizes}), but "
+            f"{gigabytes(free)} are free; make room, or give a folder on another disk"
+        )
+    print(f"{name}: {sizes}; {gigabytes(free)} are free in {folder}", flush=True)
+
+
+def remove_archives(folder: Path, names: tuple[str, ...], source: Path | None) -> None:
+    """Removes what was downloaded and unpacked, and the folder of archives if it is then empty.
+
+    Args:
+      folder: the folder of the data set.
+      names: names of archives, whole or in part, and of folders.
+      source: what the user gave to build from; if it is among the archives, nothing is removed.
+    """
+    archives = folder / ARCHIVES
+    if source is not None and source.resolve().is_relative_to(archives.resolve()):
+        return
+    for path in [archives / (name + ending) for name in names for ending in ("", PART)]:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # it is not there, or has archives of another data set
+        archives.rmdir()
+
+
+def gigabytes(size: int) -> str:
+    """``"26.1 GB"``, or in MB below a tenth of one."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"

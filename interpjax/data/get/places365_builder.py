@@ -1,0 +1,76 @@
+"""TFDS builder of ``places365_small``, as TFDS's own builder makes it, but without TensorFlow and without ``test``."""
+
+import contextlib
+import functools
+import io
+import itertools
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import tensorflow_datasets as tfds
+
+from interpjax.data.get.listed import read_images
+from interpjax.progress import progress_bar
+
+NAME, VERSION = "places365_small", "2.1.0"
+Images = tuple[Path, dict[str, int], str]  # archive or folder, labels, name of the list
+SHARD_IMAGES = 8192  # TFDS holds the images of one file in memory while it writes it, here some 120 MB
+
+
+# TFDS has a builder of this name, beside which it would refuse a second one.
+class Places365Small(tfds.core.ShardBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
+    """Images of 256×256 pixels in 365 classes, in the order of the archive, of which training needs no other.
+
+    Training shuffles by number over the whole data set. The bytes of the images stay as they are.
+    """
+
+    name = NAME
+    VERSION = tfds.core.Version(VERSION)
+
+    def __init__(self, *, data_dir: Path, class_names: tuple[str, ...], splits: Mapping[str, Images]):
+        """Takes note of what is to be read.
+
+        Args:
+          data_dir: gets ``places365_small/2.1.0``.
+          class_names: the name of each label 0, 1, ….
+          splits: for each split what :func:`interpjax.data.get.listed.read_images` takes.
+        """
+        self._class_names, self._splits = class_names, splits
+        super().__init__(data_dir=str(data_dir), file_format="array_record")
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        features = tfds.features.FeaturesDict(
+            {
+                "image": tfds.features.Image(shape=(256, 256, 3)),
+                "label": tfds.features.ClassLabel(names=list(self._class_names)),
+                "filename": tfds.features.Text(),
+            }
+        )
+        return tfds.core.DatasetInfo(builder=self, features=features, homepage="http://places2.csail.mit.edu/")
+
+    def _shard_iterators_per_split(self, dl_manager):
+        del dl_manager  # nothing is downloaded here
+        return {split: self._shards(split) for split in self._splits}
+
+    def _shards(self, split: str) -> list[functools.partial]:
+        """What gives the examples of each file; they are called one by one, in their order."""
+        labels = self._splits[split][1]
+        examples = self._examples(split, len(labels))
+        # The last one takes all that is left, by which it reaches the end, where missing images are told.
+        sizes = [SHARD_IMAGES] * (-(-len(labels) // SHARD_IMAGES) - 1) + [None]
+        return [functools.partial(itertools.islice, examples, size) for size in sizes]
+
+    def _examples(self, split: str, images: int) -> Iterator[tuple[int, dict[str, Any]]]:
+        with progress_bar(f"building {split}", images) as bar:
+            for number, (name, image, label) in enumerate(read_images(*self._splits[split])):
+                yield number, {"image": image, "label": label, "filename": name}
+                bar.update()
+
+
+def build(builder: Places365Small) -> Path:
+    """Writes the data set, and returns its folder. TFDS moves it in place only when it is whole."""
+    settings = tfds.download.DownloadConfig(try_download_gcs=False)
+    with contextlib.redirect_stdout(io.StringIO()):  # TFDS announces downloads; there are none
+        builder.download_and_prepare(download_config=settings)
+    return Path(builder.data_dir)
