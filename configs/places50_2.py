@@ -1,7 +1,7 @@
 """A network of the model zoo on fifty classes of Places365: our stand-in for Places50₂.
 
 Reproduces: the Places50₂ row of the seed's Tab. 1, whose classes were never published: these are drawn by the rule in
-interpjax/data/places50.py, and none is in the other set. Recipes and strengths as in configs/places365.py.
+configs/common.py, and none is in the other set. Recipes and strengths as in configs/places365.py.
 
 Argument: model=alexnet, alexnet_b, vgg16, resnet18, resnet50 or densenet121; regularizer=gbn (block norm), wd (weight
         decay) or cgl (block norm and the two losses on activations). Either may be left out: alexnet, gbn.
