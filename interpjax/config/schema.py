@@ -33,7 +33,8 @@ def default_config() -> ConfigDict:
             "name": "alexnet",  # one of interpjax.models.MODELS, or the import path of a class, "mynets:SmallNet"
             "width": 1.0,  # multiplies the number of filters and of hidden units
             "dropout": True,
-            "weights": "",  # a file of published weights, in place of training; see docs/published_networks.md
+            "weights": "",  # a file of published weights: with the stage train it starts from them, else as they are
+            "frozen": (),  # name patterns of layers whose parameters are not trained, ("conv[1-3]", "bn*"); () = none
         }
     )
     config.regularizer = _regularizer()

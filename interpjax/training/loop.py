@@ -21,7 +21,7 @@ from interpjax.training.checkpoint import Checkpoints, Position
 from interpjax.training.diagnostics import GroupDiagnostics, as_metrics
 from interpjax.training.evaluation import Evaluated, evaluate, sample_images
 from interpjax.training.metrics import MetricsWriter, StepLog, TrainingDivergedError
-from interpjax.training.objective import Objective
+from interpjax.training.objective import FIELD_PARAMS, Objective
 from interpjax.training.optimizer import Duration, OptimizerSettings
 from interpjax.training.state import TrainState, create_train_state
 from interpjax.training.step import make_eval_step, make_train_step
@@ -78,6 +78,7 @@ def train(
     splits: tuple[Split, Split],
     *,
     validation: Split | None = None,
+    start: Mapping[str, Any] | None = None,
     pipeline: PipelineSettings,
     preprocessing: Preprocessing,
     groups: GroupDiagnostics,
@@ -90,6 +91,7 @@ def train(
       recipe: how it is trained.
       splits: the examples to train on, and those to test on.
       validation: the examples that are held out, on which the network is evaluated too; None if there are none.
+      start: variables that training starts from; what is not among them is initialized.
       pipeline: the settings by which examples become batches.
       preprocessing: turns uint8 images into the network's inputs.
       groups: what is measured of the groups of filters.
@@ -120,12 +122,14 @@ def train(
     evaluated: dict[str, Evaluated] = {}
     batches = train_iterator(train_split, pipeline, skipped, shard=parallel.shard())
     with Checkpoints(workdir, keep=recipe.keep_checkpoints) as checkpoints:
-        state, position = _first_state(model, recipe, optimizer, pipeline.image_size), Position()
+        state, position = _first_state(model, recipe, optimizer, pipeline.image_size, start), Position()
         if checkpoints.latest is not None:
             state, position = checkpoints.restore(state)
             batches.set_state(position.data)
             skipped.names.update(position.skipped)
-        first, start = _announced(int(state.step), total), time.monotonic()
+        elif start is not None:
+            _announce_start(state, start)
+        first, began = _announced(int(state.step), total), time.monotonic()
         replicated = parallel.replicate(state)
         del state  # which would be a second copy on the first device
         sample = jax.device_put(sample_images(test_split, pipeline)) if first < total else None
@@ -148,7 +152,7 @@ def train(
                         writer.write(step, _as_metrics(evaluated) | on_sample)
                 if _is_due(step, total, recipe.checkpoint_every_steps):
                     with log.paused():
-                        seconds = position.seconds + time.monotonic() - start
+                        seconds = position.seconds + time.monotonic() - began
                         reached = Position(batches.get_state(), seconds, skipped.sorted())
                         checkpoints.save(_checked(parallel.first(replicated)), reached)
     return Training(total, position.seconds, skipped.sorted(), evaluated)
@@ -169,6 +173,13 @@ def _announced(first: int, total: int) -> int:
     return first
 
 
+def _announce_start(state: TrainState, start: Mapping[str, Any]) -> None:
+    """Tells the user that training starts from other variables, and which layers are initialized all the same."""
+    anew = [layer for layer in state.params if layer not in start["params"] and layer != FIELD_PARAMS]
+    but = f"; made anew, for another number of classes: {', '.join(anew)}" if anew else ""
+    print(f"training starts from the weights of config.model.weights{but}", file=sys.stderr)
+
+
 def read_variables(model: nn.Module, image_size: int, workdir: Path) -> dict[str, Any]:
     """The network of a workdir's latest checkpoint, as numpy arrays.
 
@@ -185,7 +196,11 @@ def read_variables(model: nn.Module, image_size: int, workdir: Path) -> dict[str
 
 
 def _first_state(
-    model: nn.Module, recipe: Recipe, optimizer: optax.GradientTransformation, image_size: int
+    model: nn.Module,
+    recipe: Recipe,
+    optimizer: optax.GradientTransformation,
+    image_size: int,
+    start: Mapping[str, Any] | None,
 ) -> TrainState:
     further = recipe.objective.soft_fields.params()
     return create_train_state(
@@ -195,6 +210,7 @@ def _first_state(
         seed=recipe.seed,
         further_params=further,
         averaging=recipe.ema_decay > 0,
+        start=start,
     )
 
 
