@@ -37,8 +37,8 @@ def run(config: ConfigDict, workdir: str | Path, stages: Sequence[str] = DEFAULT
       workdir: a folder of this run's own; everything it writes is in it (but for two-figures data, where
         ``config.data.directory`` says so).
       stages: to run; by default all but ``"chance"``. With ``"train"``, training starts from the file
-        ``config.model.weights`` if it is set. Without, the network is the one that was trained in the workdir before, or else that of this file
-        as it is; it then needs no data to train or test on, unless it is evaluated.
+        ``config.model.weights`` if it is set. Without, the network is the one that was trained in the workdir before,
+        or else that of this file as it is; it then needs no data to train or test on, unless it is evaluated.
 
     Returns:
       What ``workdir/summary.json`` holds: the results of all stages that were run in this workdir.

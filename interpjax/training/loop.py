@@ -41,6 +41,7 @@ class Recipe:
       checkpoint_every_steps: steps between two checkpoints.
       keep_checkpoints: how many of the latest checkpoints are kept.
       ema_decay: the decay of the moving average of the variables; 0 if none is kept.
+      skip_nonfinite: whether a step whose loss or gradients are not finite is left out; otherwise the loss is an error.
     """
 
     objective: Objective
@@ -52,6 +53,7 @@ class Recipe:
     checkpoint_every_steps: int
     keep_checkpoints: int
     ema_decay: float = 0.0
+    skip_nonfinite: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,6 +116,7 @@ def train(
         learning_rate=schedule,
         seed=recipe.seed,
         ema_decay=recipe.ema_decay,
+        skip_nonfinite=recipe.skip_nonfinite,
     )
     eval_step = make_eval_step(model, preprocessing)
     of_weights, of_maps = parallel.on_first_device(groups.of_weights), parallel.on_first_device(groups.of_maps)
