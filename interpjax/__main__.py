@@ -101,7 +101,7 @@ def _define_flags() -> None:
     if "workdir" in flags.FLAGS:  # of an earlier call in this process
         return
     flags.DEFINE_string("workdir", None, "Folder of the run; by default workdirs/CONFIG,ARGUMENT.")
-    flags.DEFINE_list("stages", None, "What to do; without train, with config.model.weights.")
+    flags.DEFINE_list("stages", None, "What to do; without train, config.model.weights are measured as they are.")
     config_flags.DEFINE_config_file("config", config_path(DEFAULT_CONFIG), "File of the experiment, and its fields.")
 
 

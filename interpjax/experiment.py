@@ -36,9 +36,9 @@ def run(config: ConfigDict, workdir: str | Path, stages: Sequence[str] = DEFAULT
       config: of :func:`interpjax.get_config`.
       workdir: a folder of this run's own; everything it writes is in it (but for two-figures data, where
         ``config.data.directory`` says so).
-      stages: to run; by default all but ``"chance"``. Without ``"train"`` the network is that of
-        ``config.model.weights``, or the one that was trained in the workdir before; an imported network needs no data
-        to train or test on, unless it is evaluated.
+      stages: to run; by default all but ``"chance"``. With ``"train"``, training starts from the file
+        ``config.model.weights`` if it is set. Without, the network is the one that was trained in the workdir before,
+        or else that of this file as it is; it then needs no data to train or test on, unless it is evaluated.
 
     Returns:
       What ``workdir/summary.json`` holds: the results of all stages that were run in this workdir.
@@ -90,7 +90,7 @@ def prepared(config: ConfigDict, workdir: Path, stages: Sequence[str]) -> Experi
 
 
 def load(workdir: str | Path) -> tuple[ConfigDict, nn.Module, dict[str, Any]]:
-    """The network of a workdir: at its last checkpoint, or the imported one, read from its file again.
+    """The network of a workdir: at its last checkpoint, or the imported one, from its file, if none was trained.
 
     Args:
       workdir: of a run that got at least to its first checkpoint, or of an imported network.
@@ -107,7 +107,7 @@ def load(workdir: str | Path) -> tuple[ConfigDict, nn.Module, dict[str, Any]]:
         raise UserError(f"workdir {workdir}: no run there (config.json is missing)")
     config = from_json(read_config(workdir))
     check_data(workdir, networks.digests(config, missing_ok=True))
-    imported = networks.read_weights(config)
+    imported = None if (workdir / "checkpoints").is_dir() else networks.read_weights(config)
     model = networks.create(config, workdir, None, imported)
     alone = models.outside_of_devices(model)
     if imported is not None:

@@ -121,6 +121,7 @@ def _train(experiment: Experiment) -> dict[str, Any]:
         recipe,
         (source.train, source.test),
         validation=source.validation,
+        start=experiment.start,
         pipeline=experiment.pipeline,
         preprocessing=experiment.preprocessing,
         groups=experiment.groups,

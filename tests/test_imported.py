@@ -223,7 +223,6 @@ def test_caffe_protocol_takes_the_layers_own_receptive_fields(own, tmp_path):
         ),
         ({}, (), r"stages: name at least one of train"),
         ({}, ("report",), r"stages: report is made from dissect"),
-        ({}, ("train", *ONLY), r"config.model.weights = '.*': training from imported weights is not supported"),
         ({"model.weights": ""}, ONLY, r"config.model.weights = '': there is no network for the stages dissect, report"),
         ({"model.weights": "/no.npz"}, ONLY, r"config.model.weights = '/no.npz': cannot be read \(No such file"),
         ({"model.name": "alexnet"}, ONLY, r"config\.model\.weights: .*weights.npz: weights of alexnet: .* is missing"),

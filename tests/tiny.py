@@ -49,6 +49,7 @@ def train(config, workdir) -> training.Training:
         made.recipe,
         (made.source.train, made.source.test),
         validation=made.source.validation,
+        start=made.start,
         pipeline=made.pipeline,
         preprocessing=made.preprocessing,
         groups=made.groups,

@@ -23,6 +23,7 @@ CHOICES = {
     "regularizer.soft_receptive_field.statistics": ("minibatch", "batch_norm"),
     "regularizer.group_activation.form": ("code", "paper"),
     "regularizer.group_repulsion.form": ("code", "paper"),
+    "training.on_nonfinite": ("error", "skip"),
     "optimizer.name": ("sgd", "adam", "adamw"),
     "optimizer.schedule": ("constant", "step", "cosine"),
 }

@@ -33,7 +33,8 @@ def default_config() -> ConfigDict:
             "name": "alexnet",  # one of interpjax.models.MODELS, or the import path of a class, "mynets:SmallNet"
             "width": 1.0,  # multiplies the number of filters and of hidden units
             "dropout": True,
-            "weights": "",  # a file of published weights, in place of training; see docs/published_networks.md
+            "weights": "",  # a file of published weights: with the stage train it starts from them, else as they are
+            "frozen": (),  # name patterns of layers whose parameters are not trained, ("conv[1-3]", "bn*"); () = none
         }
     )
     config.regularizer = _regularizer()
@@ -61,6 +62,7 @@ def default_config() -> ConfigDict:
             "checkpoint_every_steps": 1000,
             "keep_checkpoints": 2,
             "label_smoothing": 0.0,  # the share of a target that is spread evenly over all classes, of training alone
+            "on_nonfinite": "error",  # or skip: a step whose loss or gradients are not finite changes nothing
             "ema_decay": 0.0,  # of the moving average of the variables, which is then the trained network; 0 = off
         }
     )

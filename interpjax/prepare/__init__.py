@@ -36,6 +36,7 @@ class Experiment:
       pipeline: the settings by which examples become batches.
       source: the data to train and evaluate on.
       imported: the network's variables, if they were imported and not trained here.
+      start: the imported variables that training starts from; None if it starts from random ones.
       recipe: how the network is trained.
       groups: what is measured of the network's groups of filters.
       labelled: the labelled images, and how the network is dissected with them.
@@ -48,6 +49,7 @@ class Experiment:
     pipeline: PipelineSettings
     source: Source | None
     imported: dict[str, Any] | None
+    start: dict[str, Any] | None
     recipe: training.Recipe | None
     groups: GroupDiagnostics
     labelled: Labelled | None
@@ -66,7 +68,7 @@ class Experiment:
 
     @functools.cached_property
     def untrained_network(self) -> dissection.Network:
-        """As ``network``, with the variables that a training of the run's seed begins with."""
+        """As ``network``, with the random variables of the run's seed, even where training starts from other ones."""
         model, settings = models.outside_of_devices(self.model), self.pipeline
         variables = training.initial_variables(model, image_size=settings.image_size, seed=settings.seed)
         return self._network(variables)
@@ -109,10 +111,11 @@ def prepare(
     with problems.collected():
         protocol = labelled.read_protocol(config)
     with problems.collected():
-        concepts = labelled.open_concepts(config, stages, sources.brings_concepts(config))
+        concepts = labelled.open_concepts(config, stages, sources.brings_concepts(config, workdir, stages))
     with problems.collected():
         networks.check_name(config)
-        imported = networks.read_weights(config)
+        tuned = networks.is_tuned(config, workdir, stages)
+        weights = networks.read_weights(config) if not tuned or "train" in stages else None
     with problems.collected():
         if {"train", "evaluate"} & set(stages):
             parallel.check_batch_size("config.training.batch_size", config.training.batch_size)
@@ -120,7 +123,7 @@ def prepare(
         grouping = recipes.read_grouping(config)
         block = recipes.read_block_norm(config, grouping)
     problems.raise_all()
-    model = networks.create(config, workdir, source, imported)
+    model = networks.create(config, workdir, source, None if tuned else weights)
     groups = GroupDiagnostics(models.outside_of_devices(model), config.data.image_size, preprocessing, block, grouping)
     recipe, images = None, None
     with problems.collected():
@@ -137,7 +140,8 @@ def prepare(
         preprocessing=preprocessing,
         pipeline=sources.read_pipeline(config),
         source=source,
-        imported=imported,
+        imported=None if tuned else weights,
+        start=networks.start_of(model, weights) if tuned and weights else None,
         recipe=recipe,
         groups=groups,
         labelled=images,

@@ -9,7 +9,7 @@ import optax
 
 from interpjax import models
 from interpjax.errors import Problems, UserError
-from interpjax.regularizers.kernels import check_patterns, select_kernels
+from interpjax.regularizers.kernels import check_patterns, layer_name, matches, select_kernels
 from interpjax.training import Objective
 from interpjax.training.optimizer import OptimizerSettings
 from interpjax.training.terms import term_shape
@@ -77,6 +77,25 @@ def check_grouping(patterns: Sequence[str], params: Any, *, dense: bool) -> None
             jax.eval_shape(check, params)
         except ValueError as error:
             raise UserError(str(error)) from error
+
+
+def check_frozen(patterns: Sequence[str], params: Any) -> None:
+    """Checks that every pattern of ``model.frozen`` matches a layer, and that a layer is left to train.
+
+    Args:
+      patterns: the patterns of layers' names.
+      params: the network's parameters, or their shapes.
+
+    Raises:
+      UserError: naming the field and the pattern that matches no layer.
+    """
+    layers = dict.fromkeys(layer_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(params))
+    try:
+        check_patterns("config.model.frozen", patterns, layers)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    if patterns and all(matches(layer, patterns) for layer in layers):
+        raise UserError(f"config.model.frozen = {tuple(patterns)!r}: no layer is left to train; leave one out")
 
 
 def check_optimizer(optimizer: OptimizerSettings, name: str, params: Any) -> None:

@@ -15,7 +15,7 @@ from interpjax.data.sources import Source
 from interpjax.errors import UserError
 from interpjax.imports import is_import_path
 from interpjax.models.zoo import find_model
-from interpjax.workdir import read_facts
+from interpjax.workdir import read_facts, stage_is_done
 
 Variables = dict[str, Any]
 
@@ -29,8 +29,8 @@ def check_origin(config: ConfigDict, stages: Sequence[str], *, trained: bool) ->
       trained: whether the run's network has been trained before.
 
     Raises:
-      UserError: naming the field, if there is no network, or if a network with imported weights or with settings that
-        are for such weights only is to be trained.
+      UserError: naming the field, if there is no network, or if a network is to be trained from the start with settings
+        that are for imported weights only.
     """
     weights, settings = config.model.weights, config.data
     if "train" not in stages:
@@ -41,17 +41,19 @@ def check_origin(config: ConfigDict, stages: Sequence[str], *, trained: bool) ->
             )
         return
     if weights:
-        raise UserError(
-            f"config.model.weights = {weights!r}: training from imported weights is not supported; leave train out "
-            "of the stages, as in --stages=dissect,report"
-        )
+        return
     if settings.channels != "RGB":
-        raise UserError(f"config.data.channels = {settings.channels!r}: expected 'RGB', which networks are trained on")
+        raise UserError(f"config.data.channels = {settings.channels!r}: expected 'RGB' without config.model.weights")
     if settings.mean_image:
         raise UserError(
-            f"config.data.mean_image = {settings.mean_image!r}: expected '' for training, which takes config.data.mean "
-            "instead"
+            f"config.data.mean_image = {settings.mean_image!r}: expected '' without config.model.weights, and "
+            "config.data.mean instead"
         )
+
+
+def is_tuned(config: ConfigDict, workdir: Path, stages: Sequence[str]) -> bool:
+    """Whether the run's network is one with imported weights that training goes on with, or has gone on with."""
+    return bool(config.model.weights) and ("train" in stages or stage_is_done(workdir, "train"))
 
 
 def check_name(config: ConfigDict) -> None:
@@ -79,7 +81,7 @@ def create(config: ConfigDict, workdir: Path, source: Source | None, imported: V
       config: the experiment.
       workdir: the run's folder.
       source: the data to train and test on, if they are opened.
-      imported: the variables out of ``config.model.weights``, if it names a file.
+      imported: the variables out of ``config.model.weights``, if the network is with them as they are.
 
     Raises:
       UserError: naming the field, if there is no such network, it cannot take images of this size, or the data have
@@ -125,6 +127,18 @@ def read_weights(config: ConfigDict) -> Variables | None:
     except (ValueError, OSError) as error:
         raise UserError(f"config.model.weights: {error}") from error  # the error names the file
     return jax.tree.map(lambda array: np.asarray(array, np.float32), variables)
+
+
+def start_of(model: nn.Module, imported: Variables) -> Variables:
+    """The imported variables that a training starts from: all, or without the last layer if its classes are others."""
+    assert isinstance(model, models.Classifier)  # weights are imported for these alone
+    head = model.head
+    if np.size(imported["params"][head]["bias"]) == model.num_classes:
+        return imported
+    return {
+        collection: {layer: leaves for layer, leaves in own.items() if layer != head}
+        for collection, own in imported.items()
+    }
 
 
 def digests(config: ConfigDict, *, missing_ok: bool = False) -> dict[str, str]:

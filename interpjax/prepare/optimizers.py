@@ -32,7 +32,7 @@ def read_optimizer(config: ConfigDict, norm: BlockNorm) -> OptimizerSettings:
     )
     beside = norm if block.strength > 0 else None
     proximal = ProximalStep(read_strength(block), norm) if beside and block.proximal else None
-    return OptimizerSettings(_maker(config, beside), rate, proximal, settings.clip_norm)
+    return OptimizerSettings(_maker(config, beside), rate, proximal, settings.clip_norm, tuple(config.model.frozen))
 
 
 def read_strength(settings: ConfigDict) -> optax.Schedule:

@@ -14,7 +14,7 @@ from interpjax import regularizers as reg
 from interpjax.errors import Problems, UserError
 from interpjax.imports import import_object
 from interpjax.models import Outline
-from interpjax.prepare.checks import check_grouping, check_objective, check_optimizer
+from interpjax.prepare.checks import check_frozen, check_grouping, check_objective, check_optimizer
 from interpjax.prepare.optimizers import read_optimizer, read_strength
 from interpjax.regularizers.kernels import check_patterns, grouping_of, matches
 from interpjax.training import Objective, Recipe, SoftFields, Term, terms
@@ -49,6 +49,7 @@ def read_recipe(config: ConfigDict, model: nn.Module, block: BlockNorm, grouping
         checkpoint_every_steps=settings.checkpoint_every_steps,
         keep_checkpoints=settings.keep_checkpoints,
         ema_decay=settings.ema_decay,
+        skip_nonfinite=settings.on_nonfinite == "skip",
     )
     params, problems = outline.variables["params"], Problems()
     with problems.collected():
@@ -58,6 +59,8 @@ def read_recipe(config: ConfigDict, model: nn.Module, block: BlockNorm, grouping
     with problems.collected():
         patterns = [pattern for pattern, _ in config.regularizer.grouping.by_layer]
         check_grouping(patterns, params, dense=config.regularizer.block_norm.dense)
+    with problems.collected():
+        check_frozen(config.model.frozen, params)
     with problems.collected():
         check_optimizer(recipe.optimizer, config.optimizer.name, params)
     problems.raise_all()

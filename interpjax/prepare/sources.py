@@ -12,6 +12,7 @@ from interpjax.data.two_figures.source import TwoFiguresSettings, two_figures
 from interpjax.data.validation import hold_out
 from interpjax.errors import UserError
 from interpjax.imports import import_object, is_import_path
+from interpjax.prepare import networks
 from interpjax.prepare.labelled import USES_LABELS
 
 
@@ -34,7 +35,7 @@ def open_source(config: ConfigDict, workdir: Path, stages: Sequence[str]) -> Sou
     settings, evaluated = config.data, "evaluate" in stages
     wanted = {"train": evaluated and settings.validation > 0, "test": evaluated}
     fields = [field for field, used in wanted.items() if used or "train" in stages]
-    if not fields and not (set(USES_LABELS) & set(stages) and brings_concepts(config)):
+    if not fields and not (set(USES_LABELS) & set(stages) and brings_concepts(config, workdir, stages)):
         return None
     source = _open(config, workdir / "data", fields)
     if settings.validation == 0 or source.train is None:
@@ -54,10 +55,11 @@ def _open(config: ConfigDict, directory: Path, fields: Sequence[str]) -> Source:
     return tfds_set(settings.tfds_name, settings.directory, wanted, settings.classes, cache=directory)
 
 
-def brings_concepts(config: ConfigDict) -> bool:
+def brings_concepts(config: ConfigDict, workdir: Path, stages: Sequence[str]) -> bool:
     """Whether the data to train and test on bring the labelled images to dissect with."""
     own = config.data.source == "two_figures" or is_import_path(config.data.source)
-    return own and not config.dissection.broden and not config.model.weights
+    trained = not config.model.weights or networks.is_tuned(config, workdir, stages)
+    return own and not config.dissection.broden and trained
 
 
 def read_pipeline(config: ConfigDict) -> PipelineSettings:

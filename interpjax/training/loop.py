@@ -21,7 +21,7 @@ from interpjax.training.checkpoint import Checkpoints, Position
 from interpjax.training.diagnostics import GroupDiagnostics, as_metrics
 from interpjax.training.evaluation import Evaluated, evaluate, sample_images
 from interpjax.training.metrics import MetricsWriter, StepLog, TrainingDivergedError
-from interpjax.training.objective import Objective
+from interpjax.training.objective import FIELD_PARAMS, Objective
 from interpjax.training.optimizer import Duration, OptimizerSettings
 from interpjax.training.state import TrainState, create_train_state
 from interpjax.training.step import make_eval_step, make_train_step
@@ -41,6 +41,7 @@ class Recipe:
       checkpoint_every_steps: steps between two checkpoints.
       keep_checkpoints: how many of the latest checkpoints are kept.
       ema_decay: the decay of the moving average of the variables; 0 if none is kept.
+      skip_nonfinite: whether a step whose loss or gradients are not finite is left out; otherwise the loss is an error.
     """
 
     objective: Objective
@@ -52,6 +53,7 @@ class Recipe:
     checkpoint_every_steps: int
     keep_checkpoints: int
     ema_decay: float = 0.0
+    skip_nonfinite: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +80,7 @@ def train(
     splits: tuple[Split, Split],
     *,
     validation: Split | None = None,
+    start: Mapping[str, Any] | None = None,
     pipeline: PipelineSettings,
     preprocessing: Preprocessing,
     groups: GroupDiagnostics,
@@ -90,6 +93,7 @@ def train(
       recipe: how it is trained.
       splits: the examples to train on, and those to test on.
       validation: the examples that are held out, on which the network is evaluated too; None if there are none.
+      start: variables that training starts from; what is not among them is initialized.
       pipeline: the settings by which examples become batches.
       preprocessing: turns uint8 images into the network's inputs.
       groups: what is measured of the groups of filters.
@@ -113,6 +117,7 @@ def train(
         learning_rate=schedule,
         seed=recipe.seed,
         ema_decay=recipe.ema_decay,
+        skip_nonfinite=recipe.skip_nonfinite,
     )
     eval_step = make_eval_step(model, preprocessing)
     of_weights, of_maps = parallel.on_first_device(groups.of_weights), parallel.on_first_device(groups.of_maps)
@@ -122,12 +127,14 @@ def train(
     evaluated: dict[str, Evaluated] = {}
     batches = train_iterator(train_split, pipeline, skipped, shard=parallel.shard())
     with Checkpoints(workdir, keep=recipe.keep_checkpoints) as checkpoints:
-        state, position = _first_state(model, recipe, optimizer, pipeline.image_size), Position()
+        state, position = _first_state(model, recipe, optimizer, pipeline.image_size, start), Position()
         if checkpoints.latest is not None:
             state, position = checkpoints.restore(state)
             batches.set_state(position.data)
             skipped.names.update(position.skipped)
-        first, start = _announced(int(state.step), total), time.monotonic()
+        elif start is not None:
+            _announce_start(state, start)
+        first, began = _announced(int(state.step), total), time.monotonic()
         replicated = parallel.replicate(state)
         del state  # which would be a second copy on the first device
         sample = jax.device_put(sample_images(test_split, pipeline)) if first < total else None
@@ -152,7 +159,7 @@ def train(
                         writer.write(step, _as_metrics(evaluated) | on_sample)
                 if stop or _is_due(step, total, recipe.checkpoint_every_steps):
                     with log.paused():
-                        seconds = position.seconds + time.monotonic() - start
+                        seconds = position.seconds + time.monotonic() - began
                         reached = Position(batches.get_state(), seconds, skipped.sorted())
                         checkpoints.save(_checked(parallel.first(replicated)), reached)
                 if stop:
@@ -175,6 +182,13 @@ def _announced(first: int, total: int) -> int:
     return first
 
 
+def _announce_start(state: TrainState, start: Mapping[str, Any]) -> None:
+    """Tells the user that training starts from other variables, and which layers are initialized all the same."""
+    anew = [layer for layer in state.params if layer not in start["params"] and layer != FIELD_PARAMS]
+    but = f"; made anew, for another number of classes: {', '.join(anew)}" if anew else ""
+    print(f"training starts from the weights of config.model.weights{but}", file=sys.stderr)
+
+
 def read_variables(model: nn.Module, image_size: int, workdir: Path) -> dict[str, Any]:
     """The network of a workdir's latest checkpoint, as numpy arrays.
 
@@ -191,7 +205,11 @@ def read_variables(model: nn.Module, image_size: int, workdir: Path) -> dict[str
 
 
 def _first_state(
-    model: nn.Module, recipe: Recipe, optimizer: optax.GradientTransformation, image_size: int
+    model: nn.Module,
+    recipe: Recipe,
+    optimizer: optax.GradientTransformation,
+    image_size: int,
+    start: Mapping[str, Any] | None,
 ) -> TrainState:
     further = recipe.objective.soft_fields.params()
     return create_train_state(
@@ -201,6 +219,7 @@ def _first_state(
         seed=recipe.seed,
         further_params=further,
         averaging=recipe.ema_decay > 0,
+        start=start,
     )
 
 

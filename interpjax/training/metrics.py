@@ -19,6 +19,9 @@ from interpjax.errors import UserError
 from interpjax.progress import progress_bar
 from interpjax.training.diagnostics import as_metrics
 
+SKIPPED = "skipped_steps"  # the metric of a step that was left out
+MOST_SKIPPED = 10  # steps in a row
+
 
 class TrainingDivergedError(UserError):
     """The loss, or a parameter, is no longer a finite number."""
@@ -81,6 +84,7 @@ class StepLog:
         self._steps: list[tuple[int, Any]] = []  # since the latest line
         self._due: tuple[list[tuple[int, Any]], Any] | None = None
         self._since = time.monotonic()
+        self._skipped = 0  # steps in a row, up to the latest line
 
     def add(self, step: int, metrics: Any) -> None:
         """Adds the metrics of a step that was sent to the devices, and writes a line that is due meanwhile."""
@@ -89,7 +93,11 @@ class StepLog:
         self._bar.update(self._batch_size)
 
     def close_line(self, of_weights: Any) -> None:
-        """Ends a line. It has means over its steps, the speed, and measures of the weights after its last step."""
+        """Ends a line. It has means over its steps, the speed, and measures of the weights after its last step.
+
+        Where training leaves out steps that are not finite, the means are without them, and ``skipped_steps`` is their
+        number.
+        """
         self._due, self._steps = (self._steps, of_weights), []
 
     @contextlib.contextmanager
@@ -121,22 +129,32 @@ class StepLog:
         ]
         numbers = [number for number, _ in steps]
         for number, row in zip(numbers, rows, strict=True):
-            _require_finite(number, row)
+            self._check(number, row)
         now = time.monotonic()
         speed, self._since = len(rows) * self._batch_size / (now - self._since), now
-        means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+        kept = [row for row in rows if not row.get(SKIPPED)]
+        means = {name: float(np.mean([row[name] for row in kept])) for name in rows[0] if kept}
         latest = {"learning_rate": rows[-1]["learning_rate"], "images_per_second": speed}
-        self._writer.write(numbers[-1], means | latest | as_metrics(of_weights))
-        shown = f"loss {means['loss']:.4f}, accuracy {means['accuracy']:.3f}"
-        self._bar.set_postfix_str(shown, refresh=False)
+        skipped = {SKIPPED: float(len(rows) - len(kept))} if SKIPPED in rows[0] else {}
+        self._writer.write(numbers[-1], means | latest | skipped | as_metrics(of_weights))
+        if kept:
+            shown = f"loss {means['loss']:.4f}, accuracy {means['accuracy']:.3f}"
+            self._bar.set_postfix_str(shown, refresh=False)
+
+    def _check(self, step: int, row: dict[str, float]) -> None:
+        self._skipped = self._skipped + 1 if row.get(SKIPPED) else 0
+        if self._skipped == 0 or self._skipped == MOST_SKIPPED:
+            _require_finite(step, row)
 
 
 def _require_finite(step: int, row: dict[str, float]) -> None:
-    if not math.isfinite(row["loss"]):
+    skipped = row.get(SKIPPED)
+    if skipped or not math.isfinite(row["loss"]):
+        too_many = f"the loss or a gradient is not finite, for the {MOST_SKIPPED}th step in a row"
         terms = ", ".join(f"{name} = {value:g}" for name, value in row.items())
         raise TrainingDivergedError(
-            f"step {step}: the loss is not finite ({terms}); lower config.optimizer.learning_rate "
-            "or the strength of the term that grew"
+            f"step {step}: {too_many if skipped else 'the loss is not finite'} ({terms}); lower "
+            "config.optimizer.learning_rate or the strength of the term that grew"
         )
 
 

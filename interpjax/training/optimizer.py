@@ -1,13 +1,14 @@
 """The settings of learning rate and optimizer, and what is made of them."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import optax
 
 from interpjax import regularizers
 from interpjax.training.promotion import promoting, promoting_optimizer
-from interpjax.training.terms import BlockNorm
+from interpjax.training.terms import BlockNorm, Patterns, of_layers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,12 +89,14 @@ class OptimizerSettings:
       learning_rate: the learning rate over training.
       proximal: the proximal step that follows the optimizer's step; None if there is none.
       clip_norm: gradients whose global norm is larger are scaled down to it before the optimizer; 0 if none are.
+      frozen: name patterns of the layers whose parameters stay as they are. Their gradients count as 0.
     """
 
     make: Callable[[optax.Schedule], optax.GradientTransformation]
     learning_rate: LearningRate
     proximal: ProximalStep | None = None
     clip_norm: float = 0.0
+    frozen: Patterns = ()
 
     def optimizer(self, schedule: optax.Schedule) -> optax.GradientTransformation:
         """The whole optimizer at this learning rate.
@@ -106,8 +109,11 @@ class OptimizerSettings:
         if self.clip_norm:
             made = optax.chain(optax.clip_by_global_norm(self.clip_norm), made)
         optimizer = promoting_optimizer(made)
-        if self.proximal is None:
+        if self.proximal is not None:
+            optimizer = regularizers.proximal_block_norm(
+                schedule, self.proximal.strength, optimizer=optimizer, **self.proximal.block.arguments()
+            )
+        if not self.frozen:
             return optimizer
-        return regularizers.proximal_block_norm(
-            schedule, self.proximal.strength, optimizer=optimizer, **self.proximal.block.arguments()
-        )
+        still = optax.masked(optax.set_to_zero(), functools.partial(of_layers, patterns=self.frozen))
+        return optax.chain(still, optimizer, still)  # first of gradients, then of what the optimizer adds

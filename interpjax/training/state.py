@@ -8,6 +8,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 PyTree = Any
 
@@ -70,8 +71,9 @@ def create_train_state(
     seed: int,
     further_params: Mapping[str, PyTree] | None = None,
     averaging: bool = False,
+    start: Mapping[str, PyTree] | None = None,
 ) -> TrainState:
-    """The state at the start of training, with a freshly initialized network.
+    """The state at the start of training, with a network that is initialized, but for what ``start`` brings.
 
     Args:
       model: the network.
@@ -80,16 +82,19 @@ def create_train_state(
       seed: the seed of the initialization.
       further_params: parameters to be trained besides the network, by names that no layer has.
       averaging: whether an average of the variables is kept.
+      start: variables of the network that take the place of the initialized ones; all, or those of some layers.
     """
 
-    def init(key):
+    def init(key, start):
         variables = _initialize(model, image_size, key)
+        if start is not None:
+            variables = unflatten_dict(flatten_dict(variables) | flatten_dict(start))
         params = variables["params"] | dict(further_params or {})
         batch_stats = variables.get("batch_stats", {})
         state = TrainState(jnp.int32(0), params, batch_stats, optimizer.init(params))
         return state.replace(average=jax.tree.map(jnp.zeros_like, state.variables)) if averaging else state
 
-    return jax.jit(init)(jax.random.key(seed))
+    return jax.jit(init)(jax.random.key(seed), start)
 
 
 def _initialize(model: nn.Module, image_size: int, key: jax.Array) -> dict[str, PyTree]:

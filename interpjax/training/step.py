@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from interpjax import models, parallel
 from interpjax.preprocessing import Preprocessing
@@ -27,12 +27,15 @@ def make_train_step(
     learning_rate: optax.Schedule,
     seed: int,
     ema_decay: float = 0.0,
+    skip_nonfinite: bool = False,
 ) -> Callable[[TrainState, Any], tuple[TrainState, Metrics]]:
     """Makes the training step, which runs on all devices. Gradients and metrics are those of the whole batch.
 
     The state is donated. ``learning_rate`` is only reported, for the number of the step. Every device computes the
     penalties on parameters from its own copy of them. Losses on activations see the whole batch. With ``ema_decay``
     the state has an average of its variables, as :func:`create_train_state` gives it, which every step updates.
+    With ``skip_nonfinite`` a step whose loss or gradients are not finite changes nothing but the number of steps, and
+    the metric ``skipped_steps`` is 1.
     """
 
     def train_step(state: TrainState, batch: Any) -> tuple[TrainState, Metrics]:
@@ -58,7 +61,14 @@ def make_train_step(
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         after = TrainState(state.step + 1, params, batch_stats, opt_state)
-        return (after.averaged(state.average, ema_decay) if ema_decay else after), metrics
+        if ema_decay:
+            after = after.averaged(state.average, ema_decay)
+        if skip_nonfinite:  # all devices agree, for these are means over all of them
+            finite = _all_finite((metrics["loss"], gradients))
+            metrics["skipped_steps"] = 1 - finite.astype(jnp.float32)
+            unchanged = state.replace(step=after.step)
+            after = jax.tree.map(lambda new, old: jnp.where(finite, new, old), after, unchanged)
+        return after, metrics
 
     return parallel.parallelize(train_step, donate=(0,))
 
@@ -83,3 +93,7 @@ def make_eval_step(model: nn.Module, preprocessing: Preprocessing) -> Callable[[
         return parallel.total({name: jnp.sum(values) for name, values in sums.items()})
 
     return parallel.parallelize(eval_step)
+
+
+def _all_finite(tree: Any) -> Bool[Array, ""]:
+    return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all()

@@ -94,6 +94,16 @@ def decayed(params: PyTree, *, beside: BlockNorm | None) -> PyTree:
     return jax.tree_util.tree_map_with_path(include, params)
 
 
+def of_layers(params: PyTree, *, patterns: Patterns) -> PyTree:
+    """Whether each parameter is of a layer whose name matches one of some patterns."""
+
+    def include(path: tuple, leaf: Any) -> bool:
+        del leaf
+        return path_names(path)[0] != FIELD_PARAMS and matches(layer_name(path), patterns)
+
+    return jax.tree_util.tree_map_with_path(include, params)
+
+
 def soft_orthogonality(strength: optax.Schedule, layers: Patterns) -> Term:
     """Soft orthogonality, summed over the layers."""
 
