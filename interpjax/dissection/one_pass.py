@@ -26,7 +26,8 @@ from interpjax.dissection.undecided import BatchRest
 from interpjax.errors import UserError
 
 OPENING = 256  # images by which the brackets are set before anything is counted
-SAMPLED = 256  # positions of an image's map that are looked at for that
+SAMPLED = 256  # positions of an image's map that are looked at for that, at most
+SAMPLES = 2**29  # bytes of all that is looked at; of many units fewer positions are, and the brackets are wider
 HELD = 2**29  # bytes of maps that are held till then; where they are more, those images are run again
 
 
@@ -120,10 +121,12 @@ class OnePass:
     def _hold(self, work: Work, given: Mapping[str, Array], maps: Mapping[str, Array]) -> None:
         samples = {}
         rows = len(next(iter(maps.values())))
+        value_bytes = OPENING * sum(values.shape[-1] * values.dtype.itemsize for values in maps.values())
+        positions = max(1, min(SAMPLED, SAMPLES // value_bytes))
         for layer, values in maps.items() if work.batch * rows < OPENING or not self._samples else ():
             own = values[: len(work.numbers)].reshape(len(work.numbers), -1, values.shape[-1])
             # Of each image others, at random: units may be active in certain rows and columns.
-            places = np.random.default_rng(work.batch).random(own.shape[:2]).argsort(axis=1)[:, :SAMPLED]
+            places = np.random.default_rng(work.batch).random(own.shape[:2]).argsort(axis=1)[:, :positions]
             samples[layer] = np.asarray(jnp.take_along_axis(own, places[:, :, None], axis=1))
         with self._lock:
             size = sum(held.nbytes for held in self._held) + sum(values.nbytes for values in given.values())

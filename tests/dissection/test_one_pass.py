@@ -124,6 +124,12 @@ def test_maps_too_large_to_hold_are_computed_again(broden, monkeypatch):
     assert_equal(found["coarse"], maps_of(network(), broden)["coarse"], broden, dissection.get_protocol("paper"))
 
 
+def test_few_positions_set_the_brackets_where_units_are_many(broden, monkeypatch):
+    monkeypatch.setattr(one_pass, "SAMPLES", 1)
+    found = dissection.dissect(network(), broden, layers=("coarse",), batch_size=4)
+    assert_equal(found["coarse"], maps_of(network(), broden)["coarse"], broden, dissection.get_protocol("paper"))
+
+
 def test_stored_activations_equal_two_passes(broden, monkeypatch):
     maps = maps_of(network(), broden)
     names = [record.name for record in broden.records]
