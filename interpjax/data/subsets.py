@@ -73,7 +73,7 @@ def read_labels(split: TfdsSplit, num_classes: int) -> Int[np.ndarray, " example
       num_classes: number of classes; every label is below it, and −1 for a record without a label. A file that does
         not fit the split is written anew.
     """
-    found = split.cache and _cached(split.cache)
+    found = _cached(split.cache) if split.cache else None
     if found is not None and _are_labels(found, len(split), num_classes):
         return found
     once = f" once, for {split.cache}" if split.cache else ""

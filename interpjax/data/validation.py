@@ -36,7 +36,7 @@ def hold_out(source: Source, share: float, seed: int) -> Source:
     if hasattr(train, "labels"):  # what is wrong is then told before anything is written
         left, held = both.opened
     else:
-        left, held = (Deferred(lambda number=number: both.opened[number]) for number in (0, 1))
+        left, held = Deferred(lambda: both.opened[0]), Deferred(lambda: both.opened[1])
     return dataclasses.replace(source, train=left, validation=held)
 
 
