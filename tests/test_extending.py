@@ -270,7 +270,7 @@ def no_optimizer(learning_rate):
             r"config.regularizer.own = 'mylosses:block_norm': .*has no",
         ),
         ("optimizer__name", "test_extending:no_optimizer", r"it gave a str; expected a function of the learning rate"),
-        ("optimizer__name", "adamw", r"choose one of sgd, adam, or give the import path of your own"),
+        ("optimizer__name", "adagrad", r"choose one of sgd, adam, adamw, or give the import path of your own"),
     ],
 )
 def test_what_does_not_fit_is_named_and_nothing_is_written(page, tmp_path, field, value, message):
