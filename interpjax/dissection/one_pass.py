@@ -27,8 +27,8 @@ from interpjax.errors import UserError
 
 OPENING = 256  # images by which the brackets are set before anything is counted
 SAMPLED = 256  # positions of an image's map that are looked at for that, at most
-SAMPLES = 2**29  # bytes of all that is looked at; of many units fewer positions are, and the brackets are wider
-HELD = 2**29  # bytes of maps that are held till then; where they are more, those images are run again
+SAMPLES = 320 * 2**20  # bytes of all that is looked at; of many units fewer positions are, and the brackets are wider
+HELD = 2**29  # bytes of those images' maps that are held till then; where they are more, the images are run again
 
 
 class OnePass:
@@ -128,9 +128,9 @@ class OnePass:
             # Of each image others, at random: units may be active in certain rows and columns.
             places = np.random.default_rng(work.batch).random(own.shape[:2]).argsort(axis=1)[:, :positions]
             samples[layer] = np.asarray(jnp.take_along_axis(own, places[:, :, None], axis=1))
+        whole = sum(values.nbytes for values in given.values()) / rows * min(OPENING, self.plan.images)
         with self._lock:
-            size = sum(held.nbytes for held in self._held) + sum(values.nbytes for values in given.values())
-            self._held.append(Held(work, given if size <= HELD else None))
+            self._held.append(Held(work, given if whole <= HELD else None))
             for layer, sample in samples.items():
                 self._samples.setdefault(layer, []).append((work.batch, sample))
 

@@ -43,11 +43,6 @@ class Held(NamedTuple):
     work: Work
     maps: Mapping[str, Array] | None
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the maps."""
-        return sum(values.nbytes for values in self.maps.values()) if self.maps else 0
-
 
 @runtime_checkable
 class Keeper(Protocol):
