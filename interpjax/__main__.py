@@ -143,7 +143,8 @@ def _told_in_one_line() -> Iterator[None]:
     try:
         yield
     except Stopped as stop:
-        print(stop, file=sys.stderr)
+        with contextlib.suppress(OSError):  # the terminal may be what was closed
+            print(stop, file=sys.stderr)
         sys.exit(stop.exit_code)
     except KeyboardInterrupt:
         print("interrupted; the same command goes on where it stopped", file=sys.stderr)

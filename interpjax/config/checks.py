@@ -151,7 +151,7 @@ def _check_optimizer(config: ConfigDict) -> None:
             f"config.optimizer.nesterov = True: expected False with config.optimizer.name = {settings.name!r} and "
             f"momentum = {settings.momentum}, for it is of sgd with a momentum above 0"
         )
-    if settings.clip_norm > 0 and config.regularizer.block_norm.proximal:
+    if settings.clip_norm > 0 and _is_proximal(config):
         raise UserError(
             f"config.optimizer.clip_norm = {settings.clip_norm}: expected 0 with block_norm.proximal, for the step of "
             "gradients that are scaled down is smaller than the learning rate, by which the proximal step is made"
@@ -159,11 +159,20 @@ def _check_optimizer(config: ConfigDict) -> None:
 
 
 def _check_average(config: ConfigDict) -> None:
-    if config.training.ema_decay > 0 and config.regularizer.block_norm.proximal:
+    if config.training.ema_decay > 0 and config.training.on_nonfinite == "skip":
+        raise UserError(
+            f"config.training.ema_decay = {config.training.ema_decay}: expected 0 with training.on_nonfinite = 'skip', "
+            "for the average would count the steps that are left out"
+        )
+    if config.training.ema_decay > 0 and _is_proximal(config):
         raise UserError(
             f"config.training.ema_decay = {config.training.ema_decay}: expected 0 with block_norm.proximal, whose "
             "exact zeros an average over the steps does not have"
         )
+
+
+def _is_proximal(config: ConfigDict) -> bool:
+    return config.regularizer.block_norm.proximal and config.regularizer.block_norm.strength > 0
 
 
 def _require_choice(config: ConfigDict, name: str, choices: tuple[str, ...]) -> None:

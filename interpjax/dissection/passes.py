@@ -121,7 +121,7 @@ def run_pass(
             if stop:
                 raise stopping.Stopped(stop, f"batch {done if statistic.ready else 0} of the dissection")
         settle(last=True)
-    kept.finish(name, statistic, done)
+        kept.finish(name, statistic, done)
 
 
 def _add(statistic: Statistic, held: Held, device: jax.Device) -> None:

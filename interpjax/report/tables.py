@@ -79,7 +79,9 @@ def groups_table(summary: dict[str, Any]) -> str:
     return align(["layer", "groups", "norms", *GROUP_COLUMNS.values()], groups_rows(summary))
 
 
-def _cell(name: str, value: float) -> str:
+def _cell(name: str, value: float | None) -> str:
+    if value is None:  # as JSON has what is not finite
+        return "–"
     if name == "dead_filters":
         return str(round(value))
     return f"{value:.0%}" if name == "zero_groups" else f"{value:.3f}"

@@ -157,6 +157,7 @@ def train(
                             evaluated[name] = Evaluated(scores, left_out[name].sorted())
                         on_sample = as_metrics(of_maps(replicated.result, sample))
                         writer.write(step, _as_metrics(evaluated) | on_sample)
+                    stop = stop or asked(stopping.requested())  # which takes long
                 if stop or _is_due(step, total, recipe.checkpoint_every_steps):
                     with log.paused():
                         seconds = position.seconds + time.monotonic() - began

@@ -47,7 +47,7 @@ class TrainState(flax.struct.PyTreeNode):
         kept = jnp.minimum(decay, 1 - 1 / taken)
 
         def mixed(old: Any, new: Any) -> Any:
-            return (kept * old + (1 - kept) * new).astype(new.dtype)
+            return (old + (1 - kept) * (new - old)).astype(new.dtype)  # of equal ones exactly these
 
         return self.replace(average=jax.tree.map(mixed, earlier, self.variables))
 

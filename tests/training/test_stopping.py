@@ -23,6 +23,17 @@ from interpjax.training.metrics import read_metrics
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.fixture(autouse=True)
+def heard():
+    """Signals that the tests' own process may have been told to ignore, as by nohup, are not ignored."""
+    earlier = {number: signal.getsignal(number) for number in stopping.SIGNALS}
+    for number in stopping.SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+    yield
+    for number, handler in earlier.items():
+        signal.signal(number, handler)
+
+
 @pytest.mark.parametrize("number", stopping.SIGNALS)
 def test_a_signal_is_noted_where_it_is_deferred_and_raised_elsewhere(number):
     handlers = [signal.getsignal(each) for each in stopping.SIGNALS]

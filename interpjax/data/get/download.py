@@ -46,9 +46,14 @@ class Archive:
     sha256: str | None = None
 
     def __post_init__(self) -> None:
-        parts = urllib.parse.urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.netloc or not self.name:
-            raise UserError(f"{self.url!r}: expected an address as http://SERVER/NAME")
+        wrong = UserError(f"{self.url!r}: expected an address as http://SERVER/NAME")
+        try:
+            parts = urllib.parse.urlsplit(self.url)
+        except ValueError as error:
+            raise wrong from error
+        # The name is that of a file here, beside which a folder for what it holds is made and removed.
+        if parts.scheme not in ("http", "https") or not parts.netloc or self.name in ("", ".", ".."):
+            raise wrong
 
     @property
     def name(self) -> str:
@@ -152,7 +157,7 @@ def _append(archive: Archive, part: Path) -> None:
         return
     with _open(archive.url, start) as response:
         if response.status == RANGE_NOT_SATISFIABLE:  # no byte is left, or the file there is a shorter one
-            if _total(response, start) != start:
+            if _total(response, start) not in (start, None):
                 os.truncate(part, 0)
                 raise _CutError("the file there is shorter than what is here")
             return

@@ -1,5 +1,6 @@
 """Unpacking a zip archive so that nothing is written outside of the folder."""
 
+import lzma
 import stat
 import zipfile
 import zlib
@@ -10,7 +11,9 @@ from interpjax.errors import UserError
 from interpjax.progress import progress_bar
 
 # What zipfile raises on an archive that is damaged, cut short or packed in a way that it does not know.
-DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError)
+DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError)
+
+ENCRYPTED = 1  # the bit of a member's flags
 
 
 def unpack_zip(path: Path, folder: Path) -> None:
@@ -54,6 +57,8 @@ def wrong_zip(path: Path) -> str:
             members = archive.infolist()
             with progress_bar(f"checking {path.name}", len(members), unit="file") as bar:
                 for member in members:
+                    if member.flag_bits & ENCRYPTED:
+                        return f"has an encrypted member {member.filename!r}"
                     with archive.open(member) as file:
                         while file.read(CHUNK):
                             pass
@@ -67,6 +72,8 @@ def _require_inside(member: zipfile.ZipInfo, path: Path) -> None:
     parts = member.filename.split("/")
     if not parts[0] or ".." in parts or "\\" in member.filename or ":" in parts[0]:
         raise UserError(f"{path}: the member {member.filename!r} would be outside of its folder; nothing is unpacked")
+    if member.flag_bits & ENCRYPTED:
+        raise UserError(f"{path}: the member {member.filename!r} is encrypted; nothing is unpacked")
     kind = stat.S_IFMT(member.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise UserError(f"{path}: the member {member.filename!r} is a link or no file; nothing is unpacked")
