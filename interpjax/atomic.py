@@ -1,10 +1,13 @@
-"""Writing files so that they are either there in full or not at all, also after a kill."""
+"""Files that are either there in full or not at all, also after a kill, and folders that one process works in."""
 
 import contextlib
+import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
+
+from interpjax.errors import UserError
 
 TEMPORARY = ".interpjax-tmp"  # ends the names of files that are not yet whole
 
@@ -28,3 +31,22 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     """Writes a file; its folders are made."""
     with replacing(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)
+
+
+@contextlib.contextmanager
+def locked(folder: Path, told: str) -> Iterator[None]:
+    """Keeps a second process out of a folder, which is there. The lock of a process that is killed ends with it.
+
+    Args:
+      folder: in which the file of the lock is.
+      told: what to tell the user of the second process.
+
+    Raises:
+      UserError: with these words, if another process is in it.
+    """
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(told) from error
+        yield

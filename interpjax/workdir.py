@@ -1,7 +1,6 @@
 """The folder of one run, which holds its configuration and the records of its finished stages."""
 
 import contextlib
-import fcntl
 import sys
 import time
 import traceback
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from interpjax import json_files
-from interpjax.atomic import TEMPORARY, write_atomic
+from interpjax.atomic import TEMPORARY, locked, write_atomic
 from interpjax.config import differing_fields
 from interpjax.errors import UserError
 
@@ -122,13 +121,8 @@ def lock_workdir(workdir: Path) -> Iterator[None]:
       UserError: if another process is running in the folder.
     """
     workdir.mkdir(parents=True, exist_ok=True)
-    with (workdir / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(
-                f"workdir {workdir}: another process is running in it; wait for its end, or give another --workdir"
-            ) from error
+    told = f"workdir {workdir}: another process is running in it; wait for its end, or give another --workdir"
+    with locked(workdir, told):
         for left in workdir.rglob(f"*{TEMPORARY}"):
             left.unlink()
         yield

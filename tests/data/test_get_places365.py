@@ -115,7 +115,7 @@ def test_what_is_missing_or_wrong_on_disk_is_named(tmp_path):
     assert_refused(r"--from = .*source: expected .*source/val_256.tar or .*source/val_256; give the folder")
 
 
-@pytest.mark.parametrize("name", ["../x.jpg", "/tmp/x.jpg", "data_256/../../x.jpg", "data_256/a/airfield/9.jpg", "x"])
+@pytest.mark.parametrize("name", ["../x.jpg", "/x.jpg", "data_256/../../x.jpg", "data_256/a/airfield/9.jpg", "x"])
 def test_member_that_is_in_no_list_writes_nothing(tmp_path, name):
     train = {f"data_256{key}": places.image(key) for key in places.TRAIN} | {name: places.image("x")}
     files = FILES | {"train_256_places365standard.tar": places.tar(train, links={"data_256/link": "/"})}
@@ -125,7 +125,7 @@ def test_member_that_is_in_no_list_writes_nothing(tmp_path, name):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["made", "source"]
     assert [path.name for path in (tmp_path / "made").iterdir()] == ["in"]
     assert not [path for path in (tmp_path / "made").rglob("*") if path.suffix == ".jpg" or path.is_symlink()]
-    assert not Path("/tmp/x.jpg").exists()
+    assert not Path("/x.jpg").exists()
 
 
 @pytest.mark.parametrize("kept", [0.5, 0.0])

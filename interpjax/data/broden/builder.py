@@ -6,9 +6,7 @@ References:
   Bau et al., *Network Dissection*, CVPR 2017.
 """
 
-import contextlib
 import functools
-import io
 import itertools
 import logging
 from collections.abc import Iterator
@@ -20,6 +18,7 @@ from tqdm import tqdm
 
 from interpjax.data.broden import records as broden
 from interpjax.data.broden import tables as broden_tables
+from interpjax.data.building import build
 from interpjax.data.images import BadImageError
 from interpjax.errors import UserError
 
@@ -123,9 +122,7 @@ def build_broden(source: str | Path, destination: str | Path) -> Path:
     if destination.is_file():
         raise UserError(f"{destination}: is a file; expected the folder to build in, which need not exist")
     builder = Broden(source=source, data_dir=destination)
-    settings = tfds.download.DownloadConfig(try_download_gcs=False)
-    with contextlib.redirect_stdout(io.StringIO()):  # TFDS announces downloads; there are none
-        builder.download_and_prepare(download_config=settings)
+    build(builder)
     prepared = destination / broden.PREPARED
     for name, content in builder.tables.items():
         if (prepared / name).read_bytes() != content:

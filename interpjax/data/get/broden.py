@@ -11,7 +11,7 @@ from pathlib import Path
 from interpjax.data.broden.builder import build_broden
 from interpjax.data.broden.records import PREPARED
 from interpjax.data.get.download import Archive, fetch, left_to_fetch, size_on_server
-from interpjax.data.get.folder import ARCHIVES, remove_archives, require_space, working_in
+from interpjax.data.get.folder import ARCHIVES, make, require_space
 from interpjax.data.get.unpack import unpack_zip, unpacked_size, wrong_zip
 from interpjax.errors import UserError
 
@@ -47,17 +47,15 @@ def get_broden(
     Raises:
       UserError: naming file or address and what to do, if something cannot be had, is wrong, or does not fit the disk.
     """
-    with working_in(destination):
-        prepared = destination / PREPARED
-        if prepared.is_dir():  # TFDS gives it this name when it is whole
-            print(f"{prepared} is there already; for other images give another folder")
-        else:
-            for left in prepared.parent.glob("incomplete.*"):  # of a build that was killed
-                shutil.rmtree(left)
-            _build(destination, source, urls)
-        if not keep:
-            remove_archives(destination, (Archive(urls[0]).name, UNPACKED), source)
-    return prepared
+    left_over = (Archive(urls[0]).name, UNPACKED)
+    return make(
+        destination,
+        PREPARED,
+        lambda: _build(destination, source, urls),
+        left_over=left_over,
+        source=source,
+        keep=keep,
+    )
 
 
 def _build(destination: Path, source: Path | None, urls: tuple[str, ...]) -> None:

@@ -2,17 +2,55 @@
 
 import contextlib
 import errno
-import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from interpjax.atomic import locked
 from interpjax.errors import UserError
 
 PART = ".part"  # ends the names of files that are not yet whole
 FULL = (errno.ENOSPC, errno.EDQUOT)
 ARCHIVES = "archives"  # where in the folder archives are, until the data set is built
+
+
+def make(
+    destination: Path,
+    prepared: Path,
+    build: Callable[[], None],
+    *,
+    left_over: tuple[str, ...],
+    source: Path | None,
+    keep: bool,
+) -> Path:
+    """Makes a data set unless it is there already, and clears up after it.
+
+    Args:
+      destination: the folder that the user gave.
+      prepared: where in it the data set is to be, in a folder that TFDS gives this name when it is whole.
+      build: makes it.
+      left_over: names of the archives that are then of no more use, and of folders that they were unpacked to.
+      source: what the user gave to build from.
+      keep: leaves what is left over where it is.
+
+    Returns:
+      The folder of the data set.
+
+    Raises:
+      UserError: as :func:`working_in`, and as ``build``.
+    """
+    with working_in(destination):
+        whole = destination / prepared
+        if whole.is_dir():
+            print(f"{whole} is there already; for another data set of this name give another folder")
+        else:
+            for left in whole.parent.glob("incomplete.*"):  # of a build that was killed
+                shutil.rmtree(left)
+            build()
+        if not keep:
+            remove_archives(destination, left_over, source)
+    return whole
 
 
 @contextlib.contextmanager
@@ -26,11 +64,7 @@ def working_in(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         raise UserError(f"--to = {folder}: is a file or below one; expected a folder, which need not exist") from error
-    with (folder / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(f"--to = {folder}: another process is getting data into it; wait for its end") from error
+    with locked(folder, f"--to = {folder}: another process is getting data into it; wait for its end"):
         try:
             yield
         except (OSError, RuntimeError) as error:

@@ -5,13 +5,13 @@ References:
 """
 
 import dataclasses
-import shutil
 from pathlib import Path
 
+from interpjax.data.building import build
 from interpjax.data.get import listed
 from interpjax.data.get.download import Archive, fetch, left_to_fetch
-from interpjax.data.get.folder import ARCHIVES, remove_archives, require_space, working_in
-from interpjax.data.get.places365_builder import NAME, VERSION, Places365Small, build
+from interpjax.data.get.folder import ARCHIVES, make, require_space
+from interpjax.data.get.places365_builder import NAME, VERSION, Places365Small
 from interpjax.errors import UserError
 
 SERVER = "http://data.csail.mit.edu/places/places365"
@@ -69,20 +69,17 @@ def get_places365(
     Raises:
       UserError: naming file or address and what to do, if something cannot be had, is wrong, or does not fit the disk.
     """
-    with working_in(destination):
-        prepared = destination / PREPARED
-        if prepared.is_dir():  # TFDS gives it this name when it is whole
-            print(f"{prepared} is there already")
-        else:
-            _build(destination, source, archives)
-        if not keep:
-            remove_archives(destination, tuple(archive.name for archive in archives.all()), source)
-    return prepared
+    return make(
+        destination,
+        PREPARED,
+        lambda: _build(destination, source, archives),
+        left_over=tuple(archive.name for archive in archives.all()),
+        source=source,
+        keep=keep,
+    )
 
 
 def _build(destination: Path, source: Path | None, archives: Archives) -> None:
-    for left in (destination / NAME).glob("incomplete.*"):  # of a build that was killed
-        shutil.rmtree(left)
     places = None if source is None else _places(source, archives)
     folder = destination / ARCHIVES
     to_fetch = sum(left_to_fetch(archive, folder) for archive in archives.all()) if places is None else 0

@@ -1,8 +1,6 @@
 """TFDS builder of ``places365_small``, as TFDS's own builder makes it, but without TensorFlow and without ``test``."""
 
-import contextlib
 import functools
-import io
 import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -66,11 +64,3 @@ class Places365Small(tfds.core.ShardBasedBuilder, skip_registration=True):  # ty
             for number, (name, image, label) in enumerate(read_images(*self._splits[split])):
                 yield number, {"image": image, "label": label, "filename": name}
                 bar.update()
-
-
-def build(builder: Places365Small) -> Path:
-    """Writes the data set, and returns its folder. TFDS moves it in place only when it is whole."""
-    settings = tfds.download.DownloadConfig(try_download_gcs=False)
-    with contextlib.redirect_stdout(io.StringIO()):  # TFDS announces downloads; there are none
-        builder.download_and_prepare(download_config=settings)
-    return Path(builder.data_dir)

@@ -1,9 +1,11 @@
 """Unpacking a zip archive so that nothing is written outside of the folder."""
 
+import contextlib
 import lzma
 import stat
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from interpjax.data.get.download import CHUNK
@@ -12,7 +14,6 @@ from interpjax.progress import progress_bar
 
 # What zipfile raises on an archive that is damaged, cut short or packed in a way that it does not know.
 DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError)
-
 ENCRYPTED = 1  # the bit of a member's flags
 
 
@@ -27,27 +28,21 @@ def unpack_zip(path: Path, folder: Path) -> None:
       UserError: naming the archive, and the member if it is one, if the archive is damaged or a member is a link or
         would be outside of the folder; in the latter cases nothing is written.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
+    with _opened(path) as archive:
+        members = archive.infolist()
+        for member in members:
+            _require_inside(member, path)
+        folder.mkdir(parents=True)
+        with progress_bar(f"unpacking {path.name}", len(members), unit="file") as bar:
             for member in members:
-                _require_inside(member, path)
-            folder.mkdir(parents=True)
-            with progress_bar(f"unpacking {path.name}", len(members), unit="file") as bar:
-                for member in members:
-                    archive.extract(member, folder)
-                    bar.update()
-    except DAMAGED as error:
-        raise UserError(f"{path}: damaged, or no zip archive ({error}); remove it, and get it again") from error
+                archive.extract(member, folder)
+                bar.update()
 
 
 def unpacked_size(path: Path) -> int:
     """How many bytes the members of an archive have; raises UserError if it is no zip archive."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return sum(member.file_size for member in archive.infolist())
-    except DAMAGED as error:
-        raise UserError(f"{path}: damaged, or no zip archive ({error}); remove it, and get it again") from error
+    with _opened(path) as archive:
+        return sum(member.file_size for member in archive.infolist())
 
 
 def wrong_zip(path: Path) -> str:
@@ -66,6 +61,16 @@ def wrong_zip(path: Path) -> str:
     except DAMAGED as error:
         return f"is damaged, or no zip archive ({error})"
     return ""
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    """An archive; what is wrong with it is a UserError that names it."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            yield archive
+    except DAMAGED as error:
+        raise UserError(f"{path}: damaged, or no zip archive ({error}); remove it, and get it again") from error
 
 
 def _require_inside(member: zipfile.ZipInfo, path: Path) -> None:

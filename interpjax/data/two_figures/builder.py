@@ -4,8 +4,6 @@ References:
   Varshneya et al., *Learning Interpretable Concept Groups in CNNs*, IJCAI 2021, the synthetic data set.
 """
 
-import contextlib
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import cv2
 import numpy as np
 import tensorflow_datasets as tfds
 
+from interpjax.data.building import build
 from interpjax.data.two_figures import drawing as figures
 from interpjax.errors import UserError
 
@@ -103,10 +102,8 @@ def example_name(split: str, index: int) -> str:
 
 def prepare(builder: TwoFigures) -> None:
     """Renders the data where they are not there yet; TFDS moves a data set in place only when it is whole."""
-    settings = tfds.download.DownloadConfig(try_download_gcs=False)
     tfds.disable_progress_bar()
-    with contextlib.redirect_stdout(io.StringIO()):  # TFDS announces downloads; there are none
-        builder.download_and_prepare(download_config=settings)
+    build(builder)
 
 
 def _png(image: np.ndarray) -> bytes:
