@@ -146,9 +146,8 @@ def _evaluate(experiment: Experiment, *, trained_now: bool) -> dict[str, Any]:
         eval_step = make_eval_step(experiment.model, experiment.preprocessing)
         for name, split in {"test": source.test, "validation": source.validation}.items():
             if split is not None:
-                skipped = SkippedImages()
-                scores = training.evaluate(eval_step, variables, split, experiment.pipeline, skipped, name)
-                evaluated[name] = {"scores": scores, "skipped": sorted(skipped.names)}
+                one = training.evaluate(eval_step, variables, split, experiment.pipeline, SkippedImages(), name)
+                evaluated[name] = dataclasses.asdict(one)
     found = evaluated["test"]
     validation = {"validation": evaluated["validation"]} if "validation" in evaluated else {}
     images = training.sample_images(source.test, experiment.pipeline)

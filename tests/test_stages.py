@@ -235,7 +235,7 @@ def test_a_bar_and_a_line_of_memory_are_told_on_stderr(finished, capsys, copy):
 def test_evaluation_that_is_asked_for_again_is_made_again(finished, copy, monkeypatch):
     config, before = finished
     (copy / "stages" / "evaluate.json").unlink()
-    other = {"accuracy": 0.125, "top5": 1.0, "cross_entropy": 2.0}
+    other = training.Evaluated({"accuracy": 0.125, "top5": 1.0, "cross_entropy": 2.0}, ())
     monkeypatch.setattr("interpjax.training.evaluate", lambda *arguments: other)
     assert interpjax.run(config, copy)["accuracy"] == 0.125 != before["accuracy"]
 

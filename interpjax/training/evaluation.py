@@ -33,7 +33,7 @@ def evaluate(
     pipeline: PipelineSettings,
     skipped: SkippedImages,
     name: str = "test",
-) -> dict[str, float]:
+) -> Evaluated:
     """Accuracy, top-5 accuracy and mean cross-entropy over every readable image of a split.
 
     Args:
@@ -57,11 +57,12 @@ def evaluate(
         _add(sums, parts)
     if not sums.get("count"):
         raise UserError(f"config.data.{name}: none of its {len(split)} images could be read; expected at least one")
-    return {
+    scores = {
         "accuracy": sums["correct"] / sums["count"],
         "top5": sums["correct_top5"] / sums["count"],
         "cross_entropy": sums["loss"] / sums["count"],
     }
+    return Evaluated(scores, skipped.sorted())
 
 
 def sample_images(split: Split, pipeline: PipelineSettings) -> UInt8[np.ndarray, "n h w 3"]:

@@ -153,8 +153,8 @@ def train(
                 if _is_due(step, total, recipe.eval_every_steps):
                     with log.paused():
                         for name, split in measured.items():
-                            scores = evaluate(eval_step, replicated.result, split, pipeline, left_out[name], name)
-                            evaluated[name] = Evaluated(scores, left_out[name].sorted())
+                            found = evaluate(eval_step, replicated.result, split, pipeline, left_out[name], name)
+                            evaluated[name] = found
                         on_sample = as_metrics(of_maps(replicated.result, sample))
                         writer.write(step, _as_metrics(evaluated) | on_sample)
                     stop = stop or asked(stopping.requested())  # which takes long

@@ -75,7 +75,7 @@ def weight_decay(strength: optax.Schedule, layers: Patterns, *, beside: BlockNor
 
         def include(path: tuple, leaf: Any) -> bool:
             del leaf
-            return path_names(path)[0] != FIELD_PARAMS and matches(layer_name(path), layers)
+            return _is_of_layers(path, layers)
 
         return reg.weight_decay_penalty(inputs.params, include=include, exclude=covered)
 
@@ -88,20 +88,19 @@ def decayed(params: PyTree, *, beside: BlockNorm | None) -> PyTree:
 
     def include(path: tuple, leaf: Any) -> bool:
         del leaf
-        names = path_names(path)
-        return names[0] != FIELD_PARAMS and not (names[-1] == "kernel" and layer_name(path) in covered)
+        return _is_of_layers(path, ()) and not (path_names(path)[-1] == "kernel" and layer_name(path) in covered)
 
     return jax.tree_util.tree_map_with_path(include, params)
 
 
 def of_layers(params: PyTree, *, patterns: Patterns) -> PyTree:
     """Whether each parameter is of a layer whose name matches one of some patterns."""
+    return jax.tree_util.tree_map_with_path(lambda path, leaf: _is_of_layers(path, patterns), params)
 
-    def include(path: tuple, leaf: Any) -> bool:
-        del leaf
-        return path_names(path)[0] != FIELD_PARAMS and matches(layer_name(path), patterns)
 
-    return jax.tree_util.tree_map_with_path(include, params)
+def _is_of_layers(path: tuple, patterns: Patterns) -> bool:
+    """Whether a parameter is of a layer whose name matches, of any layer without patterns; soft fields' are of none."""
+    return path_names(path)[0] != FIELD_PARAMS and matches(layer_name(path), patterns)
 
 
 def soft_orthogonality(strength: optax.Schedule, layers: Patterns) -> Term:
