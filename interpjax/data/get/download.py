@@ -178,7 +178,7 @@ def _append(archive: Archive, part: Path) -> None:
 
 def _copy(response, file: IO[bytes], total: int | None, bar: tqdm) -> None:
     """Copies the body of a response; raises _CutError if the connection breaks."""
-    while total is None or file.tell() <= total:  # a body without an end would fill the disk
+    while total is None or file.tell() <= total:  # one longer than was told is cut off
         try:
             chunk = response.read(CHUNK)
         except (OSError, http.client.HTTPException) as error:  # writing is outside of it: a full disk is no cut
