@@ -64,7 +64,7 @@ def initialized(name: str) -> dissection.Network:
     layers = tuple(models.outline(model).convolutions)
     return dissection.from_jax(
         lambda variables, images: models.apply_with_taps(model, variables, images, layers=layers)[1],
-        model.init(jax.random.key(0), jnp.zeros((1, 224, 224, 3))),
+        jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 224, 224, 3))),  # compiled, it needs less memory
         layers=layers,
         preprocessing=dissection.Preprocessing.imagenet(),
     )

@@ -13,11 +13,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from interpjax.dissection.passes import State
-from interpjax.dissection.ranked import Ranked
+from interpjax.dissection.ranked import ByUnit, Ranked
 from interpjax.dissection.thresholds import interpolate
 
 Z = 4.0  # standard errors on each side of the estimate: on real maps no unit of 544 left its bracket
-GROWTH = 1.6  # the bracket is narrowed each time that the images have grown by this
+GROWTH = 1.25  # the bracket is narrowed each time that the images have grown by this
 DEEPEST = 6  # times the quantile's share: the lowest rank to which the opening images are sorted
 
 
@@ -59,12 +59,14 @@ class Bracket:
         self._least = np.full(units, np.inf, dtype)
         # Sums over images of the share of positions above the middle, and of its square.
         self._shares, self._squares = np.zeros(units), np.zeros(units)
+        self._between = ByUnit.nothing(units, dtype)
+        # Values that came since the bracket was narrowed, and their units.
         self._unit, self._value = [np.zeros(0, np.int32)], [np.zeros(0, dtype)]
 
     @property
     def nbytes(self) -> int:
         """Bytes of the values kept at present."""
-        return sum(part.nbytes for part in [*self._unit, *self._value])
+        return self._between.nbytes + sum(part.nbytes for part in [*self._unit, *self._value])
 
     def open(self, sample: Float[np.ndarray, "images some_positions units"]) -> None:
         """Sets the limits by the first images.
@@ -148,26 +150,31 @@ class Bracket:
         ranked = self._ranked()
         upper, lower = ranked.at(first, self.upper), ranked.at(last, self.lower)
         self._middle = ranked.at(np.full(len(first), int(self._share * rows)), self._middle)
-        self._limit(lower, upper)
+        self._limit(np.minimum(lower, upper), upper)
 
     def _limit(self, lower: np.ndarray, upper: np.ndarray) -> None:
-        """Sets limits within the present ones."""
-        lower = np.minimum(lower, upper)
+        """Sets limits within the present ones, when all that is between those is sorted."""
         self._above += np.where(upper < self.upper, self._at_upper, 0)
         self._at_upper = np.where(upper < self.upper, 0, self._at_upper)
         self._at_lower = np.where(lower > self.lower, 0, self._at_lower)
         self.over = np.where(lower > self.lower, _just_below(lower), self.over)
         self.lower, self.upper = lower, upper
-        unit, value = np.concatenate(self._unit), np.concatenate(self._value)
-        self._unit, self._value = [], []
-        self._keep(unit, value)
+        places = np.zeros((4, len(lower)), np.int64)  # of each unit's first value at each limit, and beyond it
+        for unit in range(len(lower)):
+            limits, values = np.array([lower[unit], upper[unit]], lower.dtype), self._between.of(unit)
+            places[:2, unit], places[2:, unit] = (np.searchsorted(values, limits, side) for side in ("left", "right"))
+        at_lower, at_upper, over_lower, over_upper = places
+        self._above += np.diff(self._between.start) - over_upper
+        self._at_upper += over_upper - at_upper
+        self._at_lower += np.where(lower < upper, over_lower - at_lower, 0)
+        self._between = self._between.cut(over_lower.tolist(), at_upper.tolist())
 
     def _ranked(self) -> Ranked:
-        unit, value = np.concatenate(self._unit), np.concatenate(self._value)
-        order = np.lexsort((-value, unit))
-        self._unit, self._value = [unit[order]], [value[order]]
-        start = np.searchsorted(unit[order], np.arange(len(self.lower) + 1))
-        return Ranked(self._above, self._at_upper, self._at_lower, self.lower, self.upper, start, self._value[0])
+        """All that is known of the ranks; what came of late is sorted in."""
+        if len(self._unit) > 1 or len(self._unit[0]):
+            self._between = self._between.merged(np.concatenate(self._unit), np.concatenate(self._value))
+            self._unit, self._value = [self._unit[0][:0]], [self._value[0][:0]]
+        return Ranked(self._above, self._at_upper, self._at_lower, self.lower, self.upper, self._between)
 
     def found(self) -> Found:
         """The quantiles of all that came, as ``np.quantile`` has them of a full sort (float64, method ``linear``).
@@ -196,7 +203,8 @@ class Bracket:
         arrays |= {name: getattr(self, f"_{name}") for name in _SUMS}
         numbers = {"seen": np.array(self._seen), "narrow_at": np.array(self._narrow_at)}
         numbers |= {"stream": np.array([self._share, self._images, self._positions])}
-        return arrays | numbers | {"unit": np.concatenate(self._unit), "value": np.concatenate(self._value)}
+        between = self._ranked().between
+        return arrays | numbers | {"start": between.start, "between": between.value}
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
         """Takes the place of another one, by its state."""
@@ -204,7 +212,7 @@ class Bracket:
         for name in _SUMS:
             setattr(self, f"_{name}", state[name])
         self._seen, self._narrow_at = int(state["seen"]), float(state["narrow_at"])
-        self._unit, self._value = [state["unit"]], [state["value"]]
+        self._between = ByUnit(state["start"], state["between"])
 
     @classmethod
     def joined(cls, states: Sequence[Mapping[str, np.ndarray]]) -> "Bracket":
@@ -220,7 +228,8 @@ class Bracket:
             whole._above += state["above"] + np.where(state["upper"] > upper, state["at_upper"], 0)
             whole._at_upper += np.where(state["upper"] > upper, 0, state["at_upper"])
             whole._at_lower += np.where(state["lower"] < lower, 0, state["at_lower"])
-            whole._keep(state["unit"], state["value"])
+            units = np.arange(len(lower), dtype=np.int32)
+            whole._keep(np.repeat(units, np.diff(state["start"])), state["between"])
         return whole
 
 

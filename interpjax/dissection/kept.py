@@ -15,7 +15,7 @@ from interpjax.dissection.protocol import Protocol
 from interpjax.dissection.result import Dissection
 from interpjax.errors import UserError
 
-SUMS_VERSION = 4  # of the files and of what is counted: raise it when either changes
+SUMS_VERSION = 5  # of the files and of what is counted: raise it when either changes
 RESULTS = "results"
 
 

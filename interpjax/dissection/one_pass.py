@@ -5,7 +5,6 @@ import threading
 from collections.abc import Mapping
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
@@ -18,6 +17,7 @@ from interpjax.dissection.groups import membership
 from interpjax.dissection.label_cells import LabelsAtCells
 from interpjax.dissection.labels import batch_labels
 from interpjax.dissection.observation import above, observe
+from interpjax.dissection.opening import Sample, sample_of
 from interpjax.dissection.passes import Held, State, Work
 from interpjax.dissection.plan import Plan
 from interpjax.dissection.tally import LabelTally
@@ -26,8 +26,6 @@ from interpjax.dissection.undecided import BatchRest
 from interpjax.errors import UserError
 
 OPENING = 256  # images by which the brackets are set before anything is counted
-SAMPLED = 256  # positions of an image's map that are looked at for that, at most
-SAMPLES = 320 * 2**20  # bytes of all that is looked at; of many units fewer positions are, and the brackets are wider
 HELD = 2**29  # bytes of those images' maps that are held till then; where they are more, the images are run again
 
 
@@ -46,7 +44,7 @@ class OnePass:
         self._dtypes: dict[str, np.dtype] = {}
         self._opened = not plan.quantiles()
         self._held: list[Held] = []
-        self._samples: dict[str, list[tuple[int, np.ndarray]]] = {}
+        self._samples: dict[str, Sample] = {}
         self._lock = threading.Lock()
 
     @property
@@ -87,8 +85,7 @@ class OnePass:
         if not images or (images < OPENING and not last):
             return []
         for (_, layer), bracket in self.brackets.items():
-            parts = sorted(self._samples[layer], key=lambda part: part[0])
-            bracket.open(np.concatenate([part for _, part in parts]))
+            bracket.open(self._samples[layer].values())
         held, self._held, self._samples, self._opened = self._held, [], {}, True
         return held
 
@@ -119,20 +116,16 @@ class OnePass:
                 self.correlations[number, layer] = sums
 
     def _hold(self, work: Work, given: Mapping[str, Array], maps: Mapping[str, Array]) -> None:
-        samples = {}
-        rows = len(next(iter(maps.values())))
-        value_bytes = OPENING * sum(values.shape[-1] * values.dtype.itemsize for values in maps.values())
-        positions = max(1, min(SAMPLED, SAMPLES // value_bytes))
-        for layer, values in maps.items() if work.batch * rows < OPENING or not self._samples else ():
-            own = values[: len(work.numbers)].reshape(len(work.numbers), -1, values.shape[-1])
-            # Of each image others, at random: units may be active in certain rows and columns.
-            places = np.random.default_rng(work.batch).random(own.shape[:2]).argsort(axis=1)[:, :positions]
-            samples[layer] = np.asarray(jnp.take_along_axis(own, places[:, :, None], axis=1))
-        whole = sum(values.nbytes for values in given.values()) / rows * min(OPENING, self.plan.images)
+        rows, opening = len(next(iter(maps.values()))), min(OPENING, self.plan.images)
+        with self._lock:
+            if not self._samples:
+                value_bytes = sum(values.shape[-1] * values.dtype.itemsize for values in maps.values())
+                self._samples = {layer: sample_of(opening, value_bytes, values) for layer, values in maps.items()}
+        for layer, values in maps.items():
+            self._samples[layer].add(work.batch, values[: len(work.numbers)])
+        whole = sum(values.nbytes for values in given.values()) / rows * opening
         with self._lock:
             self._held.append(Held(work, given if whole <= HELD else None))
-            for layer, sample in samples.items():
-                self._samples.setdefault(layer, []).append((work.batch, sample))
 
     def _observe(self, layer: str, work: Work, maps: Array) -> None:
         seen = observe(maps)

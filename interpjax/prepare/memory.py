@@ -11,7 +11,7 @@ from interpjax.dissection.brackets import GROWTH, Z
 from interpjax.dissection.passes import BATCHES_AT_A_TIME
 from interpjax.errors import UserError
 
-VALUE, UNIT = 4, 4  # bytes of a float32, and of the number of a unit
+VALUE, UNIT = 4, 4  # bytes of a float32, and of the number of a unit, which those that are not yet sorted have
 SPREAD = 0.02  # standard deviation between images of the share above a threshold; real maps have less
 GIGABYTE, MEGABYTE = 10**9, 10**6
 
@@ -60,8 +60,8 @@ def estimate(shapes: Mapping[str, tuple[int, int, int]], images: int, batch_size
       UserError: naming the fields, if this is more memory than the machine has.
     """
     cells = sum(math.prod(shape) for shape in shapes.values())
-    kept = Z * SPREAD * math.sqrt(images) * GROWTH  # positions' worth of images: n · 2 · error, at n = images / 2
-    thresholds = math.ceil((VALUE + UNIT) * cells * kept)
+    sorted_in = Z * SPREAD * math.sqrt(images)  # positions' worth of images: n · 2 · error, at n = images / 2
+    thresholds = math.ceil(cells * sorted_in * (VALUE + (GROWTH - 1) * (VALUE + UNIT)))
     held = BATCHES_AT_A_TIME * len(parallel.local_devices())
     memory = Memory(thresholds, VALUE * cells * batch_size * held, len(shapes), images)
     if memory.thresholds + memory.maps > machine_memory():

@@ -10,7 +10,7 @@ from two_passes import two_passes
 from interpjax import dissection
 from interpjax.data import load_broden
 from interpjax.data.images import SkippedImages
-from interpjax.dissection import brackets, one_pass
+from interpjax.dissection import brackets, one_pass, opening
 from interpjax.dissection.passes import BATCHES_AT_A_TIME
 
 
@@ -125,7 +125,7 @@ def test_maps_too_large_to_hold_are_computed_again(broden, monkeypatch):
 
 
 def test_few_positions_set_the_brackets_where_units_are_many(broden, monkeypatch):
-    monkeypatch.setattr(one_pass, "SAMPLES", 1)
+    monkeypatch.setattr(opening, "SAMPLES", 1)
     found = dissection.dissect(network(), broden, layers=("coarse",), batch_size=4)
     assert_equal(found["coarse"], maps_of(network(), broden)["coarse"], broden, dissection.get_protocol("paper"))
 
