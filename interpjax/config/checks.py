@@ -10,6 +10,7 @@ from interpjax.errors import Problems, UserError
 from interpjax.imports import is_import_path
 
 CHOICES = {
+    "model.dtype": ("float32", "bfloat16"),
     "data.source": ("two_figures", "image_folder", "tfds"),
     "data.augment": ("none", "flip", "random_resized_crop"),
     "data.on_bad_image": ("error", "skip"),
