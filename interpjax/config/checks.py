@@ -41,6 +41,7 @@ POSITIVE = (
     "optimizer.learning_rate",
     "optimizer.decay_every_epochs",
     "optimizer.decay_factor",
+    "training.accumulate_steps",
     "training.batch_size",
     "training.log_every_steps",
     "training.eval_every_steps",

@@ -56,6 +56,7 @@ def default_config() -> ConfigDict:
     config.training = ConfigDict(
         {
             "batch_size": 256,  # over all devices of all processes
+            "accumulate_steps": 1,  # micro-batches that a step takes one after the other, to save memory
             "num_epochs": 90.0,
             "num_steps": 0,  # if above 0, in place of num_epochs
             "log_every_steps": 50,

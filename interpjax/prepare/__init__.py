@@ -118,7 +118,8 @@ def prepare(
         weights = networks.read_weights(config) if not tuned or "train" in stages else None
     with problems.collected():
         if {"train", "evaluate"} & set(stages):
-            parallel.check_batch_size("config.training.batch_size", config.training.batch_size)
+            micro_batches = config.training.accumulate_steps if "train" in stages else 1
+            parallel.check_batch_size("config.training.batch_size", config.training.batch_size, micro_batches)
     with problems.collected():
         grouping = recipes.read_grouping(config)
         block = recipes.read_block_norm(config, grouping)

@@ -42,6 +42,7 @@ class Recipe:
       keep_checkpoints: how many of the latest checkpoints are kept.
       ema_decay: the decay of the moving average of the variables; 0 if none is kept.
       skip_nonfinite: whether a step whose loss or gradients are not finite is left out; otherwise the loss is an error.
+      accumulate_steps: number of micro-batches of which a step takes the mean gradient, one after the other.
     """
 
     objective: Objective
@@ -54,6 +55,7 @@ class Recipe:
     keep_checkpoints: int
     ema_decay: float = 0.0
     skip_nonfinite: bool = False
+    accumulate_steps: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,6 +120,7 @@ def train(
         seed=recipe.seed,
         ema_decay=recipe.ema_decay,
         skip_nonfinite=recipe.skip_nonfinite,
+        accumulate_steps=recipe.accumulate_steps,
     )
     eval_step = make_eval_step(model, preprocessing)
     of_weights, of_maps = parallel.on_first_device(groups.of_weights), parallel.on_first_device(groups.of_maps)

@@ -42,17 +42,13 @@ def stepped(dtype, model):
     net = models.create_model(
         model, num_classes=2, width=0.25, axis_name=parallel.AXIS, dtype=jnp.dtype(dtype) if dtype != "float32" else None
     )
-    recipe, rate = tiny.recipe(config, net), optax.constant_schedule(0.1)
-    optimizer = recipe.optimizer.optimizer(rate)
-    state = create_train_state(
-        net, optimizer, image_size=size, seed=0, further_params=recipe.objective.soft_fields.params()
-    )
-    preprocessing = Preprocessing.imagenet()
-    step = make_train_step(net, optax.sgd(0.1), recipe.objective, preprocessing=preprocessing, learning_rate=rate, seed=0)
+    objective, optimizer = tiny.recipe(config, net).objective, optax.sgd(0.1)
+    state = create_train_state(net, optimizer, image_size=size, seed=0, further_params=objective.soft_fields.params())
+    settings = {"preprocessing": Preprocessing.imagenet(), "learning_rate": optax.constant_schedule(0.1)}
+    step = make_train_step(net, optimizer, objective, **settings, seed=0)
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (8, size, size, 3), dtype=np.uint8)
     batch = {"image": images, "label": np.arange(8, dtype=np.int32) % 2}
-    state = state.replace(opt_state=optax.sgd(0.1).init(state.params))
     before = jax.tree.map(np.asarray, state)
     after, metrics = step(parallel.replicate(state), parallel.put_batch(batch))
     return before, parallel.first(after), parallel.first(metrics)
