@@ -26,7 +26,7 @@ def shard() -> tuple[int, int]:
 
 
 def check_batch_size(field: str, batch_size: int, micro_batches: int = 1) -> None:
-    """Raises UserError unless a global batch can be split evenly over all devices, and their shares in micro-batches."""
+    """Raises UserError unless a global batch can be split evenly over the devices, and each share in micro-batches."""
     devices = jax.device_count()
     if batch_size % devices:
         raise UserError(f"{field} = {batch_size}: expected a multiple of the {devices} devices, which share each batch")

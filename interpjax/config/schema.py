@@ -34,6 +34,7 @@ def default_config() -> ConfigDict:
             "width": 1.0,  # multiplies the number of filters and of hidden units
             "dropout": True,
             "dtype": "float32",  # that the network computes in, or bfloat16; parameters and the loss stay float32
+            "remat": False,  # training computes maps anew for the gradient, to save memory; of VGG and DenseNet
             "weights": "",  # a file of published weights: with the stage train it starts from them, else as they are
             "frozen": (),  # name patterns of layers whose parameters are not trained, ("conv[1-3]", "bn*"); () = none
         }

@@ -178,6 +178,7 @@ def _create(config: ConfigDict, classes: int) -> Any:
             dropout=settings.dropout,
             dtype=None if settings.dtype == "float32" else jnp.dtype(settings.dtype),  # None: that of the images
             axis_name=parallel.AXIS,
+            **({"remat": True} if settings.remat else {}),
         )
     except UserError as error:  # for instance, the class has no field that the configuration sets
         raise UserError(f"config.model.{error}") from error
@@ -190,6 +191,12 @@ def _check_declared(config: ConfigDict) -> None:
         raise UserError(
             f"config.model.dtype = {settings.dtype!r}: the class of config.model.name = {settings.name!r} has no field "
             "dtype; expected 'float32', or `dtype: Any = None` in the class, for its layers to compute in"
+        )
+    if settings.remat and not declares(settings.name, "remat"):
+        known = ", ".join(name for name in models.MODELS if declares(name, "remat"))
+        raise UserError(
+            f"config.model.remat = True: expected False with config.model.name = {settings.name!r}; the networks that "
+            f"can compute maps anew are {known}, and any class of your own with a field remat"
         )
 
 

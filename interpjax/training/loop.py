@@ -23,6 +23,7 @@ from interpjax.training.evaluation import Evaluated, evaluate, sample_images
 from interpjax.training.metrics import MetricsWriter, StepLog, TrainingDivergedError
 from interpjax.training.objective import FIELD_PARAMS, Objective
 from interpjax.training.optimizer import Duration, OptimizerSettings
+from interpjax.training.prefetch import Prefetch
 from interpjax.training.state import TrainState, create_train_state
 from interpjax.training.step import make_eval_step, make_train_step
 
@@ -142,14 +143,18 @@ def train(
         del state  # which would be a second copy on the first device
         sample = jax.device_put(sample_images(test_split, pipeline)) if first < total else None
         with (
+            Prefetch(batches) as prefetch,
             MetricsWriter(workdir, from_step=first) as writer,
             StepLog(writer, total, first, recipe.duration.batch_size) as log,
             jax.transfer_guard("disallow"),  # allows only explicit transfers to and from the devices
             stopping.deferred(),
         ):
             for step in range(first + 1, total + 1):
-                replicated, metrics = train_step(replicated, parallel.put_batch(next(batches)))
-                log.add(step, metrics)  # reads the metrics of earlier steps while this one is computed
+                batch, waited = prefetch.take()
+                replicated, metrics = train_step(replicated, batch)
+                if step < total:
+                    prefetch.read_ahead(metrics)
+                log.add(step, metrics, waited)  # reads the metrics of earlier steps while this one is computed
                 stop = asked(stopping.requested())
                 if stop or _is_due(step, total, recipe.log_every_steps):
                     log.close_line(of_weights(replicated.result))
@@ -164,7 +169,7 @@ def train(
                 if stop or _is_due(step, total, recipe.checkpoint_every_steps):
                     with log.paused():
                         seconds = position.seconds + time.monotonic() - began
-                        reached = Position(batches.get_state(), seconds, skipped.sorted())
+                        reached = Position(prefetch.position, seconds, skipped.sorted())
                         checkpoints.save(_checked(parallel.first(replicated)), reached)
                 if stop:
                     raise stopping.Stopped(stop, f"step {step} of {total}")

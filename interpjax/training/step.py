@@ -42,7 +42,6 @@ def make_train_step(
     many micro-batches, one after the other, and gradients and metrics are means over them. Losses on activations and
     batch norm then see a micro-batch of all devices at a time, and the running statistics move with each of them.
     """
-
     gradients_of = _gradient_function(model, objective, preprocessing)
     if accumulate_steps > 1:
         gradients_of = _accumulating(gradients_of, accumulate_steps)

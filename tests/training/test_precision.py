@@ -39,9 +39,8 @@ def stepped(dtype, model):
     size = 32
     fields = CGL | {"model__name": model, "model__dtype": dtype, "model__width": 0.25, "data__image_size": size}
     config = tiny.tiny_config(**fields, data__two_figures__image_size=size, data__resize_size=size)
-    net = models.create_model(
-        model, num_classes=2, width=0.25, axis_name=parallel.AXIS, dtype=jnp.dtype(dtype) if dtype != "float32" else None
-    )
+    computed_in = {"float32": None, "bfloat16": jnp.bfloat16}[dtype]
+    net = models.create_model(model, num_classes=2, width=0.25, axis_name=parallel.AXIS, dtype=computed_in)
     objective, optimizer = tiny.recipe(config, net).objective, optax.sgd(0.1)
     state = create_train_state(net, optimizer, image_size=size, seed=0, further_params=objective.soft_fields.params())
     settings = {"preprocessing": Preprocessing.imagenet(), "learning_rate": optax.constant_schedule(0.1)}
@@ -105,7 +104,8 @@ def test_what_cannot_be_computed_in_is_refused(tmp_path, monkeypatch):
     (tmp_path / "without_dtype.py").write_text(OWN)
     monkeypatch.syspath_prepend(tmp_path)
     name = "without_dtype:WithoutDtype"
-    config = tiny.tiny_config(model__name=name, model__width=1.0, model__dtype="bfloat16", data__directory=str(tmp_path))
+    fields = {"model__name": name, "model__width": 1.0, "data__directory": str(tmp_path)}
+    config = tiny.tiny_config(**fields, model__dtype="bfloat16")
     with pytest.raises(ValueError, match=rf"config.model.dtype = 'bfloat16': the class .*'{name}' has no field dtype"):
         prepare(config, tmp_path / "run", ("train",))
     assert networks.declares("vgg16_bn", "dtype")
