@@ -27,6 +27,7 @@ def default_config() -> ConfigDict:
     """Every field with its default. The configuration is locked, so that no other field can be set."""
     config = ConfigDict()
     config.seed = 0  # of initialization, order of the data, augmentation and dropout
+    config.compilation_cache = ""  # a folder for what JAX has compiled, to be used again by other runs; "" = none
     config.data = _data()
     config.model = ConfigDict(
         {
