@@ -16,6 +16,7 @@ from interpjax.data.pipeline import PipelineSettings
 from interpjax.data.sources import Source
 from interpjax.errors import Problems, UserError
 from interpjax.prepare import labelled, networks, recipes, sources
+from interpjax.prepare.checks import check_profile
 from interpjax.prepare.labelled import Labelled
 from interpjax.preprocessing import WHITE, Preprocessing, read_mean_image
 from interpjax.training.diagnostics import GroupDiagnostics
@@ -129,6 +130,10 @@ def prepare(
     recipe, images = None, None
     with problems.collected():
         recipe = recipes.read_recipe(config, model, block, grouping) if "train" in stages else None
+        if recipe is not None and recipe.profile_steps:
+            assert source is not None
+            assert source.train is not None
+            check_profile(recipe.profile_steps, recipe.duration.steps(len(source.train)))
     with problems.collected():
         concepts = concepts or (source.concepts if source else None)
         if set(labelled.USES_LABELS) & set(stages):
