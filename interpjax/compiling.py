@@ -9,7 +9,7 @@ from jax.experimental.compilation_cache import compilation_cache
 
 from interpjax.errors import UserError
 
-# JAX passes over what compiles in less than a second; but a run has many small functions, which add up.
+# By default JAX keeps only what takes a second to compile, which most functions of a run do not.
 SETTINGS = {"jax_persistent_cache_min_compile_time_secs": 0.0, "jax_persistent_cache_min_entry_size_bytes": 0}
 FOLDER = "jax_compilation_cache_dir"
 
