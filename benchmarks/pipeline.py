@@ -145,7 +145,7 @@ def data_wait(folder: Path, workdir: Path, workers: int, steps: int) -> dict[str
     from interpjax.training.metrics import read_metrics
 
     fields: dict[str, Any] = {"data.train": str(folder), "data.test": str(folder), "data.num_threads": workers}
-    fields |= {"data.image_size": SIDE, "data.resize_size": RESIZED, "training.batch_size": BATCH, "model.width": 0.25}
+    fields |= {"data.image_size": SIDE, "data.resize_size": RESIZED, "training.batch_size": BATCH, "model.width": 0.125}
     fields |= {"training.num_steps": steps, "training.log_every_steps": 1, "training.checkpoint_every_steps": steps}
     config = config_lib.override(interpjax.get_config("image_folder_wd"), fields | {"training.eval_every_steps": steps})
     interpjax.run(config, workdir, ("train",))
@@ -170,7 +170,7 @@ def main() -> None:
         print(compare(folder, arguments.workers, arguments.batches, arguments.rounds).to_string())
         if arguments.steps:
             found = data_wait(folder, Path(temporary) / "run", arguments.workers, arguments.steps)
-            print(f"AlexNet, width 0.25: {found['images_per_second']:.0f} images/s, data_wait {found['data_wait']:.3f}")
+            print(f"AlexNet, width 0.125: {found['images_per_second']:.0f} images/s, data_wait {found['data_wait']:.3f}")
 
 
 if __name__ == "__main__":
