@@ -22,6 +22,7 @@ CGL = {
     "regularizer__spatial__strength": 0.1,
     "regularizer__soft_receptive_field__learned": True,
 }
+STAGES = ("train", "evaluate", "dissect")
 OWN = """
 import flax.linen as nn
 
@@ -36,24 +37,24 @@ class WithoutDtype(nn.Module):
 
 def stepped(dtype, model):
     """The state before and after a step on four devices, and its metrics."""
-    size = 32
-    fields = CGL | {"model__name": model, "model__dtype": dtype, "model__width": 0.25, "data__image_size": size}
+    size = 64
+    fields = CGL | {"model__name": model, "model__dtype": dtype, "model__width": 0.125, "data__image_size": size}
     config = tiny.tiny_config(**fields, data__two_figures__image_size=size, data__resize_size=size)
     computed_in = {"float32": None, "bfloat16": jnp.bfloat16}[dtype]
-    net = models.create_model(model, num_classes=2, width=0.25, axis_name=parallel.AXIS, dtype=computed_in)
+    net = models.create_model(model, num_classes=2, width=0.125, axis_name=parallel.AXIS, dtype=computed_in)
     objective, optimizer = tiny.recipe(config, net).objective, optax.sgd(0.1)
     state = create_train_state(net, optimizer, image_size=size, seed=0, further_params=objective.soft_fields.params())
     settings = {"preprocessing": Preprocessing.imagenet(), "learning_rate": optax.constant_schedule(0.1)}
     step = make_train_step(net, optimizer, objective, **settings, seed=0)
     rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (8, size, size, 3), dtype=np.uint8)
-    batch = {"image": images, "label": np.arange(8, dtype=np.int32) % 2}
+    images = rng.integers(0, 256, (16, size, size, 3), dtype=np.uint8)
+    batch = {"image": images, "label": np.arange(16, dtype=np.int32) % 2}
     before = jax.tree.map(np.asarray, state)
     after, metrics = step(parallel.replicate(state), parallel.put_batch(batch))
     return before, parallel.first(after), parallel.first(metrics)
 
 
-@pytest.mark.parametrize("model", ["two_figures_cnn", pytest.param("resnet18", marks=pytest.mark.long)])
+@pytest.mark.parametrize("model", ["two_figures_cnn", pytest.param("alexnet_b", marks=pytest.mark.long)])
 def test_a_step_in_bfloat16_is_nearly_that_in_float32(model):
     (before, after, metrics), (_, exact, expected) = (stepped(dtype, model) for dtype in ("bfloat16", "float32"))
     for leaf in jax.tree.leaves((after.params, after.batch_stats, metrics)):
@@ -84,7 +85,7 @@ def test_a_run_in_bfloat16_learns_the_task_and_is_dissected(tmp_path):
     fields |= {"training__eval_every_steps": 300, "data__two_figures__train_images": 2048, "model__width": 0.25}
     fields |= {"data__two_figures__test_images": 256, "data__directory": str(tmp_path / "data")}
     summaries = {
-        dtype: interpjax.run(tiny.tiny_config(**fields, model__dtype=dtype), tmp_path / dtype)
+        dtype: interpjax.run(tiny.tiny_config(**fields, model__dtype=dtype), tmp_path / dtype, STAGES)
         for dtype in ("float32", "bfloat16")
     }
     assert summaries["float32"]["accuracy"] > 0.9
