@@ -170,9 +170,7 @@ def main() -> None:
         print(compare(folder, arguments.workers, arguments.batches, arguments.rounds).to_string())
         if arguments.steps:
             found = data_wait(folder, Path(temporary) / "run", arguments.workers, arguments.steps)
-            print(
-                f"AlexNet, width 0.25: {found['images_per_second']:.0f} images/s, data_wait {found['data_wait']:.3f}"
-            )
+            print(f"AlexNet, width 0.25: {found['images_per_second']:.0f} images/s, data_wait {found['data_wait']:.3f}")
 
 
 if __name__ == "__main__":

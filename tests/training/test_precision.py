@@ -35,13 +35,13 @@ class WithoutDtype(nn.Module):
 """
 
 
-def stepped(dtype, model):
+def stepped(dtype):
     """The state before and after a step on four devices, and its metrics."""
-    size = 64
-    fields = CGL | {"model__name": model, "model__dtype": dtype, "model__width": 0.125, "data__image_size": size}
+    size = 32
+    fields = CGL | {"model__dtype": dtype, "model__width": 0.25, "data__image_size": size}
     config = tiny.tiny_config(**fields, data__two_figures__image_size=size, data__resize_size=size)
     computed_in = {"float32": None, "bfloat16": jnp.bfloat16}[dtype]
-    net = models.create_model(model, num_classes=2, width=0.125, axis_name=parallel.AXIS, dtype=computed_in)
+    net = models.create_model("two_figures_cnn", num_classes=2, width=0.25, axis_name=parallel.AXIS, dtype=computed_in)
     objective, optimizer = tiny.recipe(config, net).objective, optax.sgd(0.1)
     state = create_train_state(net, optimizer, image_size=size, seed=0, further_params=objective.soft_fields.params())
     settings = {"preprocessing": Preprocessing.imagenet(), "learning_rate": optax.constant_schedule(0.1)}
@@ -54,9 +54,8 @@ def stepped(dtype, model):
     return before, parallel.first(after), parallel.first(metrics)
 
 
-@pytest.mark.parametrize("model", ["two_figures_cnn", pytest.param("alexnet_b", marks=pytest.mark.long)])
-def test_a_step_in_bfloat16_is_nearly_that_in_float32(model):
-    (before, after, metrics), (_, exact, expected) = (stepped(dtype, model) for dtype in ("bfloat16", "float32"))
+def test_a_step_in_bfloat16_is_nearly_that_in_float32():
+    (before, after, metrics), (_, exact, expected) = (stepped(dtype) for dtype in ("bfloat16", "float32"))
     for leaf in jax.tree.leaves((after.params, after.batch_stats, metrics)):
         assert leaf.dtype == np.float32
         assert np.isfinite(leaf).all()
