@@ -9,6 +9,7 @@ import flax.linen as nn
 from ml_collections import ConfigDict
 
 from interpjax import json_files, models, stopping, training
+from interpjax.compiling import compiling_into
 from interpjax.config import from_json, to_json, validate
 from interpjax.errors import Problems, UserError
 from interpjax.prepare import DEFAULT_STAGES, Experiment, networks, prepare
@@ -34,8 +35,8 @@ def run(config: ConfigDict, workdir: str | Path, stages: Sequence[str] = DEFAULT
 
     Args:
       config: of :func:`interpjax.get_config`.
-      workdir: a folder of this run's own; everything it writes is in it (but for two-figures data, where
-        ``config.data.directory`` says so).
+      workdir: a folder of this run's own; everything it writes is in it (but for two-figures data and JAX's
+        compilation cache, where ``config.data.directory`` and ``config.compilation_cache`` say so).
       stages: to run; by default all but ``"chance"``. With ``"train"``, training starts from the file
         ``config.model.weights`` if it is set. Without, the network is the one that was trained in the workdir before,
         or else that of this file as it is; it then needs no data to train or test on, unless it is evaluated.
@@ -59,7 +60,13 @@ def run(config: ConfigDict, workdir: str | Path, stages: Sequence[str] = DEFAULT
         return _told(workdir)
     if experiment.labelled is not None and experiment.labelled.memory is not None:
         print(experiment.labelled.memory, file=sys.stderr)
-    with lock_workdir(workdir), keeping_tracebacks(workdir), stopping.on_signals():
+    cache = Path(config.compilation_cache).expanduser().absolute() if config.compilation_cache else None
+    with (
+        lock_workdir(workdir),
+        keeping_tracebacks(workdir),
+        stopping.on_signals(),
+        compiling_into(cache, "config.compilation_cache"),
+    ):
         claim_workdir(experiment.config_text, workdir, identity(experiment) | networks.digests(config))
         run_stages(experiment, pending_stages(stages, workdir))
     return _told(workdir)

@@ -25,11 +25,15 @@ def shard() -> tuple[int, int]:
     return jax.process_index(), jax.process_count()
 
 
-def check_batch_size(field: str, batch_size: int) -> None:
-    """Raises UserError unless a global batch can be split evenly over all devices."""
-    if batch_size % jax.device_count():
+def check_batch_size(field: str, batch_size: int, micro_batches: int = 1) -> None:
+    """Raises UserError unless a global batch can be split evenly over the devices, and each share in micro-batches."""
+    devices = jax.device_count()
+    if batch_size % devices:
+        raise UserError(f"{field} = {batch_size}: expected a multiple of the {devices} devices, which share each batch")
+    if batch_size % (devices * micro_batches):
         raise UserError(
-            f"{field} = {batch_size}: expected a multiple of the {jax.device_count()} devices, which share each batch"
+            f"{field} = {batch_size}: expected a multiple of {devices * micro_batches}, for each of {devices} devices "
+            f"takes its share in config.training.accumulate_steps = {micro_batches} micro-batches"
         )
 
 

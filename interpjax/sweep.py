@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from ml_collections import ConfigDict
 
+CACHE = "compilation_cache"  # the folder of what JAX has compiled, beside those of the runs
 LONGEST = 150  # characters of a folder's name; file systems take 255 bytes
 SCORES = ("accuracy", "top5", "validation_accuracy", "interpretability_score", "rud")
 
@@ -27,7 +28,8 @@ def sweep(
     """Runs an experiment once for every combination of some fields' values.
 
     Each run has a folder of its own in ``workdir``, named by its values; what is finished there is not run again. All
-    runs are checked before the first of them begins.
+    runs are checked before the first of them begins. What JAX compiles for one run is used again by the others: it is
+    kept in ``workdir/compilation_cache``, unless ``config.compilation_cache`` or JAX itself names another folder.
 
     Args:
       config: the experiment.
@@ -45,6 +47,7 @@ def sweep(
     # Loaded here, since interpjax itself brings this function, and with it nothing heavy.
     import pandas as pd
 
+    from interpjax.compiling import compiling_into, has_cache
     from interpjax.config import override
     from interpjax.errors import UserError
     from interpjax.experiment import prepared, run
@@ -60,22 +63,26 @@ def sweep(
         (combination, Path(workdir).expanduser().absolute() / _folder_name(combination), override(config, combination))
         for combination in combinations
     ]
-    for combination, folder, each in runs:
-        _checked(combination, functools.partial(prepared, each, folder, asked))
+    pending = [
+        _checked(combination, functools.partial(prepared, each, folder, asked)) is not None
+        for combination, folder, each in runs
+    ]
+    own_cache = any(pending) and not config.compilation_cache and not has_cache()
     rows = []
-    for combination, folder, each in runs:
-        summary = run(each, folder, asked)
-        scores = {name: summary[name] for name in SCORES if name in summary}
-        layers = {name: layer["unique_detectors"] for name, layer in summary.get("layers", {}).items()}
-        rows.append({**combination, **scores, **layers, "workdir": str(folder)})
+    with compiling_into(Path(workdir).expanduser().absolute() / CACHE if own_cache else None, "workdir"):
+        for combination, folder, each in runs:
+            summary = run(each, folder, asked)
+            scores = {name: summary[name] for name in SCORES if name in summary}
+            layers = {name: layer["unique_detectors"] for name, layer in summary.get("layers", {}).items()}
+            rows.append({**combination, **scores, **layers, "workdir": str(folder)})
     return pd.DataFrame(rows)
 
 
-def _checked(combination: Mapping[str, Any], check: Callable[[], Any]) -> None:
+def _checked(combination: Mapping[str, Any], check: Callable[[], Any]) -> Any:
     from interpjax.errors import UserError
 
     try:
-        check()
+        return check()
     except UserError as error:
         raise UserError(f"the run with {_words(combination) or 'no field changed'}: {error}") from error
 

@@ -16,7 +16,7 @@ import tiny
 import interpjax
 from interpjax import config as config_lib
 from interpjax.data.images import BadImageError
-from interpjax.training.metrics import read_metrics
+from interpjax.training.metrics import TIMINGS, read_metrics
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_workdir_holds_what_it_promises(finished):
 
 def test_metrics_are_written_by_term(finished):
     rows = read_metrics(finished[1] / "metrics.jsonl")
-    terms = {"loss", "cross_entropy", "penalty/block_norm", "accuracy", "learning_rate", "images_per_second"}
+    terms = {"loss", "cross_entropy", "penalty/block_norm", "accuracy", "learning_rate", *TIMINGS}
     steps = [row for row in rows if "loss" in row]
     assert [row["step"] for row in steps] == [1, 2, 3, 4, 5, 6]
     groups = {f"group_norm/{layer}/{number}" for layer in ("conv1", "conv2") for number in range(1, 6)}

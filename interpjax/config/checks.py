@@ -10,6 +10,7 @@ from interpjax.errors import Problems, UserError
 from interpjax.imports import is_import_path
 
 CHOICES = {
+    "model.dtype": ("float32", "bfloat16"),
     "data.source": ("two_figures", "image_folder", "tfds"),
     "data.augment": ("none", "flip", "random_resized_crop"),
     "data.on_bad_image": ("error", "skip"),
@@ -40,6 +41,7 @@ POSITIVE = (
     "optimizer.learning_rate",
     "optimizer.decay_every_epochs",
     "optimizer.decay_factor",
+    "training.accumulate_steps",
     "training.batch_size",
     "training.log_every_steps",
     "training.eval_every_steps",
@@ -94,7 +96,8 @@ def validate(config: ConfigDict) -> None:
     _require(problems, config, "data.std", lambda v: min(v) > 0, "expected a number above 0")
     smallest = 1 / 256  # a smaller deviation is less than one step of an 8-bit image
     _require(problems, config, "data.std", lambda v: max(v) >= smallest, "expected those of images in 0..1")
-    for check in (_check_duration, _check_classes, _check_sizes, _check_chance, _check_optimizer, _check_average):
+    checks = (_check_duration, _check_profile, _check_classes, _check_sizes, _check_chance, _check_optimizer)
+    for check in (*checks, _check_average):
         with problems.collected():
             check(config)
     problems.raise_all()
@@ -103,6 +106,16 @@ def validate(config: ConfigDict) -> None:
 def _check_duration(config: ConfigDict) -> None:
     if config.training.num_steps == 0 and config.training.num_epochs == 0:
         raise UserError("config.training.num_steps = 0 and config.training.num_epochs = 0: expected one above 0")
+
+
+def _check_profile(config: ConfigDict) -> None:
+    steps = config.training.profile_steps
+    whole = all(isinstance(step, int) and not isinstance(step, bool) for step in steps)
+    if len(steps) and not (len(steps) == 2 and whole and 1 <= steps[0] <= steps[1]):
+        raise UserError(
+            f"config.training.profile_steps = {steps!r}: expected the numbers of a first and a last step, from 1 on, "
+            "as (100, 105), or ()"
+        )
 
 
 def _check_sizes(config: ConfigDict) -> None:

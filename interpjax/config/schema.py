@@ -27,12 +27,15 @@ def default_config() -> ConfigDict:
     """Every field with its default. The configuration is locked, so that no other field can be set."""
     config = ConfigDict()
     config.seed = 0  # of initialization, order of the data, augmentation and dropout
+    config.compilation_cache = ""  # a folder for what JAX has compiled, to be used again by other runs; "" = none
     config.data = _data()
     config.model = ConfigDict(
         {
             "name": "alexnet",  # one of interpjax.models.MODELS, or the import path of a class, "mynets:SmallNet"
             "width": 1.0,  # multiplies the number of filters and of hidden units
             "dropout": True,
+            "dtype": "float32",  # that the network computes in, or bfloat16; parameters and the loss stay float32
+            "remat": False,  # training computes maps anew for the gradient, to save memory; of VGG and DenseNet
             "weights": "",  # a file of published weights: with the stage train it starts from them, else as they are
             "frozen": (),  # name patterns of layers whose parameters are not trained, ("conv[1-3]", "bn*"); () = none
         }
@@ -55,12 +58,14 @@ def default_config() -> ConfigDict:
     config.training = ConfigDict(
         {
             "batch_size": 256,  # over all devices of all processes
+            "accumulate_steps": 1,  # micro-batches that a step takes one after the other, to save memory
             "num_epochs": 90.0,
             "num_steps": 0,  # if above 0, in place of num_epochs
             "log_every_steps": 50,
             "eval_every_steps": 1000,
             "checkpoint_every_steps": 1000,
             "keep_checkpoints": 2,
+            "profile_steps": (),  # the first and the last step of a profile, (100, 105), which is in WORKDIR/profile
             "label_smoothing": 0.0,  # the share of a target that is spread evenly over all classes, of training alone
             "on_nonfinite": "error",  # or skip: a step whose loss or gradients are not finite changes nothing
             "ema_decay": 0.0,  # of the moving average of the variables, which is then the trained network; 0 = off

@@ -26,6 +26,18 @@ def torch_bias(fan_in: int) -> Callable:
     return init
 
 
+def rematerialized(method: Callable) -> Callable:
+    """A method of maps, and of two arguments that are no arrays, whose inner maps are not kept for its gradient.
+
+    They are computed anew when the gradient is. Names of parameters and of taps stay, and taps that are asked for are
+    kept.
+
+    References:
+      Chen et al., *Training Deep Nets with Sublinear Memory Cost*, 2016.
+    """
+    return nn.remat(method, static_argnums=(2, 3))  # counted with self
+
+
 class Classifier(nn.Module):
     """A network from images to logits. Each architecture defines a compact ``__call__(images, *, train=False)``.
 

@@ -10,7 +10,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from interpjax.models.classifier import Classifier
+from interpjax.models.classifier import Classifier, rematerialized
 from interpjax.models.offers import offer
 from interpjax.models.pooling import average_pool, max_pool
 
@@ -31,6 +31,8 @@ class DenseNet(Classifier):
       blocks: layers of each block.
       growth: filters that each layer adds.
       stem: filters of the first convolution.
+      remat: whether training computes the maps of a layer anew for its gradient, to save memory. Of a block only the
+        features that each layer adds are then kept, and not all of them again for every layer.
     """
 
     head: ClassVar[str] = "classifier"
@@ -40,6 +42,7 @@ class DenseNet(Classifier):
     blocks: tuple[int, ...] = (6, 12, 24, 16)
     growth: int = 32
     stem: int = 64
+    remat: bool = False
 
     @nn.compact
     def __call__(self, images: Float[Array, "n h w 3"], *, train: bool = False) -> Float[Array, "n classes"]:
@@ -48,9 +51,14 @@ class DenseNet(Classifier):
         geometry = {"stride": 2, "padding": 3, "bias": False}
         x = self.conv_relu(images, "conv0", self.scaled(self.stem), 7, norm="norm0", train=train, **geometry)
         x = max_pool(x, 3, 2, padding=1)
+        remat = self.remat and train
+        run = rematerialized(DenseNet._layer) if remat else DenseNet._layer
         for number, count in enumerate(self.blocks, start=1):
+            features = [x]
             for layer in range(1, count + 1):
-                x = jnp.concatenate([x, self._layer(x, f"denseblock{number}.denselayer{layer}", train)], axis=-1)
+                features.append(run(self, features, f"denseblock{number}.denselayer{layer}", train))
+                features = features if remat else [jnp.concatenate(features, axis=-1)]
+            x = jnp.concatenate(features, axis=-1)
             offer(self, f"denseblock{number}", pre=x, post=x)
             if number < len(self.blocks):
                 x = self._transition(x, f"transition{number}", train)
@@ -59,9 +67,10 @@ class DenseNet(Classifier):
         offer(self, "norm5", pre=pre, post=x)
         return self.logits(x.mean(axis=(1, 2)), bias_init=nn.initializers.zeros)
 
-    def _layer(self, x: Float[Array, "n h w c"], name: str, train: bool) -> Float[Array, "n h w growth"]:
-        """The new features."""
+    def _layer(self, features: list[Float[Array, "n h w _"]], name: str, train: bool) -> Float[Array, "n h w growth"]:
+        """The new features, of all those before them."""
         growth = self.scaled(self.growth)
+        x = jnp.concatenate(features, axis=-1)
         x = nn.relu(self.norm(x, f"{name}.norm1", train))
         norm = f"{name}.norm2"
         x = self.conv_relu(x, f"{name}.conv1", BOTTLENECK * growth, 1, bias=False, norm=norm, train=train)

@@ -16,6 +16,7 @@ from interpjax.data.pipeline import PipelineSettings
 from interpjax.data.sources import Source
 from interpjax.errors import Problems, UserError
 from interpjax.prepare import labelled, networks, recipes, sources
+from interpjax.prepare.checks import check_profile
 from interpjax.prepare.labelled import Labelled
 from interpjax.preprocessing import WHITE, Preprocessing, read_mean_image
 from interpjax.training.diagnostics import GroupDiagnostics
@@ -118,7 +119,8 @@ def prepare(
         weights = networks.read_weights(config) if not tuned or "train" in stages else None
     with problems.collected():
         if {"train", "evaluate"} & set(stages):
-            parallel.check_batch_size("config.training.batch_size", config.training.batch_size)
+            micro_batches = config.training.accumulate_steps if "train" in stages else 1
+            parallel.check_batch_size("config.training.batch_size", config.training.batch_size, micro_batches)
     with problems.collected():
         grouping = recipes.read_grouping(config)
         block = recipes.read_block_norm(config, grouping)
@@ -128,6 +130,10 @@ def prepare(
     recipe, images = None, None
     with problems.collected():
         recipe = recipes.read_recipe(config, model, block, grouping) if "train" in stages else None
+        if recipe is not None and recipe.profile_steps:
+            assert source is not None
+            assert source.train is not None
+            check_profile(recipe.profile_steps, recipe.duration.steps(len(source.train)))
     with problems.collected():
         concepts = concepts or (source.concepts if source else None)
         if set(labelled.USES_LABELS) & set(stages):

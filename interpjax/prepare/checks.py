@@ -98,6 +98,14 @@ def check_frozen(patterns: Sequence[str], params: Any) -> None:
         raise UserError(f"config.model.frozen = {tuple(patterns)!r}: no layer is left to train; leave one out")
 
 
+def check_profile(steps: tuple[int, ...], total: int) -> None:
+    """Raises UserError if the last step of a profile is beyond the training, which has ``total`` steps."""
+    if steps[-1] > total:
+        raise UserError(
+            f"config.training.profile_steps = {steps!r}: expected steps of the training, which has {total} of them"
+        )
+
+
 def check_optimizer(optimizer: OptimizerSettings, name: str, params: Any) -> None:
     """Checks that an optimizer can be initialized on the shapes of a network.
 

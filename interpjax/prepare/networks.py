@@ -1,5 +1,6 @@
 """The network of a configuration: one by name, one of the user's own class, or one with published weights."""
 
+import dataclasses
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -167,16 +169,42 @@ def digests(config: ConfigDict, *, missing_ok: bool = False) -> dict[str, str]:
 
 def _create(config: ConfigDict, classes: int) -> Any:
     settings = config.model
+    _check_declared(config)
     try:
         return models.create_model(
             settings.name,
             num_classes=classes,
             width=settings.width,
             dropout=settings.dropout,
+            dtype=None if settings.dtype == "float32" else jnp.dtype(settings.dtype),  # None: that of the images
             axis_name=parallel.AXIS,
+            **({"remat": True} if settings.remat else {}),
         )
     except UserError as error:  # for instance, the class has no field that the configuration sets
         raise UserError(f"config.model.{error}") from error
+
+
+def _check_declared(config: ConfigDict) -> None:
+    """Raises UserError if a field asks for what the network's class has no field for."""
+    settings = config.model
+    if settings.dtype != "float32" and not declares(settings.name, "dtype"):
+        raise UserError(
+            f"config.model.dtype = {settings.dtype!r}: the class of config.model.name = {settings.name!r} has no field "
+            "dtype; expected 'float32', or `dtype: Any = None` in the class, for its layers to compute in"
+        )
+    if settings.remat and not declares(settings.name, "remat"):
+        known = ", ".join(name for name in models.MODELS if declares(name, "remat"))
+        raise UserError(
+            f"config.model.remat = True: expected False with config.model.name = {settings.name!r}; the networks that "
+            f"can compute maps anew are {known}, and any class of your own with a field remat"
+        )
+
+
+def declares(name: str, field: str) -> bool:
+    """Whether the class of a network, by its name, has a field."""
+    make = find_model("config.model.name", name)
+    cls: Any = getattr(make, "func", make)  # of a partial
+    return any(declared.name == field for declared in dataclasses.fields(cls))
 
 
 def _check_classes(config: ConfigDict, classes: int, source: Source | None) -> None:

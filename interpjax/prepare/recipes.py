@@ -50,6 +50,8 @@ def read_recipe(config: ConfigDict, model: nn.Module, block: BlockNorm, grouping
         keep_checkpoints=settings.keep_checkpoints,
         ema_decay=settings.ema_decay,
         skip_nonfinite=settings.on_nonfinite == "skip",
+        accumulate_steps=settings.accumulate_steps,
+        profile_steps=tuple(settings.profile_steps),
     )
     params, problems = outline.variables["params"], Problems()
     with problems.collected():

@@ -23,6 +23,8 @@ from interpjax.training.evaluation import Evaluated, evaluate, sample_images
 from interpjax.training.metrics import MetricsWriter, StepLog, TrainingDivergedError
 from interpjax.training.objective import FIELD_PARAMS, Objective
 from interpjax.training.optimizer import Duration, OptimizerSettings
+from interpjax.training.prefetch import Prefetch
+from interpjax.training.profiling import Profile
 from interpjax.training.state import TrainState, create_train_state
 from interpjax.training.step import make_eval_step, make_train_step
 
@@ -42,6 +44,8 @@ class Recipe:
       keep_checkpoints: how many of the latest checkpoints are kept.
       ema_decay: the decay of the moving average of the variables; 0 if none is kept.
       skip_nonfinite: whether a step whose loss or gradients are not finite is left out; otherwise the loss is an error.
+      accumulate_steps: number of micro-batches of which a step takes the mean gradient, one after the other.
+      profile_steps: the first and the last step of the profile that is made; empty if none is.
     """
 
     objective: Objective
@@ -54,6 +58,8 @@ class Recipe:
     keep_checkpoints: int
     ema_decay: float = 0.0
     skip_nonfinite: bool = False
+    accumulate_steps: int = 1
+    profile_steps: tuple[int, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +103,7 @@ def train(
       pipeline: the settings by which examples become batches.
       preprocessing: turns uint8 images into the network's inputs.
       groups: what is measured of the groups of filters.
-      workdir: the run's folder, which gets checkpoints and metrics.
+      workdir: the run's folder, which gets checkpoints, metrics, and the profile if one is made.
 
     Raises:
       BadImageError: for an unreadable image, unless those are to be skipped.
@@ -118,6 +124,7 @@ def train(
         seed=recipe.seed,
         ema_decay=recipe.ema_decay,
         skip_nonfinite=recipe.skip_nonfinite,
+        accumulate_steps=recipe.accumulate_steps,
     )
     eval_step = make_eval_step(model, preprocessing)
     of_weights, of_maps = parallel.on_first_device(groups.of_weights), parallel.on_first_device(groups.of_maps)
@@ -139,15 +146,22 @@ def train(
         del state  # which would be a second copy on the first device
         sample = jax.device_put(sample_images(test_split, pipeline)) if first < total else None
         with (
+            Prefetch(batches) as prefetch,
+            Profile(workdir / "profile", recipe.profile_steps) as profile,
             MetricsWriter(workdir, from_step=first) as writer,
             StepLog(writer, total, first, recipe.duration.batch_size) as log,
             jax.transfer_guard("disallow"),  # allows only explicit transfers to and from the devices
             stopping.deferred(),
         ):
             for step in range(first + 1, total + 1):
-                replicated, metrics = train_step(replicated, parallel.put_batch(next(batches)))
-                log.add(step, metrics)  # reads the metrics of earlier steps while this one is computed
+                profile.before(step)
+                batch, waited = prefetch.take()
+                replicated, metrics = train_step(replicated, batch)
+                if step < total:
+                    prefetch.read_ahead(metrics)
+                log.add(step, metrics, waited)  # reads the metrics of earlier steps while this one is computed
                 stop = asked(stopping.requested())
+                profile.after(step, metrics)
                 if stop or _is_due(step, total, recipe.log_every_steps):
                     log.close_line(of_weights(replicated.result))
                 if _is_due(step, total, recipe.eval_every_steps):
@@ -161,7 +175,7 @@ def train(
                 if stop or _is_due(step, total, recipe.checkpoint_every_steps):
                     with log.paused():
                         seconds = position.seconds + time.monotonic() - began
-                        reached = Position(batches.get_state(), seconds, skipped.sorted())
+                        reached = Position(prefetch.position, seconds, skipped.sorted())
                         checkpoints.save(_checked(parallel.first(replicated)), reached)
                 if stop:
                     raise stopping.Stopped(stop, f"step {step} of {total}")

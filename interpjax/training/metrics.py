@@ -4,7 +4,7 @@ import contextlib
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -21,6 +21,8 @@ from interpjax.training.diagnostics import as_metrics
 
 SKIPPED = "skipped_steps"  # the metric of a step that was left out
 MOST_SKIPPED = 10  # steps in a row
+TIMINGS = ("images_per_second", "data_wait")  # metrics that differ from run to run
+_Step = tuple[int, Any, Callable[[], float]]  # its number, its metrics, and the wait for its batch
 
 
 class TrainingDivergedError(UserError):
@@ -81,19 +83,27 @@ class StepLog:
         """
         self._writer, self._batch_size = writer, batch_size
         self._bar = progress_bar("train", total * batch_size, first * batch_size)
-        self._steps: list[tuple[int, Any]] = []  # since the latest line
-        self._due: tuple[list[tuple[int, Any]], Any] | None = None
+        self._steps: list[_Step] = []  # since the latest line
+        self._due: tuple[list[_Step], Any] | None = None
         self._since = time.monotonic()
         self._skipped = 0  # steps in a row, up to the latest line
 
-    def add(self, step: int, metrics: Any) -> None:
-        """Adds the metrics of a step that was sent to the devices, and writes a line that is due meanwhile."""
+    def add(self, step: int, metrics: Any, waited: Callable[[], float] = lambda: 0.0) -> None:
+        """Adds the metrics of a step that was sent to the devices, and writes a line that is due meanwhile.
+
+        Args:
+          step: the number of the step.
+          metrics: its metrics, on the devices.
+          waited: gives the seconds that the devices waited for its batch. It is called when the step is done.
+        """
         self._write_due()
-        self._steps.append((step, metrics))
+        self._steps.append((step, metrics, waited))
         self._bar.update(self._batch_size)
 
     def close_line(self, of_weights: Any) -> None:
         """Ends a line. It has means over its steps, the speed, and measures of the weights after its last step.
+
+        ``data_wait`` is the share of the line's time in which the devices waited for a batch.
 
         Where training leaves out steps that are not finite, the means are without them, and ``skipped_steps`` is their
         number.
@@ -104,7 +114,7 @@ class StepLog:
     def paused(self) -> Iterator[None]:
         """Leaves the time in the block out of the speed. Steps that went to the devices before are waited for."""
         self._write_due()
-        jax.block_until_ready([metrics for _, metrics in self._steps])
+        jax.block_until_ready([metrics for _, metrics, _ in self._steps])
         start = time.monotonic()
         yield
         self._since += time.monotonic() - start
@@ -125,16 +135,18 @@ class StepLog:
             return
         (steps, of_weights), self._due = self._due, None
         rows = [
-            {name: float(value) for name, value in row.items()} for row in parallel.first([row for _, row in steps])
+            {name: float(value) for name, value in row.items()} for row in parallel.first([row for _, row, _ in steps])
         ]
-        numbers = [number for number, _ in steps]
+        numbers = [number for number, _, _ in steps]
         for number, row in zip(numbers, rows, strict=True):
             self._check(number, row)
         now = time.monotonic()
-        speed, self._since = len(rows) * self._batch_size / (now - self._since), now
+        seconds, self._since = now - self._since, now
+        speed = {"images_per_second": len(rows) * self._batch_size / seconds}
+        speed["data_wait"] = min(1.0, sum(waited() for _, _, waited in steps) / seconds)
         kept = [row for row in rows if not row.get(SKIPPED)]
         means = {name: float(np.mean([row[name] for row in kept])) for name in rows[0] if kept}
-        latest = {"learning_rate": rows[-1]["learning_rate"], "images_per_second": speed}
+        latest = {"learning_rate": rows[-1]["learning_rate"], **speed}
         skipped = {SKIPPED: float(len(rows) - len(kept))} if SKIPPED in rows[0] else {}
         self._writer.write(numbers[-1], means | latest | skipped | as_metrics(of_weights))
         if kept:

@@ -35,11 +35,11 @@ def step_of(loss):
 
 def test_speed_is_that_of_the_steps_and_not_of_what_is_between(clock, tmp_path):
     with MetricsWriter(tmp_path, from_step=0) as writer, StepLog(writer, 4, 0, batch_size=8) as log:
-        log.add(1, step_of(1.0))
+        log.add(1, step_of(1.0), lambda: 0.75)
         clock.now += 2.0
         with log.paused():
             clock.now += 1000.0  # an evaluation
-        log.add(2, step_of(3.0))
+        log.add(2, step_of(3.0), lambda: 0.25)
         clock.now += 2.0
         log.close_line({"conv1": {"hoyer": jnp.float32(0.25)}})
         log.add(3, step_of(7.0))
@@ -50,6 +50,7 @@ def test_speed_is_that_of_the_steps_and_not_of_what_is_between(clock, tmp_path):
         "accuracy": 0.5,
         "learning_rate": 3.0,
         "images_per_second": 2 * 8 / 4.0,
+        "data_wait": 1.0 / 4.0,
         "groups/hoyer/conv1": 0.25,
     }
 

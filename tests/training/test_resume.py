@@ -12,7 +12,7 @@ import tiny
 import interpjax
 from interpjax import config as config_lib
 from interpjax.training.checkpoint import Checkpoints
-from interpjax.training.metrics import MetricsWriter, read_metrics
+from interpjax.training.metrics import TIMINGS, MetricsWriter, read_metrics
 
 
 class CutOffError(Exception):
@@ -48,7 +48,7 @@ def test_cut_off_in_the_middle_and_run_again_ends_bit_identical(tmp_path, monkey
     assert position.data == resumed.data
     curves = [
         [
-            {name: value for name, value in row.items() if name != "images_per_second"}
+            {name: value for name, value in row.items() if name not in TIMINGS}
             for row in read_metrics(tmp_path / name / "metrics.jsonl")
         ]
         for name in ("whole", "cut")
@@ -91,10 +91,7 @@ def test_killed_at_random_moments_and_rerun_ends_bit_identical(tmp_path):
     message = f"killed at steps {moments} (seed {seed})"
     jax.tree.map(lambda a, b: np.testing.assert_array_equal(a, b, err_msg=message), whole, killed)
     curves = [
-        [
-            {k: v for k, v in row.items() if k != "images_per_second"}
-            for row in read_metrics(tmp_path / name / "metrics.jsonl")
-        ]
+        [{k: v for k, v in row.items() if k not in TIMINGS} for row in read_metrics(tmp_path / name / "metrics.jsonl")]
         for name in ("whole", "killed")
     ]
     assert curves[0] == curves[1], message
