@@ -74,6 +74,8 @@ def _claim(experiment: Experiment, digests: dict[str, str]) -> None:
     Raises:
       UserError: if it was begun on other data, or another process sees other data.
     """
+    if processes.several():
+        processes.lead(lambda: _make_data(experiment))
     facts = processes.lead(lambda: identity(experiment) | digests)
 
     def check() -> None:
@@ -84,6 +86,14 @@ def _claim(experiment: Experiment, digests: dict[str, str]) -> None:
 
     processes.together(check)
     processes.lead(lambda: claim_workdir(experiment.config_text, experiment.workdir, facts))
+
+
+def _make_data(experiment: Experiment) -> None:
+    """Has data written that are made when they are first used, and labels that are kept then."""
+    source = experiment.source
+    for split in (source.train, source.test, source.validation) if source is not None else ():
+        if split is not None and len(split):
+            split[0]
 
 
 def prepared(config: ConfigDict, workdir: Path, stages: Sequence[str]) -> Experiment | None:

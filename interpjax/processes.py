@@ -25,7 +25,7 @@ def gather(arrays: dict[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
       UserError: if another process failed in :func:`together` before it came here.
       Stopped: if another process was stopped there.
     """
-    if jax.process_count() == 1:
+    if not several():
         return [arrays]
     packed, named = io.BytesIO(), dict[str, Any](arrays)
     np.savez(packed, **named)
@@ -43,7 +43,7 @@ def gather_json(value: Any) -> list[Any]:
       UserError: as :func:`gather`.
       Stopped: as :func:`gather`.
     """
-    if jax.process_count() == 1:
+    if not several():
         return [value]
     return [json.loads(own) for own in _exchange(json.dumps(value).encode())]
 
@@ -51,6 +51,11 @@ def gather_json(value: Any) -> list[Any]:
 def union(names: Iterable[str]) -> set[str]:
     """The names that any process has."""
     return {name for own in gather_json(sorted(names)) for name in own}
+
+
+def several() -> bool:
+    """Whether others run together with this process."""
+    return jax.process_count() > 1
 
 
 def leads() -> bool:
@@ -78,7 +83,7 @@ def lead(work: Callable[[], T]) -> T:
       UserError: as :func:`together`.
       Stopped: as :func:`together`.
     """
-    if jax.process_count() == 1:
+    if not several():
         return work()
     _, told = _all(lambda: work() if leads() else None, lambda result: json.dumps(result).encode())
     return json.loads(told[0])
@@ -111,12 +116,12 @@ def _all(work: Callable[[], T], pack: Callable[[T], bytes]) -> tuple[T, list[byt
     try:
         result = work()
     except (UserError, Stopped) as error:
-        if jax.process_count() > 1 and not error.known_to_all:
+        if several() and not error.known_to_all:
             told = {"stopped": [error.number, error.where]} if isinstance(error, Stopped) else {"error": str(error)}
             _exchange(json.dumps(told).encode(), failed=True)
             error.known_to_all = True
         raise
-    return result, _exchange(pack(result)) if jax.process_count() > 1 else [b""]
+    return result, _exchange(pack(result)) if several() else [b""]
 
 
 def _exchange(own: bytes, *, failed: bool = False) -> list[bytes]:
