@@ -111,6 +111,8 @@ def prepared(config: ConfigDict, workdir: Path, stages: Sequence[str]) -> Experi
 
 
 def _prepared(config: ConfigDict, workdir: Path, stages: Sequence[str]) -> Experiment | None:
+    command = [to_json(config), str(workdir), list(stages)]
+    processes.agreed("configuration, workdir or list of stages", command, "the same command of each process")
     validate(config)
     networks.check_origin(config, stages, trained=stage_is_done(workdir, "train"))
     check_workdir(to_json(config), workdir)

@@ -16,6 +16,10 @@ from interpjax.errors import UserError
 from interpjax.stopping import Stopped
 
 T = TypeVar("T")
+SHARED = (
+    "one workdir, on a file system that all hosts share; if it is, wait a minute until all see what was written, and "
+    "give the command again"
+)
 
 
 def gather(arrays: dict[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
@@ -89,12 +93,13 @@ def lead(work: Callable[[], T]) -> T:
     return json.loads(told[0])
 
 
-def agreed(name: str, value: T) -> T:
-    """What a process has read, if it is the same in all of them.
+def agreed(name: str, value: T, expected: str = SHARED) -> T:
+    """What a process has, if it is the same in all of them.
 
     Args:
       name: of what it is.
       value: of JSON.
+      expected: what to tell the user to see to if it is not.
 
     Raises:
       UserError: naming it, if it is not.
@@ -102,10 +107,7 @@ def agreed(name: str, value: T) -> T:
     first, *others = gather_json(value)
     for number, other in enumerate(others, start=1):
         if other != first:
-            error = UserError(
-                f"process {number} reads another {name} than process 0; expected one workdir, on a file system that "
-                "all hosts share; if it is, wait a minute until all see what was written, and give the command again"
-            )
+            error = UserError(f"process {number} has another {name} than process 0; expected {expected}")
             error.known_to_all = True
             raise error
     return value

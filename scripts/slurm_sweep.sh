@@ -42,6 +42,9 @@ trap forward TERM
 
 srun python -m interpjax --workdir="$folder/$SLURM_ARRAY_TASK_ID" "$@" "${fields[@]}" &
 step=$!
+if [[ -n $stopped ]]; then # by a signal that came before there was a step to pass it on to
+  forward
+fi
 
 code=0
 wait "$step" || code=$?

@@ -29,8 +29,11 @@ forward() {
 trap forward TERM
 
 # All tasks of a host see all its GPUs, and each takes that of its number: gpus-per-task would show it only one.
-srun --kill-on-bad-exit=1 python -m interpjax "$@" &
+srun python -m interpjax "$@" &
 step=$!
+if [[ -n $stopped ]]; then # by a signal that came before there was a step to pass it on to
+  forward
+fi
 
 code=0
 wait "$step" || code=$?

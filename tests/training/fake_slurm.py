@@ -14,12 +14,11 @@ def main() -> None:
     if Path(name).name == "scontrol":
         Path(os.environ["FAKE_QUEUE"]).write_text(" ".join(arguments))
         return
-    command = [argument for argument in arguments if not argument.startswith("--kill-on-bad-exit")]
     tasks = []
     signal.signal(signal.SIGTERM, lambda number, frame: [task.send_signal(number) for task in tasks])
     for number in range(int(os.environ["SLURM_NTASKS"])):
         told = {"SLURM_PROCID": str(number), "SLURM_LOCALID": str(number), "SLURM_STEP_NODELIST": "localhost"}
-        tasks.append(subprocess.Popen(command, env=os.environ | told))
+        tasks.append(subprocess.Popen(arguments, env=os.environ | told))
     sys.exit(max(task.wait() for task in tasks))
 
 

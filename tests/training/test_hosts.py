@@ -142,6 +142,21 @@ def folders_with_bad_images(folder):
     }
 
 
+def test_two_commands_that_differ_are_refused_in_one_line(tmp_path):
+    with socket.create_server(("", 0)) as server:
+        port = server.getsockname()[1]
+    shared = (f"--coordinator_address=127.0.0.1:{port}", "--num_processes=2")
+    started = [
+        tiny.start_command(command(tmp_path / "run", *shared, f"--process_id={number}", **{"seed": number}), ROOT)
+        for number in (0, 1)
+    ]
+    told = [process.communicate(timeout=240)[1] for process in started]
+    assert [process.returncode for process in started] == [1, 1]
+    line = "UserError: process 1 has another configuration, workdir or list of stages than process 0; expected the same"
+    assert all(each.splitlines()[-1].startswith(line) for each in told)
+    assert not (tmp_path / "run").exists()
+
+
 def test_an_image_that_one_process_cannot_read_ends_both(tmp_path):
     fields = folders_with_bad_images(tmp_path)
     start = time.monotonic()
