@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import errno
 import logging
+import os
 import re
 import signal
 import sys
@@ -20,8 +21,10 @@ import interpjax
 from interpjax.config import get_field
 from interpjax.config.files import config_names, config_path
 from interpjax.errors import UserError
+from interpjax.hosts import find_hosts
 from interpjax.stopping import Stopped, on_signals
 
+HOST_FLAGS = ("coordinator_address", "num_processes", "process_id", "local_device_ids")
 DEFAULT_CONFIG = "two_figures_gbn"
 # What a user can mend who has the machine: full or broken disks, and rights.
 MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM)
@@ -42,6 +45,13 @@ Options:
   --stages=A,B            what to do, of train, evaluate, dissect, chance, visualize, report; by default all but chance
   --config.FIELD=VALUE    sets a field of the experiment, as --config.optimizer.learning_rate=0.01
   --help, --version       this text, the version
+
+Several processes, on one host or many, run one experiment together if each has the same command and folder. Under
+SLURM and MPI they find each other; otherwise give each of them:
+  --num_processes=N --process_id=K --coordinator_address=HOST:PORT     K from 0; process 0 listens at HOST:PORT
+  --local_device_ids=A,B      its devices, if several processes share a host and its GPUs
+  --initialization_timeout=S  how long it waits for the others, 300 seconds
+  --num_processes=1           alone, whatever SLURM or MPI say
 
 Experiments:
   {names}
@@ -102,6 +112,11 @@ def _define_flags() -> None:
         return
     flags.DEFINE_string("workdir", None, "Folder of the run; by default workdirs/CONFIG,ARGUMENT.")
     flags.DEFINE_list("stages", None, "What to do; without train, config.model.weights are measured as they are.")
+    flags.DEFINE_string("coordinator_address", None, "Where process 0 listens for the others, as HOST:PORT.")
+    flags.DEFINE_integer("num_processes", None, "How many processes run together; 1: this one is alone.")
+    flags.DEFINE_integer("process_id", None, "The number of this process, from 0.")
+    flags.DEFINE_list("local_device_ids", None, "The devices of this process among those of its host, as 0,1.")
+    flags.DEFINE_integer("initialization_timeout", 300, "Seconds to wait for the other processes.", lower_bound=1)
     config_flags.DEFINE_config_file("config", config_path(DEFAULT_CONFIG), "File of the experiment, and its fields.")
 
 
@@ -129,11 +144,16 @@ def _run(argv: list[str]) -> None:
         sys.exit(f"not a flag: {argv[1]!r}; expected fields as --config.FIELD=VALUE, see --help")
     for logger in (logging.getLogger(), logging.getLogger("absl")):
         logger.setLevel(logging.WARNING)  # jax tells of every backend that it did not find
+    from interpjax.joining import connect, leaving
     from interpjax.prepare import DEFAULT_STAGES  # with all that a run needs, which --help does not
 
     values = flags.FLAGS
     workdir = values.workdir or default_workdir(config_flags.get_config_filename(values["config"]))
     with _told_in_one_line():
+        hosts = find_hosts(os.environ, **{name: values[name].value for name in HOST_FLAGS})
+    with leaving(hosts), _told_in_one_line():
+        if hosts is not None:
+            connect(hosts, values.initialization_timeout)
         interpjax.run(values.config, workdir, DEFAULT_STAGES if values.stages is None else values.stages)
 
 

@@ -5,7 +5,13 @@ from collections.abc import Iterator
 
 
 class UserError(ValueError):
-    """Something is wrong with the configuration, a file, the data or the machine; the message says what and where."""
+    """Something is wrong with the configuration, a file, the data or the machine; the message says what and where.
+
+    Attributes:
+      known_to_all: whether each of the processes that run together raises it, or one in its place.
+    """
+
+    known_to_all = False
 
 
 class Problems:

@@ -8,7 +8,7 @@ from typing import Any
 import flax.linen as nn
 from ml_collections import ConfigDict
 
-from interpjax import json_files, models, stopping, training
+from interpjax import json_files, models, processes, stopping, training
 from interpjax.compiling import compiling_into
 from interpjax.config import from_json, to_json, validate
 from interpjax.errors import Problems, UserError
@@ -28,6 +28,9 @@ from interpjax.workdir import (
 
 def run(config: ConfigDict, workdir: str | Path, stages: Sequence[str] = DEFAULT_STAGES) -> dict[str, Any]:
     """Runs an experiment to its end, or goes on with one that was cut off.
+
+    Several processes (:mod:`interpjax.joining`, or ``jax.distributed.initialize``) that call it with the same arguments
+    run it together, with a workdir that they share.
 
     Every stage is done once: a finished workdir is only read. Tables are printed to standard output. A stage is done
     again if its file in ``workdir/stages`` is removed, and so are those that are made from it. Training goes on from
@@ -56,10 +59,10 @@ def run(config: ConfigDict, workdir: str | Path, stages: Sequence[str] = DEFAULT
     stages = ordered_stages(stages)
     experiment = prepared(config, workdir, stages)
     if experiment is None:
-        print(f"already finished: {workdir}", file=sys.stderr)
+        _say(f"already finished: {workdir}")
         return _told(workdir)
     if experiment.labelled is not None and experiment.labelled.memory is not None:
-        print(experiment.labelled.memory, file=sys.stderr)
+        _say(str(experiment.labelled.memory))
     cache = Path(config.compilation_cache).expanduser().absolute() if config.compilation_cache else None
     with (
         lock_workdir(workdir),
@@ -67,9 +70,37 @@ def run(config: ConfigDict, workdir: str | Path, stages: Sequence[str] = DEFAULT
         stopping.on_signals(),
         compiling_into(cache, "config.compilation_cache"),
     ):
-        claim_workdir(experiment.config_text, workdir, identity(experiment) | networks.digests(config))
-        run_stages(experiment, pending_stages(stages, workdir))
+        _claim(experiment, networks.digests(config))
+        run_stages(experiment, processes.lead(lambda: pending_stages(stages, workdir)))
     return _told(workdir)
+
+
+def _claim(experiment: Experiment, digests: dict[str, str]) -> None:
+    """Makes the folder that of the run. The first process does it before the others, since it may have to write data.
+
+    Raises:
+      UserError: if it was begun on other data, or another process sees other data.
+    """
+    if processes.several():
+        processes.lead(lambda: _make_data(experiment))
+    facts = processes.lead(lambda: identity(experiment) | digests)
+
+    def check() -> None:
+        own = facts if processes.leads() else identity(experiment) | digests
+        for name, expected in facts.items():
+            if own.get(name) != expected:
+                raise UserError(f"{name} is {own.get(name)!r} here, {expected!r} in process 0; expected the same data")
+
+    processes.together(check)
+    processes.lead(lambda: claim_workdir(experiment.config_text, experiment.workdir, facts))
+
+
+def _make_data(experiment: Experiment) -> None:
+    """Has data written that are made when they are first used, and labels that are kept then."""
+    source = experiment.source
+    for split in (source.train, source.test, source.validation) if source is not None else ():
+        if split is not None and len(split):
+            split[0]
 
 
 def prepared(config: ConfigDict, workdir: Path, stages: Sequence[str]) -> Experiment | None:
@@ -83,17 +114,29 @@ def prepared(config: ConfigDict, workdir: Path, stages: Sequence[str]) -> Experi
     Raises:
       UserError: as :func:`run`.
     """
+    return processes.together(lambda: _prepared(config, workdir, stages))
+
+
+def _prepared(config: ConfigDict, workdir: Path, stages: Sequence[str]) -> Experiment | None:
+    command = [to_json(config), str(workdir), list(stages)]
+    processes.agreed("configuration, workdir or list of stages", command, "the same command of each process")
     validate(config)
     networks.check_origin(config, stages, trained=stage_is_done(workdir, "train"))
     check_workdir(to_json(config), workdir)
-    pending, problems = pending_stages(stages, workdir), Problems()
-    finished = not pending and (workdir / "summary.json").is_file()
+    pending, finished = processes.lead(lambda: _left(workdir, stages))
+    problems = Problems()
     with problems.collected():
         check_data(workdir, networks.digests(config, missing_ok=finished))
     if finished:
         problems.raise_all()
         return None
     return prepare(config, workdir, pending, problems)
+
+
+def _left(workdir: Path, stages: Sequence[str]) -> tuple[tuple[str, ...], bool]:
+    """The stages that are still to be run, and whether there is nothing left to do."""
+    pending = pending_stages(stages, workdir)
+    return pending, not pending and (workdir / "summary.json").is_file()
 
 
 def load(workdir: str | Path) -> tuple[ConfigDict, nn.Module, dict[str, Any]]:
@@ -136,9 +179,18 @@ def identity(experiment: Experiment) -> dict[str, Any]:
     return found
 
 
+def _say(text: str) -> None:
+    """Tells the user, once."""
+    if processes.leads():
+        print(text, file=sys.stderr)
+
+
 def _told(workdir: Path) -> dict[str, Any]:
     """The summary, printed as tables."""
-    summary = json_files.read(workdir / "summary.json", "remove it, and the same command makes it again")
+    remedy = "remove it, and the same command makes it again"
+    summary = processes.lead(lambda: json_files.read(workdir / "summary.json", remedy))
+    if not processes.leads():
+        return summary
     print(f"\n{tables.format_summary(summary)}")
     if "report" in summary["seconds"]:
         print(f"\nreport: {workdir / 'report.html'}")

@@ -1,17 +1,15 @@
-"""Devices and processes: the one room that knows of them.
+"""Devices: the one room that knows of them. What processes do for each other is in :mod:`interpjax.processes`.
 
 A step is written for one device's part of the batch, with :func:`mean` and :func:`total` where devices must agree;
 :func:`parallelize` makes it a function over all of them. The state is replicated; batches are split.
 """
 
-import io
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from interpjax.errors import UserError
@@ -118,21 +116,3 @@ class Largest:
 def local_devices() -> list[jax.Device]:
     """This process's devices."""
     return jax.local_devices()
-
-
-def gather(arrays: dict[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
-    """Every process's arrays, in the order of the processes; names, shapes and types may differ between them."""
-    if jax.process_count() == 1:
-        return [arrays]
-    packed, named = io.BytesIO(), dict[str, Any](arrays)
-    np.savez(packed, **named)
-    own = np.frombuffer(packed.getvalue(), np.uint8)
-    lengths = multihost_utils.process_allgather(np.array(divmod(len(own), 2**30), np.int32)).reshape(-1, 2)
-    sizes = [int(high) * 2**30 + int(low) for high, low in lengths]
-    everyone = multihost_utils.process_allgather(np.pad(own, (0, max(sizes) - len(own))))
-    everyone = np.asarray(everyone).reshape(len(sizes), -1)
-    states = []
-    for row, size in zip(everyone, sizes, strict=True):
-        with np.load(io.BytesIO(row[:size].tobytes()), allow_pickle=False) as stored:
-            states.append(dict(stored))
-    return states

@@ -2,12 +2,16 @@
 
 import dataclasses
 import functools
+import hashlib
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from interpjax import dissection, json_files, parallel, training
+import jax
+import numpy as np
+
+from interpjax import dissection, json_files, parallel, processes, training
 from interpjax.atomic import write_atomic
 from interpjax.data.images import SkippedImages
 from interpjax.errors import UserError
@@ -29,6 +33,7 @@ MADE_FROM = {
     "report": (),
 }
 NEEDS_DISSECTION = ("chance", "visualize", "report")
+USES_NETWORK = ("evaluate", "dissect", "chance", "visualize")
 
 
 def ordered_stages(stages: Sequence[str]) -> tuple[str, ...]:
@@ -69,26 +74,47 @@ def run_stages(experiment: Experiment, pending: Sequence[str]) -> None:
       pending: the stages to run, as :func:`pending_stages` returns them.
     """
     workdir = experiment.workdir
-    (workdir / "summary.json").unlink(missing_ok=True)
-    for name in pending:
-        for later in (name, *MADE_FROM[name]):
-            forget_stage(workdir, later)
-    if not stage_is_done(workdir, "report"):
-        (workdir / "report.html").unlink(missing_ok=True)  # it is out of date
+    processes.lead(lambda: _forget(workdir, pending))
     functions: dict[str, Callable[[Experiment], dict[str, Any]]] = {
         "train": _train,
         "evaluate": functools.partial(_evaluate, trained_now="train" in pending),
         "dissect": _dissect,
         "chance": _chance,
-        "visualize": _visualize,
-        "report": _report,
+        "visualize": lambda experiment: processes.lead(lambda: _visualize(experiment)),
+        "report": lambda experiment: processes.lead(lambda: _report(experiment)),
     }
     for name in pending:
+        if name in USES_NETWORK:
+            _agree_on_network(experiment)
         run_stage(workdir, name, functools.partial(functions[name], experiment))
-        for counting in ("dissect", "chance"):
-            if stage_is_done(workdir, counting):  # its counts are of no more use, now that its record is written
-                shutil.rmtree(_counted(workdir, counting), ignore_errors=True)
-    write_atomic(workdir / "summary.json", json_files.to_text(summary(workdir), indent=2) + "\n")
+        processes.lead(lambda: _forget_counts(workdir))
+    text = processes.lead(lambda: json_files.to_text(summary(workdir), indent=2))
+    processes.lead(lambda: write_atomic(workdir / "summary.json", text + "\n"))
+
+
+def _agree_on_network(experiment: Experiment) -> None:
+    """Reads it, in all processes at once, as orbax wants it; a shared file system may show them different files."""
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(experiment.variables):
+        digest.update(np.ascontiguousarray(leaf).tobytes())
+    processes.agreed("network", digest.hexdigest())
+
+
+def _forget(workdir: Path, pending: Sequence[str]) -> None:
+    """Removes what is out of date when some stages are run."""
+    (workdir / "summary.json").unlink(missing_ok=True)
+    for name in pending:
+        for later in (name, *MADE_FROM[name]):
+            forget_stage(workdir, later)
+    if not stage_is_done(workdir, "report"):
+        (workdir / "report.html").unlink(missing_ok=True)
+
+
+def _forget_counts(workdir: Path) -> None:
+    """Removes the counts of dissections that are done: they are of no more use once the record is written."""
+    for counting in ("dissect", "chance"):
+        if stage_is_done(workdir, counting):
+            shutil.rmtree(_counted(workdir, counting), ignore_errors=True)
 
 
 def summary(workdir: Path) -> dict[str, Any]:
@@ -140,7 +166,7 @@ def _evaluate(experiment: Experiment, *, trained_now: bool) -> dict[str, Any]:
     assert source is not None
     assert source.test is not None
     # Training evaluates the network at its last step, so a network that was just trained is not evaluated again.
-    evaluated = read_stage(workdir, "train")["result"]["evaluated"] if trained_now else {}
+    evaluated = processes.lead(lambda: read_stage(workdir, "train")["result"]["evaluated"]) if trained_now else {}
     if not evaluated:
         variables = parallel.replicate(experiment.variables)
         eval_step = make_eval_step(experiment.model, experiment.preprocessing)
@@ -160,21 +186,26 @@ def _dissect(experiment: Experiment) -> dict[str, Any]:
     assert labelled is not None
     skipped = SkippedImages() if labelled.skip_bad_images else None
     settings = _settings(labelled, skipped, _counted(experiment.workdir, "dissect"))
-    results = dissection.dissect(
-        experiment.network,
-        labelled.concepts,
-        top_images=labelled.top_images,
-        groups=experiment.groups.groupings(labelled.layers),
-        **settings,
+    results = processes.together(
+        lambda: dissection.dissect(
+            experiment.network,
+            labelled.concepts,
+            top_images=labelled.top_images,
+            groups=experiment.groups.groupings(labelled.layers),
+            **settings,
+        )
     )
     results = _with_relevance(results, experiment)
-    folder = experiment.workdir / "dissection"
+    processes.lead(lambda: _save_results(results, experiment.workdir / "dissection"))
+    return {"scores": scores.score(results), "skipped": sorted(skipped.names) if skipped else []}
+
+
+def _save_results(results: dict[str, dissection.Dissection], folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)  # left by a session that was cut off here
     for layer, result in results.items():
         (folder / layer).mkdir(parents=True)
         result.to_csv(folder / layer / "tally.csv")
         result.save(folder / layer / "iou.npz")
-    return {"scores": scores.score(results), "skipped": sorted(skipped.names) if skipped else []}
 
 
 def _with_relevance(
@@ -206,13 +237,19 @@ def _settings(labelled: Labelled, skipped: SkippedImages | None, cache: Path) ->
 def _chance(experiment: Experiment) -> dict[str, Any]:
     labelled, workdir = experiment.labelled, experiment.workdir
     assert labelled is not None
-    results, found = _load_results(workdir), {}
+    found = {}
     for kind in labelled.chance.kinds:
-        chances = _chance_of(kind, experiment, labelled)
-        for layer, chance in chances.items():
-            chance.save(workdir / "dissection" / layer / f"chance_{kind}.npz")
-        found[kind] = scores.beside_chance(results, chances)
+        chances = processes.together(functools.partial(_chance_of, kind, experiment, labelled))
+        found[kind] = processes.lead(functools.partial(_save_chances, kind, chances, workdir))
     return found
+
+
+def _save_chances(kind: str, chances: dict[str, dissection.Chance], workdir: Path) -> dict[str, Any]:
+    """Returns them beside the scores."""
+    results = _load_results(workdir)
+    for layer, chance in chances.items():
+        chance.save(workdir / "dissection" / layer / f"chance_{kind}.npz")
+    return scores.beside_chance(results, chances)
 
 
 def _chance_of(kind: str, experiment: Experiment, labelled: Labelled) -> dict[str, dissection.Chance]:

@@ -20,7 +20,11 @@ class Stopped(KeyboardInterrupt):  # no error: the user asked for it, and notebo
 
     Attributes:
       number: of the signal.
+      where: what the same command goes on from.
+      known_to_all: whether each of the processes that run together raises it.
     """
+
+    known_to_all = False
 
     def __init__(self, number: int, where: str = "what is finished"):
         """Says where the same command goes on.
@@ -29,7 +33,7 @@ class Stopped(KeyboardInterrupt):  # no error: the user asked for it, and notebo
           number: of the signal.
           where: what the same command goes on from.
         """
-        self.number = number
+        self.number, self.where = number, where
         super().__init__(f"stopped by {signal.Signals(number).name}; the same command goes on from {where}")
 
     @property

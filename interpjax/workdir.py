@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from interpjax import json_files
+from interpjax import json_files, parallel, processes
 from interpjax.atomic import TEMPORARY, locked, write_atomic
 from interpjax.config import differing_fields
 from interpjax.errors import UserError
 
 # The files that a run may have left in its folder if it was killed before it claimed the folder.
 ERROR_LOG = "error.log"
-BEFORE_CLAIM = ("data", "data.json", ".lock", ERROR_LOG)
+BEFORE_CLAIM = ("data", "data.json", ".lock")
 
 
 def check_workdir(config_text: str, workdir: Path) -> None:
@@ -70,7 +70,7 @@ def read_facts(workdir: Path) -> dict[str, Any]:
 
 
 def _is_ours_before_claim(path: Path) -> bool:
-    return path.name in BEFORE_CLAIM or path.name.endswith(TEMPORARY)
+    return path.name in BEFORE_CLAIM or path.name.endswith((TEMPORARY, ERROR_LOG))
 
 
 def claim_workdir(config_text: str, workdir: Path, data: dict[str, Any]) -> None:
@@ -115,31 +115,43 @@ def check_data(workdir: Path, data: dict[str, Any]) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def lock_workdir(workdir: Path) -> Iterator[None]:
-    """Keeps a second process from running in the same folder. The lock of a process that is killed ends with it.
+    """Keeps another run out of the same folder. The lock of a process that is killed ends with it.
+
+    Of processes that run together, the first one has the lock.
 
     Raises:
-      UserError: if another process is running in the folder.
+      UserError: if another run is in the folder.
     """
-    workdir.mkdir(parents=True, exist_ok=True)
     told = f"workdir {workdir}: another process is running in it; wait for its end, or give another --workdir"
-    with locked(workdir, told):
-        for left in workdir.rglob(f"*{TEMPORARY}"):
-            left.unlink()
+    with contextlib.ExitStack() as held:
+
+        def lock() -> None:
+            workdir.mkdir(parents=True, exist_ok=True)
+            held.enter_context(locked(workdir, told))
+            for left in workdir.rglob(f"*{TEMPORARY}"):
+                left.unlink()
+
+        processes.lead(lock)
         yield
 
 
 @contextlib.contextmanager
 def keeping_tracebacks(workdir: Path) -> Iterator[None]:
-    """Writes the traceback of any error but a UserError to ``error.log``; the error is raised all the same."""
+    """Writes the traceback of any error but a UserError to ``error.log``; the error is raised all the same.
+
+    Of processes that run together, those after the first write to ``process-1-error.log`` and so on.
+    """
+    number, _ = parallel.shard()
+    log = workdir / (f"process-{number}-{ERROR_LOG}" if number else ERROR_LOG)
     try:
         yield
     except UserError:
         raise
     except Exception:
         with contextlib.suppress(OSError):  # on a full disk, the first error is the one to tell
-            write_atomic(workdir / ERROR_LOG, traceback.format_exc())
+            write_atomic(log, traceback.format_exc())
         raise
-    (workdir / ERROR_LOG).unlink(missing_ok=True)  # left by an earlier session
+    log.unlink(missing_ok=True)  # left by an earlier session
 
 
 def run_stage(workdir: Path, name: str, function: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], float]:
@@ -148,20 +160,21 @@ def run_stage(workdir: Path, name: str, function: Callable[[], dict[str, Any]]) 
     Args:
       workdir: the run's folder.
       name: name of the stage.
-      function: does the work and returns a JSON-serializable result.
+      function: does the work and returns a JSON-serializable result; that of the first process is kept.
 
     Returns:
       The result, and the seconds that the stage took when it ran.
     """
-    if not stage_is_done(workdir, name):
-        print(f"{name} …", file=sys.stderr, flush=True)
+    if not processes.lead(lambda: stage_is_done(workdir, name)):
+        if processes.leads():
+            print(f"{name} …", file=sys.stderr, flush=True)
         start = time.monotonic()
         result = function()
         # A stage that goes on after it was killed returns the seconds that earlier sessions spent in it.
         seconds = time.monotonic() - start + result.pop("earlier_seconds", 0.0)
         record = json_files.to_text({"seconds": seconds, "result": result}, indent=2)
-        write_atomic(_record(workdir, name), record + "\n")
-    stored = read_stage(workdir, name)
+        processes.lead(lambda: write_atomic(_record(workdir, name), record + "\n"))
+    stored = processes.lead(lambda: read_stage(workdir, name))
     return stored["result"], stored["seconds"]
 
 

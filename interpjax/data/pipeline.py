@@ -1,6 +1,7 @@
 """How examples flow: grain reads, decodes and augments them in threads, in an order that can be resumed."""
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,27 @@ class PipelineSettings:
     skip_bad_images: bool
 
 
+class _Part(grain.MapDataset):
+    """A process's part of every batch: as many examples of it as of the others, one behind the other.
+
+    So a batch is the same however many processes share it, and so is the order in it.
+    """
+
+    def __init__(self, examples: grain.MapDataset, batch_size: int, shard: tuple[int, int]):
+        super().__init__(examples)
+        process, processes = shard
+        self._batch, self._own = batch_size, batch_size // processes
+        self._first = process * self._own
+
+    def __len__(self) -> int:
+        whole, rest = divmod(len(self._parent), self._batch)
+        return whole * self._own + min(max(rest - self._first, 0), self._own)
+
+    def __getitem__(self, index: Any) -> Any:
+        batch, place = divmod(index, self._own)
+        return self._parent[batch * self._batch + self._first + place]
+
+
 class _Prepare:
     """Decodes and shapes one example; None for an unreadable image that is to be skipped."""
 
@@ -79,8 +101,8 @@ def train_iterator(
 ) -> grain.DatasetIterator:
     """Endless shuffled training batches, new in order and augmentation every epoch.
 
-    Which example is where depends on the seed and the split alone; the iterator's ``get_state`` and
-    ``set_state`` are the position in the data.
+    Which example is where, and how it is augmented, depends on the seed and the split alone, as long as all can be
+    read; the iterator's ``get_state`` and ``set_state`` are the position in the data, of this process.
 
     Args:
       split: the examples.
@@ -91,15 +113,15 @@ def train_iterator(
     Raises:
       BadImageError: on an unreadable image where those are errors.
     """
-    process, processes = shard
+    _, processes = shard
     examples = (
         grain.MapDataset.source(split)
         .seed(settings.seed)
         .shuffle()
-        .repeat()[process::processes]
+        .repeat()
         .random_map(_Prepare(settings, skipped, examples=len(split), training=True))
-        .filter(lambda example: example is not None)
     )
+    examples = _Part(examples, settings.batch_size, shard).filter(lambda example: example is not None)
     threads = grain.ReadOptions(num_threads=settings.num_threads, prefetch_buffer_size=PREFETCH)
     return iter(examples.to_iter_dataset(threads).batch(settings.batch_size // processes, drop_remainder=True))
 
@@ -109,20 +131,26 @@ def test_batches(
 ) -> Iterator[Batch]:
     """Every example of a split once; the last batch is filled up, ``mask`` is 1 where an example is real.
 
+    Each process gives as many batches, of which the last may have no example.
+
     Arguments and errors as :func:`train_iterator`.
     """
-    process, processes = shard
+    _, processes = shard
     prepare = _Prepare(settings, skipped, examples=len(split), training=False)
     unused = np.random.default_rng(0)  # the centre crop draws nothing
     examples = (
-        grain.MapDataset.source(split)[process::processes]
+        _Part(grain.MapDataset.source(split), settings.batch_size, shard)
         .map(lambda example: prepare(example, unused))
         .filter(lambda example: example is not None)
     )
     threads = grain.ReadOptions(num_threads=settings.num_threads, prefetch_buffer_size=PREFETCH)
-    size = settings.batch_size // processes
+    size, left = settings.batch_size // processes, math.ceil(len(split) / settings.batch_size)
     for batch in examples.to_iter_dataset(threads).batch(size, drop_remainder=False):
         yield pad_batch(batch, size)
+        left -= 1
+    none = np.zeros((0, settings.image_size, settings.image_size, 3), np.uint8)
+    for _ in range(left):
+        yield pad_batch({"image": none, "label": np.zeros(0, np.int32)}, size)
 
 
 def pad_batch(batch: dict[str, np.ndarray], size: int) -> Batch:

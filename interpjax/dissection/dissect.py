@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from interpjax import parallel
+from interpjax import parallel, processes
 from interpjax.data.concepts import ConceptData
 from interpjax.data.images import SkippedImages
 from interpjax.dissection import arguments, feeds
@@ -161,8 +161,7 @@ def dissect_arrays(
 def _tell(feed: feeds.NetworkFeed, skipped: SkippedImages | None) -> None:
     """Notes the images that any process left out."""
     if skipped is not None:
-        own = {"names": np.array(feed.left_out([]), np.str_)}
-        skipped.names.update(*(process["names"].tolist() for process in parallel.gather(own)))
+        skipped.names.update(processes.union(feed.left_out([])))
 
 
 def _kept_sums(

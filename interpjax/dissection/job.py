@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 from jaxtyping import Float
 
-from interpjax import parallel
+from interpjax import parallel, processes
 from interpjax.data.concepts import ConceptData
 from interpjax.dissection import feeds
 from interpjax.dissection.groups import count_groups, membership
@@ -49,7 +49,7 @@ class Job:
     def results(self) -> list[Results]:
         """The results of each layer for each protocol; those that are kept, where there are any."""
         done = {"done": np.array([self.kept.has(RESULTS)])}
-        if all(own["done"].all() for own in parallel.gather(done)):  # as otherwise all must work together
+        if all(own["done"].all() for own in processes.gather(done)):  # as otherwise all must work together
             return self.kept.results(self.protocols)
         wanted = self.settings.layers if self.settings.keep_images else tuple(self.settings.groups or {})
         with self._process() as process:
@@ -78,18 +78,18 @@ class Job:
 
     @contextmanager
     def _process(self) -> Iterator[Process]:
-        feed, (number, processes) = self.feed, parallel.shard()
+        feed, (number, count) = self.feed, parallel.shard()
         with progress_bar("dissect", feed.images, shown=self.settings.progress and number == 0) as bar:
 
             def show(batches: int) -> None:
-                images = min(batches * processes * feed.batch_size, feed.images)  # the others are about as far
+                images = min(batches * count * feed.batch_size, feed.images)  # the others are about as far
                 bar.update(images - bar.n)
 
             yield Process(
                 devices=list(feed.devices),
                 works=lambda start, labelled: feed.works(start, self._labellings if labelled else {}),
                 kept=self.kept,
-                gather=parallel.gather,
+                gather=processes.gather,
                 show=show,
             )
 
@@ -154,7 +154,7 @@ class Job:
             arrays: dict[str, np.ndarray] = {}  # a process may have no image
             if len(masks):
                 arrays = count_images(masks, layer, units=units, concepts=columns, protocol=result.protocol).arrays()
-            parts = [ImageCounts.from_arrays(own) for own in parallel.gather(arrays) if own]
+            parts = [ImageCounts.from_arrays(own) for own in processes.gather(arrays) if own]
             result = dataclasses.replace(result, images=ImageCounts.join(parts))
         if layer in groups:
             group_of = membership(groups[layer], units)
@@ -165,7 +165,7 @@ class Job:
 
 def _summed(counts: np.ndarray) -> np.ndarray:
     """Over all processes."""
-    return np.sum([own["counts"] for own in parallel.gather({"counts": counts})], axis=0)
+    return np.sum([own["counts"] for own in processes.gather({"counts": counts})], axis=0)
 
 
 def _restricted(broden: ConceptData, protocol: Protocol) -> ConceptData:

@@ -7,7 +7,7 @@ from typing import Any
 import flax.linen as nn
 from ml_collections import ConfigDict
 
-from interpjax import dissection, models
+from interpjax import dissection, models, parallel
 from interpjax.data import ConceptData, load_broden
 from interpjax.dissection.upsampling import FieldMap, resampling
 from interpjax.errors import UserError
@@ -121,6 +121,11 @@ def read_labelled(
             "expected a directory in Broden's layout, or the DIR of `interpjax get broden --to DIR`"
         )
     settings, size = config.dissection, config.data.image_size
+    if "chance" in stages and "labels" in settings.chance.kinds and parallel.shard()[1] > 1:
+        raise UserError(
+            f"config.dissection.chance.kinds = {settings.chance.kinds}: labels are shuffled within one process; run "
+            "the stage chance by itself afterwards, in one process, or leave 'labels' out"
+        )
     layers = _layers(config, model, protocol.tap)
     shapes = {layer.name: layer.shape for layer in models.outline(model, size).layers if layer.name in layers}
     return Labelled(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from interpjax import parallel
+from interpjax import parallel, processes
 from interpjax.data.images import SkippedImages
 from interpjax.data.pipeline import PipelineSettings, test_batches
 from interpjax.data.splits import Split
@@ -55,6 +55,7 @@ def evaluate(
             _add(sums, waiting.popleft())
     for parts in waiting:
         _add(sums, parts)
+    skipped.names.update(processes.union(skipped.names))
     if not sums.get("count"):
         raise UserError(f"config.data.{name}: none of its {len(split)} images could be read; expected at least one")
     scores = {
@@ -66,8 +67,8 @@ def evaluate(
 
 
 def sample_images(split: Split, pipeline: PipelineSettings) -> UInt8[np.ndarray, "n h w 3"]:
-    """The readable test images among this process's first batch, at most :data:`SAMPLE`."""
-    batch = next(iter(test_batches(split, pipeline, SkippedImages(), shard=parallel.shard())))
+    """The readable images among a split's first batch, at most :data:`SAMPLE`; the same in every process."""
+    batch = next(iter(test_batches(split, pipeline, SkippedImages(), shard=(0, 1))))
     return batch["image"][batch["mask"] > 0][:SAMPLE]
 
 

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import optax
 
-from interpjax import models, parallel, stopping
+from interpjax import models, parallel, processes, stopping
 from interpjax.data.images import SkippedImages
 from interpjax.data.pipeline import PipelineSettings, train_iterator
 from interpjax.data.splits import Split
@@ -23,6 +23,7 @@ from interpjax.training.evaluation import Evaluated, evaluate, sample_images
 from interpjax.training.metrics import MetricsWriter, StepLog, TrainingDivergedError
 from interpjax.training.objective import FIELD_PARAMS, Objective
 from interpjax.training.optimizer import Duration, OptimizerSettings
+from interpjax.training.positions import joined, own_part
 from interpjax.training.prefetch import Prefetch
 from interpjax.training.profiling import Profile
 from interpjax.training.state import TrainState, create_train_state
@@ -135,8 +136,9 @@ def train(
     batches = train_iterator(train_split, pipeline, skipped, shard=parallel.shard())
     with Checkpoints(workdir, keep=recipe.keep_checkpoints) as checkpoints:
         state, position = _first_state(model, recipe, optimizer, pipeline.image_size, start), Position()
-        if checkpoints.latest is not None:
+        if processes.agreed("latest checkpoint", checkpoints.latest) is not None:
             state, position = checkpoints.restore(state)
+            position = own_part(position)
             batches.set_state(position.data)
             skipped.names.update(position.skipped)
         elif start is not None:
@@ -176,7 +178,9 @@ def train(
                     with log.paused():
                         seconds = position.seconds + time.monotonic() - began
                         reached = Position(prefetch.position, seconds, skipped.sorted())
-                        checkpoints.save(_checked(parallel.first(replicated)), reached)
+                        of_all = joined(reached)
+                        skipped.names.update(of_all.skipped)
+                        checkpoints.save(_checked(parallel.first(replicated)), of_all)
                 if stop:
                     raise stopping.Stopped(stop, f"step {step} of {total}")
     return Training(total, position.seconds, skipped.sorted(), evaluated)
@@ -192,13 +196,15 @@ def _as_metrics(evaluated: Mapping[str, Evaluated]) -> dict[str, float]:
 
 def _announced(first: int, total: int) -> int:
     """Returns the step that training goes on from, and tells the user of it unless it is the first or the last."""
-    if 0 < first < total:
+    if 0 < first < total and processes.leads():
         print(f"going on from step {first} of {total}", file=sys.stderr)
     return first
 
 
 def _announce_start(state: TrainState, start: Mapping[str, Any]) -> None:
     """Tells the user that training starts from other variables, and which layers are initialized all the same."""
+    if not processes.leads():
+        return
     anew = [layer for layer in state.params if layer not in start["params"] and layer != FIELD_PARAMS]
     but = f"; made anew, for another number of classes: {', '.join(anew)}" if anew else ""
     print(f"training starts from the weights of config.model.weights{but}", file=sys.stderr)

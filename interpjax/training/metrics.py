@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from tensorboardX import SummaryWriter
 
-from interpjax import json_files, parallel
+from interpjax import json_files, parallel, processes
 from interpjax.atomic import write_atomic
 from interpjax.errors import UserError
 from interpjax.progress import progress_bar
@@ -30,7 +30,10 @@ class TrainingDivergedError(UserError):
 
 
 class MetricsWriter:
-    """Appends metrics by step. Metrics of steps after the one that training goes on from are removed first."""
+    """Appends metrics by step. Metrics of steps after the one that training goes on from are removed first.
+
+    Of several processes only the first one writes.
+    """
 
     def __init__(self, workdir: Path, *, from_step: int):
         """Opens the files of a run.
@@ -40,6 +43,9 @@ class MetricsWriter:
           from_step: the step that training goes on from. Later steps of a session that was cut off are taken again.
         """
         self._path = workdir / "metrics.jsonl"
+        self._writes = processes.leads()
+        if not self._writes:
+            return
         kept = [line for line in read_metrics(self._path) if line["step"] <= from_step]
         write_atomic(self._path, "".join(json_files.to_text(line) + "\n" for line in kept))
         self._file = self._path.open("a")
@@ -47,6 +53,8 @@ class MetricsWriter:
 
     def write(self, step: int, metrics: dict[str, float]) -> None:
         """Writes one line of ``metrics.jsonl``, and one event for each metric."""
+        if not self._writes:
+            return
         try:
             self._file.write(json_files.to_text({"step": step, **metrics}) + "\n")
             self._file.flush()
@@ -62,6 +70,8 @@ class MetricsWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if not self._writes:
+            return
         # On a full disk, closing fails too, as it writes what is buffered; this must not hide why training ended.
         with contextlib.suppress(OSError) if error is not None else contextlib.nullcontext():
             self._file.close()
@@ -82,7 +92,7 @@ class StepLog:
           batch_size: number of images in a step.
         """
         self._writer, self._batch_size = writer, batch_size
-        self._bar = progress_bar("train", total * batch_size, first * batch_size)
+        self._bar = progress_bar("train", total * batch_size, first * batch_size, shown=processes.leads())
         self._steps: list[_Step] = []  # since the latest line
         self._due: tuple[list[_Step], Any] | None = None
         self._since = time.monotonic()

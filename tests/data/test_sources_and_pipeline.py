@@ -97,6 +97,18 @@ def test_processes_share_each_epoch(folders):
     assert len(images) == 10
 
 
+def test_batches_are_the_same_however_many_processes_share_them(folders):
+    """In their order too, and augmented alike."""
+    config = configure(folders, **{"training.batch_size": 6})
+    split, settings = tiny.open_source(config, folders).train, read_pipeline(config)
+    whole, *parts = (
+        take(train_iterator(split, settings, SkippedImages(), shard=shard), 4) for shard in ((0, 1), (0, 2), (1, 2))
+    )
+    for name in ("image", "label"):
+        for expected, left, right in zip(whole, *parts, strict=True):
+            np.testing.assert_array_equal(expected[name], np.concatenate([left[name], right[name]]))
+
+
 def test_unreadable_image_is_an_error_or_skipped_and_counted(folders):
     bad = folders / "train" / "left" / "2.png"
     bad.write_bytes(bad.read_bytes()[:200])  # cut short
@@ -134,6 +146,21 @@ def test_test_batches_hold_every_image_once_and_say_which_are_real(folders):
     assert [batch["mask"].tolist() for batch in batches] == [[1, 1, 1, 1], [1, 1, 0, 0]]
     labels = np.concatenate([batch["label"][batch["mask"] > 0] for batch in batches])
     assert labels.tolist() == [0, 0, 0, 1, 1, 1]
+
+
+def test_processes_have_as_many_test_batches_even_if_one_has_no_image_for_them(folders):
+    bad = folders / "test" / "left" / "0.png"
+    bad.write_bytes(b"")
+    config = configure(folders, **{"training.batch_size": 4, "data.on_bad_image": "skip"})
+    split, settings = tiny.open_source(config, folders).test, read_pipeline(config)
+    skipped = SkippedImages()
+    first, second = (list(make_test_batches(split, settings, skipped, shard=(number, 2))) for number in (0, 1))
+    assert [[batch["mask"].tolist() for batch in part] for part in (first, second)] == [
+        [[1, 1], [1, 0]],
+        [[1, 1], [0, 0]],
+    ]
+    assert {batch["image"].shape for batch in (*first, *second)} == {(2, 16, 16, 3)}
+    assert skipped.names == {str(bad)}
 
 
 def test_crop_boxes_lie_inside_and_have_the_published_shape():
