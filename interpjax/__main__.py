@@ -5,8 +5,9 @@ A second time, the same command goes on where the first stopped.
 
 import argparse
 import contextlib
-import errno
+import io
 import logging
+import os
 import re
 import signal
 import sys
@@ -23,8 +24,6 @@ from interpjax.errors import UserError
 from interpjax.stopping import Stopped, on_signals
 
 DEFAULT_CONFIG = "two_figures_gbn"
-# What a user can mend who has the machine: full or broken disks, and rights.
-MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM)
 HELP = """interpjax {version}: train a CNN whose filters form interpretable groups, and measure
 how interpretable they are.
 
@@ -62,6 +61,8 @@ command goes on. With --from, nothing is downloaded."""
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the experiment that the arguments describe; those of the process by default."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may have letters that the terminal has not
+        sys.stdout.reconfigure(errors="backslashreplace")
     if given[:1] == ["get"]:
         _get(given[1:])
         return
@@ -151,10 +152,9 @@ def _told_in_one_line() -> Iterator[None]:
         sys.exit(128 + signal.SIGINT)
     except UserError as error:
         sys.exit(f"{type(error).__name__}: {error}")
-    except OSError as error:
-        if error.errno not in MACHINE:
-            raise
-        sys.exit(f"{type(error).__name__}: {error}")
+    except BrokenPipeError:  # who read what is printed has left, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python tells of it once more at its end
+        sys.exit(128 + signal.SIGPIPE)
 
 
 def _get(arguments: list[str]) -> None:

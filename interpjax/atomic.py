@@ -8,23 +8,29 @@ from pathlib import Path
 from typing import IO
 
 from interpjax.errors import UserError
+from interpjax.machine import naming
 
 TEMPORARY = ".interpjax-tmp"  # ends the names of files that are not yet whole
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write to, which takes the place of ``path`` where the block ends without an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """A file to write to, which takes the place of ``path`` where the block ends without an error.
+
+    Raises:
+      OSError: with ``path`` as its file name, if it cannot be written.
+    """
     temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY}")
     try:
-        with temporary.open("wb") as file:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with naming(path), temporary.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)  # of a write that failed, as on a full disk
+        with contextlib.suppress(OSError):  # of a write that failed, as on a full disk, the first error is the one
+            temporary.unlink(missing_ok=True)
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import flax.linen as nn
 from ml_collections import ConfigDict
 
-from interpjax import json_files, models, stopping, training
+from interpjax import json_files, machine, models, stopping, training
 from interpjax.config import from_json, to_json, validate
 from interpjax.errors import Problems, UserError
 from interpjax.prepare import DEFAULT_STAGES, Experiment, networks, prepare
@@ -45,7 +45,8 @@ def run(config: ConfigDict, workdir: str | Path, stages: Sequence[str] = DEFAULT
 
     Raises:
       UserError: naming the field or file, on a wrong configuration, unknown stages, missing data, or a workdir of
-        another run or of weights that have changed since; several are told at once.
+        another run or of weights that have changed since; several are told at once. Naming the stage and the file
+        and what to do, where the machine refuses something: a full disk, a missing right, too little memory.
       BadImageError: on an unreadable image, unless ``config.data.on_bad_image`` is ``"skip"``.
       CheckpointError: if a checkpoint cannot be written or read.
       TrainingDivergedError: if the loss is not finite.
@@ -53,13 +54,15 @@ def run(config: ConfigDict, workdir: str | Path, stages: Sequence[str] = DEFAULT
     """
     workdir = Path(workdir).expanduser().absolute()
     stages = ordered_stages(stages)
-    experiment = prepared(config, workdir, stages)
+    with machine.refusals(f"workdir {workdir}"):
+        experiment = prepared(config, workdir, stages)
     if experiment is None:
         print(f"already finished: {workdir}", file=sys.stderr)
         return _told(workdir)
     if experiment.labelled is not None and experiment.labelled.memory is not None:
         print(experiment.labelled.memory, file=sys.stderr)
-    with lock_workdir(workdir), keeping_tracebacks(workdir), stopping.on_signals():
+    told = machine.refusals(f"workdir {workdir}")
+    with told, lock_workdir(workdir), keeping_tracebacks(workdir), stopping.on_signals():
         claim_workdir(experiment.config_text, workdir, identity(experiment) | networks.digests(config))
         run_stages(experiment, pending_stages(stages, workdir))
     return _told(workdir)

@@ -164,6 +164,11 @@ class Deferred:
                 self._found.append(self._open_now())
         return self._found[0]
 
+    @property
+    def known_length(self) -> int | None:
+        """The number of examples, where it is known without opening them."""
+        return len(self._found[0]) if self._length is None and self._found else self._length
+
     def __len__(self) -> int:
         return len(self.opened) if self._length is None else self._length
 

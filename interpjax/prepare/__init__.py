@@ -15,7 +15,8 @@ from interpjax.config import to_json, validate
 from interpjax.data.pipeline import PipelineSettings
 from interpjax.data.sources import Source
 from interpjax.errors import Problems, UserError
-from interpjax.prepare import labelled, networks, recipes, sources
+from interpjax.prepare import labelled, memory, networks, recipes, sources
+from interpjax.prepare.checks import check_length
 from interpjax.prepare.labelled import Labelled
 from interpjax.preprocessing import WHITE, Preprocessing, read_mean_image
 from interpjax.training.diagnostics import GroupDiagnostics
@@ -119,15 +120,20 @@ def prepare(
     with problems.collected():
         if {"train", "evaluate"} & set(stages):
             parallel.check_batch_size("config.training.batch_size", config.training.batch_size)
+            memory.check_batch(config)
     with problems.collected():
         grouping = recipes.read_grouping(config)
         block = recipes.read_block_norm(config, grouping)
     problems.raise_all()
     model = networks.create(config, workdir, source, None if tuned else weights)
+    outline = models.outline(models.outside_of_devices(model), config.data.image_size)
+    memory.check_parameters(config, outline.variables["params"])
     groups = GroupDiagnostics(models.outside_of_devices(model), config.data.image_size, preprocessing, block, grouping)
     recipe, images = None, None
     with problems.collected():
         recipe = recipes.read_recipe(config, model, block, grouping) if "train" in stages else None
+        if recipe and source and source.train:
+            check_length(recipe, source.train)
     with problems.collected():
         concepts = concepts or (source.concepts if source else None)
         if set(labelled.USES_LABELS) & set(stages):
