@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -56,3 +57,28 @@ def locked(folder: Path, told: str) -> Iterator[None]:
         except BlockingIOError as error:
             raise UserError(told) from error
         yield
+
+
+@contextlib.contextmanager
+def waiting(path: Path, told: str) -> Iterator[None]:
+    """Lets one process after another into the block. The lock of a process that is killed ends with it.
+
+    Args:
+      path: the file of the lock, which is removed at the end; its folders are made.
+      told: what to tell the user of a process that has to wait.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        with path.open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print(told, file=sys.stderr, flush=True)
+                fcntl.flock(file, fcntl.LOCK_EX)
+            if not path.exists() or not os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                continue  # who had the lock has removed its file, and a third process may have made another
+            try:
+                yield
+            finally:
+                path.unlink()
+            return

@@ -23,8 +23,14 @@ AT_MOST = {
     "model.width": 100.0,
     "training.num_epochs": 1e9,
 }
-TEXTS = ("model.frozen", "dissection.layers", "dissection.chance.kinds", *(f"regularizer.{term}.layers" for term in TERMS))
+TEXTS = (
+    "model.frozen",
+    "dissection.layers",
+    "dissection.chance.kinds",
+    *(f"regularizer.{term}.layers" for term in TERMS),
+)
 NUMBERS = ("data.mean", "data.std")
+PAIRS = ("dissection.protocol_fields",)
 
 
 def check_kinds(config: ConfigDict) -> None:
@@ -47,7 +53,7 @@ def check_kinds(config: ConfigDict) -> None:
 
 
 def _leaves(config: ConfigDict, prefix: str = "") -> list[tuple[str, Any]]:
-    found = []
+    found: list[tuple[str, Any]] = []
     for name, value in config.items():
         found += _leaves(value, f"{prefix}{name}.") if isinstance(value, ConfigDict) else [(prefix + name, value)]
     return found
@@ -79,7 +85,7 @@ def _wrong_whole(name: str, value: Any) -> str:
 def _wrong_number(name: str, value: Any) -> str:
     if not _is_number(value):
         return "expected a number"
-    if name in MAY_BE_INFINITE:
+    if name in MAY_BE_INFINITE and not math.isfinite(value):
         return ""
     if not math.isfinite(value):
         return "expected a finite number"
@@ -92,6 +98,7 @@ def _wrong_items(name: str, value: Sequence[Any]) -> str:
     checks: dict[str, tuple[Callable[[Any], bool], str]] = {
         **dict.fromkeys(TEXTS, (lambda item: isinstance(item, str), "expected texts, as ('conv1', 'conv2')")),
         **dict.fromkeys(NUMBERS, (_is_finite, "expected finite numbers")),
+        **dict.fromkeys(PAIRS, (_is_named, "expected pairs of a name and a value, as (('top_quantile', 0.01),)")),
     }
     allowed, expected = checks.get(name, (lambda item: True, ""))
     return "" if all(allowed(item) for item in value) else expected
@@ -107,6 +114,10 @@ def _is_number(value: Any) -> bool:
 
 def _is_finite(value: Any) -> bool:
     return _is_number(value) and abs(value) <= LARGEST  # not so of nan either, nor of a whole number beyond every float
+
+
+def _is_named(value: Any) -> bool:
+    return isinstance(value, tuple | list) and len(value) == 2 and isinstance(value[0], str)
 
 
 def _shortened(value: Any) -> str:

@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Int, UInt8
 
+from interpjax.data.images import readable
 from interpjax.errors import UserError
 
 
@@ -35,7 +36,7 @@ class FileSplit:
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         path = self.files[index]
-        return {"image": path, "label": self.labels[index], "name": str(path)}
+        return {"image": path, "label": self.labels[index], "name": readable(path)}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -155,6 +155,6 @@ def check_length(recipe: Recipe, train: Split) -> None:
     every = rate.decay_every_epochs * duration.steps_per_epoch(examples)
     if rate.schedule == "step" and steps / every > MOST_DECAYS:
         raise UserError(
-            f"config.optimizer.decay_every_epochs = {rate.decay_every_epochs}: the learning rate would change more than "
-            f"{MOST_DECAYS} times in {steps} steps; expected a larger number"
+            f"config.optimizer.decay_every_epochs = {rate.decay_every_epochs}: the learning rate would change more "
+            f"than {MOST_DECAYS} times in {steps} steps; expected a larger number"
         )

@@ -157,7 +157,7 @@ def test_full_disk_is_told_with_the_file(server, tmp_path, monkeypatch, error):
         fetch(archive_of(server), tmp_path / "a")
 
 
-@pytest.mark.parametrize("error", [PermissionError(errno.EACCES, "Permission denied", "x"), RuntimeError("a bug")])
+@pytest.mark.parametrize("error", [FileNotFoundError(errno.ENOENT, "No such file", "x"), RuntimeError("a bug")])
 def test_other_errors_stay_what_they_are(tmp_path, error):
     with pytest.raises(type(error)), working_in(tmp_path):
         raise error

@@ -43,8 +43,6 @@ def make(
         if whole.is_dir():
             print(f"{whole} is there already; for another data set of this name give another folder")
         else:
-            for left in whole.parent.glob("incomplete.*"):  # of a build that was killed
-                shutil.rmtree(left)
             build()
         if not keep:
             remove_archives(destination, left_over, source)
@@ -56,7 +54,8 @@ def working_in(folder: Path) -> Iterator[None]:
     """Makes the folder, keeps a second process out of it, and says where the machine refuses something.
 
     Raises:
-      UserError: if the folder is a file, or in use by another process, or the machine refuses something, as a full disk.
+      UserError: if the folder is a file, or in use by another process, or the machine refuses
+        something, as a full disk does.
     """
     try:
         with refusals(f"--to = {folder}"):
