@@ -29,7 +29,8 @@ how interpretable they are.
 
 Usage:
   interpjax [--config=NAME] [--workdir=DIR] [--stages=A,B] [--config.FIELD=VALUE ...]
-  interpjax get places365|broden --to=DIR      fetches public data; see interpjax get --help
+  interpjax get places365|broden|imagenet --to=DIR    fetches public data, or makes it of what one has; see
+                                                      interpjax get --help
 
 Without any argument it runs the small example {default} in a minute or two: it trains a network, measures its accuracy,
 dissects it, and writes workdirs/{default}/report.html. The same command, given again, goes on where it stopped.
@@ -160,9 +161,12 @@ def _told_in_one_line() -> Iterator[None]:
 def _get(arguments: list[str]) -> None:
     """Fetches a public data set, or makes it of what is on disk already."""
     parser = argparse.ArgumentParser(prog="interpjax get", description=GET_HELP, allow_abbrev=False)
-    names = parser.add_subparsers(dest="name", required=True, metavar="places365|broden")
+    names = parser.add_subparsers(dest="name", required=True, metavar="places365|broden|imagenet")
     places365 = names.add_parser("places365", help="256x256 images to train on, 27 GB; for --config.data.directory")
     broden = names.add_parser("broden", help="images with pixel labels, 1 GB; for --config.dissection.broden")
+    imagenet = names.add_parser("imagenet", help="of the folders or archives one has; for --config.data.directory")
+    imagenet.add_argument("--from", type=Path, dest="source", metavar="DIR", required=True, help="what one has")
+    imagenet.add_argument("--to", type=Path, required=True, metavar="DIR", help="the folder to put it into")
     broden.add_argument("--size", type=int, default=224, choices=(224, 227, 384), help="side of the images, 224")
     broden.add_argument("--url", help="another address of the zip archive")
     for each in (places365, broden):
@@ -175,6 +179,11 @@ def _get(arguments: list[str]) -> None:
             from interpjax.data.get.places365 import get_places365  # with TFDS, which --help does not need
 
             get_places365(given.to, given.source, keep=given.keep)
+            print(f"done; train on it with --config.data.directory={given.to}")
+        elif given.name == "imagenet":
+            from interpjax.data.get.imagenet import get_imagenet
+
+            get_imagenet(given.to, given.source)
             print(f"done; train on it with --config.data.directory={given.to}")
         else:
             from interpjax.data.get.broden import broden_urls, get_broden

@@ -167,7 +167,8 @@ def _tfds_builder(name: str, directory: str, splits: Mapping[str, str]) -> tfds.
         "made by TFDS where there is a network and TensorFlow: "
         f"`tfds build {name} --file_format=array_record --data_dir={root}`"
     )
-    fetched = f"by `interpjax get places365 --to {root}`, or " if name == "places365_small" else ""
+    commands = {"places365_small": f"places365 --to {root}", "imagenet2012": f"imagenet --from DIR --to {root}"}
+    fetched = f"by `interpjax get {commands[name]}`, or " if name in commands else ""
     found = _tfds_versions(root / name) if name else []
     if not found:
         raise UserError(
