@@ -67,7 +67,7 @@ def kills() -> list[Row]:
 
 def full_disks() -> list[Row]:
     """A full disk at each stage: so many KB are left where it begins."""
-    begun = {"rendering": ("train", 40), "training": ("train", 330)}
+    begun = {"rendering": ("train", 40), "training": ("train", 700)}
     begun |= {stage: (stage, 0) for stage in ("evaluate", "dissect", "visualize", "report")}
     return [
         (f"full disk in {name}", functools.partial(_full_disk, name=f"full disk {name}", stage=stage, left=left))

@@ -1,6 +1,7 @@
 """The records of a TFDS data set by number; what its libraries raise is told with the data set and the record."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,21 +42,30 @@ class Records:
             raise UserError(f"{self._where}: {which} cannot be read ({told}); {self._remedy}") from error
 
 
-def open_builder(folder: Path, remedy: str) -> tfds.core.DatasetBuilder:
-    """The builder of a prepared data set.
+@contextlib.contextmanager
+def description(folder: Path, remedy: str) -> Iterator[None]:
+    """Tells what is wrong with the description of a data set that the block reads.
 
     Args:
-      folder: of its version.
+      folder: of the data set's version. Where it is not there, nothing is read, and errors stay what they are.
       remedy: what to do if a file is damaged, as an order.
 
     Raises:
       UserError: naming the folder, if its description is missing or damaged.
     """
     try:
-        return tfds.builder_from_directory(folder)
+        yield
     except Exception as error:  # TFDS passes on whatever its parsers raise
+        if not folder.is_dir():
+            raise
         told = " ".join(str(error).split())[:200]
         raise UserError(f"{folder}: is no whole TFDS data set ({told}); {remedy}") from error
+
+
+def open_builder(folder: Path, remedy: str) -> tfds.core.DatasetBuilder:
+    """The builder of a prepared data set; arguments and errors as of :func:`description`."""
+    with description(folder, remedy):
+        return tfds.builder_from_directory(folder)
 
 
 def encoded_records(builder: tfds.core.DatasetBuilder, split: str, remedy: str) -> Any:

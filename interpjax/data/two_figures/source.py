@@ -51,7 +51,7 @@ def two_figures(settings: TwoFiguresSettings, directory: Path) -> Source:
         with lock:
             prepare(builder)
         folder = Path(builder.data_dir)
-        again = f"remove {folder}, and the same command renders it again"
+        again = builder.remedy(folder.parents[1])
         return encoded_records(open_builder(folder, again), split, again)
 
     records = {split: Deferred(functools.partial(rendered, split), count) for split, count in counts.items()}
