@@ -11,6 +11,7 @@ import argparse
 import functools
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -181,7 +182,11 @@ def _before(job: Job, stage: str) -> Path:
     order = ("train", "evaluate", "dissect", "visualize", "report")
     for later in order[order.index(stage) :]:
         (workdir / "stages" / f"{later}.json").unlink()
-    (workdir / "summary.json").unlink()
+    for file in ("summary.json", "report.html"):  # which the run would remove, and so have room again
+        (workdir / file).unlink()
+    made = {"visualize": ("figures",), "report": ()}.get(stage, ("figures", "dissection"))
+    for folder in made:
+        shutil.rmtree(workdir / folder)
     return workdir
 
 

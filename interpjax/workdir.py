@@ -162,10 +162,10 @@ def run_stage(workdir: Path, name: str, function: Callable[[], dict[str, Any]]) 
         start = time.monotonic()
         with refusals(f"stage {name} in {workdir}", less=LESS.get(name, DISSECTED)):
             result = function()
-        # A stage that goes on after it was killed returns the seconds that earlier sessions spent in it.
-        seconds = time.monotonic() - start + result.pop("earlier_seconds", 0.0)
-        record = json_files.to_text({"seconds": seconds, "result": result}, indent=2)
-        write_atomic(_record(workdir, name), record + "\n")
+            # A stage that goes on after it was killed returns the seconds that earlier sessions spent in it.
+            seconds = time.monotonic() - start + result.pop("earlier_seconds", 0.0)
+            record = json_files.to_text({"seconds": seconds, "result": result}, indent=2)
+            write_atomic(_record(workdir, name), record + "\n")
     stored = read_stage(workdir, name)
     return stored["result"], stored["seconds"]
 
