@@ -5,7 +5,7 @@ A second time, the same command goes on where the first stopped.
 
 import argparse
 import contextlib
-import errno
+import io
 import logging
 import os
 import re
@@ -26,14 +26,13 @@ from interpjax.stopping import Stopped, on_signals
 
 HOST_FLAGS = ("coordinator_address", "num_processes", "process_id", "local_device_ids")
 DEFAULT_CONFIG = "two_figures_gbn"
-# What a user can mend who has the machine: full or broken disks, and rights.
-MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM)
 HELP = """interpjax {version}: train a CNN whose filters form interpretable groups, and measure
 how interpretable they are.
 
 Usage:
   interpjax [--config=NAME] [--workdir=DIR] [--stages=A,B] [--config.FIELD=VALUE ...]
-  interpjax get places365|broden --to=DIR      fetches public data; see interpjax get --help
+  interpjax get places365|broden|imagenet --to=DIR    fetches public data, or makes it of what one has; see
+                                                      interpjax get --help
 
 Without any argument it runs the small example {default} in a minute or two: it trains a network, measures its accuracy,
 dissects it, and writes workdirs/{default}/report.html. The same command, given again, goes on where it stopped.
@@ -72,6 +71,8 @@ command goes on. With --from, nothing is downloaded."""
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the experiment that the arguments describe; those of the process by default."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may have letters that the terminal has not
+        sys.stdout.reconfigure(errors="backslashreplace")
     if given[:1] == ["get"]:
         _get(given[1:])
         return
@@ -171,18 +172,20 @@ def _told_in_one_line() -> Iterator[None]:
         sys.exit(128 + signal.SIGINT)
     except UserError as error:
         sys.exit(f"{type(error).__name__}: {error}")
-    except OSError as error:
-        if error.errno not in MACHINE:
-            raise
-        sys.exit(f"{type(error).__name__}: {error}")
+    except BrokenPipeError:  # who read what is printed has left, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python tells of it once more at its end
+        sys.exit(128 + signal.SIGPIPE)
 
 
 def _get(arguments: list[str]) -> None:
     """Fetches a public data set, or makes it of what is on disk already."""
     parser = argparse.ArgumentParser(prog="interpjax get", description=GET_HELP, allow_abbrev=False)
-    names = parser.add_subparsers(dest="name", required=True, metavar="places365|broden")
+    names = parser.add_subparsers(dest="name", required=True, metavar="places365|broden|imagenet")
     places365 = names.add_parser("places365", help="256x256 images to train on, 27 GB; for --config.data.directory")
     broden = names.add_parser("broden", help="images with pixel labels, 1 GB; for --config.dissection.broden")
+    imagenet = names.add_parser("imagenet", help="of the folders or archives one has; for --config.data.directory")
+    imagenet.add_argument("--from", type=Path, dest="source", metavar="DIR", required=True, help="what one has")
+    imagenet.add_argument("--to", type=Path, required=True, metavar="DIR", help="the folder to put it into")
     broden.add_argument("--size", type=int, default=224, choices=(224, 227, 384), help="side of the images, 224")
     broden.add_argument("--url", help="another address of the zip archive")
     for each in (places365, broden):
@@ -195,6 +198,11 @@ def _get(arguments: list[str]) -> None:
             from interpjax.data.get.places365 import get_places365  # with TFDS, which --help does not need
 
             get_places365(given.to, given.source, keep=given.keep)
+            print(f"done; train on it with --config.data.directory={given.to}")
+        elif given.name == "imagenet":
+            from interpjax.data.get.imagenet import get_imagenet
+
+            get_imagenet(given.to, given.source)
             print(f"done; train on it with --config.data.directory={given.to}")
         else:
             from interpjax.data.get.broden import broden_urls, get_broden

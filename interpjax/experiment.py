@@ -8,7 +8,7 @@ from typing import Any
 import flax.linen as nn
 from ml_collections import ConfigDict
 
-from interpjax import json_files, models, processes, stopping, training
+from interpjax import json_files, machine, models, processes, stopping, training
 from interpjax.compiling import compiling_into
 from interpjax.config import from_json, to_json, validate
 from interpjax.errors import Problems, UserError
@@ -49,7 +49,8 @@ def run(config: ConfigDict, workdir: str | Path, stages: Sequence[str] = DEFAULT
 
     Raises:
       UserError: naming the field or file, on a wrong configuration, unknown stages, missing data, or a workdir of
-        another run or of weights that have changed since; several are told at once.
+        another run or of weights that have changed since; several are told at once. Naming the stage and the file
+        and what to do, where the machine refuses something: a full disk, a missing right, too little memory.
       BadImageError: on an unreadable image, unless ``config.data.on_bad_image`` is ``"skip"``.
       CheckpointError: if a checkpoint cannot be written or read.
       TrainingDivergedError: if the loss is not finite.
@@ -57,7 +58,8 @@ def run(config: ConfigDict, workdir: str | Path, stages: Sequence[str] = DEFAULT
     """
     workdir = Path(workdir).expanduser().absolute()
     stages = ordered_stages(stages)
-    experiment = prepared(config, workdir, stages)
+    with machine.refusals(f"workdir {workdir}"):
+        experiment = prepared(config, workdir, stages)
     if experiment is None:
         _say(f"already finished: {workdir}")
         return _told(workdir)
@@ -65,6 +67,7 @@ def run(config: ConfigDict, workdir: str | Path, stages: Sequence[str] = DEFAULT
         _say(str(experiment.labelled.memory))
     cache = Path(config.compilation_cache).expanduser().absolute() if config.compilation_cache else None
     with (
+        machine.refusals(f"workdir {workdir}"),
         lock_workdir(workdir),
         keeping_tracebacks(workdir),
         stopping.on_signals(),

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +19,30 @@ def to_text(value: Any, *, indent: int | None = None) -> str:
     return json.dumps(_finite(value), indent=indent, allow_nan=False)
 
 
-def read(path: Path, remedy: str) -> Any:
-    """What a file holds.
+def read(path: Path, remedy: str, keys: Sequence[str] = ()) -> dict[str, Any]:
+    """The object that a file holds.
 
     Args:
       path: of the file.
       remedy: what to do if it is damaged, as an order.
+      keys: that the object has to have.
 
     Raises:
-      UserError: if it is missing or cannot be read as JSON, naming it and the remedy.
+      UserError: if it is missing, cannot be read as JSON, or is no such object, naming it and the remedy.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(f"{path}: missing; {remedy}") from error
-    except ValueError as error:  # of what is no JSON, or no UTF-8
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error
+    except (ValueError, RecursionError) as error:  # of what is no JSON, or no UTF-8, or nested without end
         raise UserError(f"{path}: damaged ({error}); {remedy}") from error
+    if not isinstance(found, dict):
+        raise UserError(f"{path}: damaged (it holds a {type(found).__name__}; expected an object); {remedy}")
+    if missing := [key for key in keys if key not in found]:
+        raise UserError(f"{path}: damaged (it has no {missing[0]!r}); {remedy}")
+    return found
 
 
 def _finite(value: Any) -> Any:

@@ -12,10 +12,14 @@ from interpjax import json_files, parallel, processes
 from interpjax.atomic import TEMPORARY, locked, write_atomic
 from interpjax.config import differing_fields
 from interpjax.errors import UserError
+from interpjax.machine import refusals
 
 # The files that a run may have left in its folder if it was killed before it claimed the folder.
 ERROR_LOG = "error.log"
 BEFORE_CLAIM = ("data", "data.json", ".lock")
+# What to lower where a stage takes more memory than there is.
+TRAINED, DISSECTED = "config.training.batch_size or config.data.image_size", "config.dissection.batch_size"
+LESS = {"train": TRAINED, "evaluate": TRAINED}
 
 
 def check_workdir(config_text: str, workdir: Path) -> None:
@@ -169,11 +173,12 @@ def run_stage(workdir: Path, name: str, function: Callable[[], dict[str, Any]]) 
         if processes.leads():
             print(f"{name} …", file=sys.stderr, flush=True)
         start = time.monotonic()
-        result = function()
-        # A stage that goes on after it was killed returns the seconds that earlier sessions spent in it.
-        seconds = time.monotonic() - start + result.pop("earlier_seconds", 0.0)
-        record = json_files.to_text({"seconds": seconds, "result": result}, indent=2)
-        processes.lead(lambda: write_atomic(_record(workdir, name), record + "\n"))
+        with refusals(f"stage {name} in {workdir}", less=LESS.get(name, DISSECTED)):
+            result = function()
+            # A stage that goes on after it was killed returns the seconds that earlier sessions spent in it.
+            seconds = time.monotonic() - start + result.pop("earlier_seconds", 0.0)
+            record = json_files.to_text({"seconds": seconds, "result": result}, indent=2)
+            processes.lead(lambda: write_atomic(_record(workdir, name), record + "\n"))
     stored = processes.lead(lambda: read_stage(workdir, name))
     return stored["result"], stored["seconds"]
 
@@ -184,7 +189,8 @@ def read_stage(workdir: Path, name: str) -> dict[str, Any]:
     Raises:
       UserError: if its record is damaged.
     """
-    return json_files.read(_record(workdir, name), f"remove it, and the stage {name} is done again")
+    remedy = f"remove it, and the stage {name} is done again"
+    return json_files.read(_record(workdir, name), remedy, keys=("result", "seconds"))
 
 
 def stage_is_done(workdir: Path, name: str) -> bool:

@@ -3,11 +3,14 @@
 from pathlib import Path
 
 import pytest
+import tiny
 
 import interpjax
 from interpjax import config as config_lib
 from interpjax.config.checks import validate
 from interpjax.config.files import config_names
+from interpjax.errors import UserError
+from interpjax.prepare import prepare
 
 FOLDER = Path(__file__).parents[1] / "configs"
 CONFIGS = config_names()
@@ -66,12 +69,47 @@ def test_places365_is_the_published_recipe():
             r"config.dissection.chance.kinds = \(\): expected one or more of labels, rotation",
         ),
         ("dissection.chance.draws", 0, "config.dissection.chance.draws = 0: expected a number above 0"),
+        ("seed", 2**63, r"config.seed = 9223372036854775808: expected at most 2147483647"),
+        ("seed", None, r"config.seed = None: expected a whole number"),
+        ("optimizer.learning_rate", 1e300, r"config.optimizer.learning_rate = 1e\+300: expected at most 3.4e\+38"),
+        ("optimizer.learning_rate", float("inf"), r"config.optimizer.learning_rate = inf: expected a finite number"),
+        ("optimizer.learning_rate", 1e-320, r"learning_rate = .*: expected 0, or a number of at least 1.2e-38"),
+        ("regularizer.block_norm.q", 1e300, r"config.regularizer.block_norm.q = 1e\+300: expected at most"),
+        ("data.mean", ("a", 0.5, 0.5), r"config.data.mean = \('a', 0.5, 0.5\): expected finite numbers"),
+        ("data.std", (), r"config.data.std = \(\): expected three numbers"),
+        ("model.frozen", (1,), r"config.model.frozen = \(1,\): expected texts"),
+        ("dissection.protocol_fields", ("x",), r"protocol_fields = \('x',\): expected pairs of a name and a value"),
+        ("data.num_threads", 10**6, r"config.data.num_threads = 1000000: expected at most 1024"),
         ("training.num_epochs", 0, r"config.training.num_steps = 0 and config.training.num_epochs = 0"),
     ],
 )
 def test_wrong_values_are_named(field, value, message):
     with pytest.raises(ValueError, match=message):
         validate(config_lib.override(interpjax.get_config("places365_gbn"), {field: value}))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("training.batch_size", 48, r"config.training.batch_size = 48: expected at most 40, the number of training"),
+        (
+            "training.batch_size",
+            2**30,
+            r"config.training.batch_size = 1073741824: a batch would take [\d.]+ GB",
+        ),
+        (
+            "training.num_epochs",
+            1e9,
+            r"num_epochs = 1000000000.0: 5000000000 steps with 40 training images",
+        ),
+        ("optimizer.decay_every_epochs", 1e-5, r"decay_every_epochs = 1e-05: the learning rate would change more than"),
+    ],
+)
+def test_what_does_not_fit_data_or_machine_is_named(tmp_path, field, value, message):
+    fields = {"training.num_steps": 0, "optimizer.schedule": "step", field: value}
+    config = config_lib.override(tiny.tiny_config(), fields)
+    with pytest.raises(UserError, match=message):
+        prepare(config, tmp_path, ("train",))
 
 
 def test_overrides_are_checked_and_leave_the_original():

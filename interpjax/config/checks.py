@@ -5,6 +5,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from interpjax.config.kinds import check_kinds
 from interpjax.config.schema import TERMS, get_field
 from interpjax.errors import Problems, UserError
 from interpjax.imports import is_import_path
@@ -33,6 +34,7 @@ IMPORTABLE = ("data.source", "optimizer.name")  # these may also be the import p
 POSITIVE = (
     "data.image_size",
     "data.resize_size",
+    "data.max_pixels",
     "data.num_threads",
     "data.two_figures.train_images",
     "data.two_figures.test_images",
@@ -78,6 +80,7 @@ def validate(config: ConfigDict) -> None:
     """
     if not isinstance(config, ConfigDict):
         raise UserError(f"config = {config!r}: expected a configuration, as interpjax.get_config(name) gives")
+    check_kinds(config)
     problems = Problems()
     for name, choices in CHOICES.items():
         with problems.collected():
@@ -93,9 +96,9 @@ def validate(config: ConfigDict) -> None:
         _require(problems, config, name, lambda v: v >= 1, f"a norm needs 1 <= {exponent} <= inf")
     for name in ("mean", "std"):
         _require(problems, config, f"data.{name}", lambda v: len(v) == 3, "expected three numbers, one a channel")
-    _require(problems, config, "data.std", lambda v: min(v) > 0, "expected a number above 0")
+    _require(problems, config, "data.std", lambda v: min(v, default=1) > 0, "expected a number above 0")
     smallest = 1 / 256  # a smaller deviation is less than one step of an 8-bit image
-    _require(problems, config, "data.std", lambda v: max(v) >= smallest, "expected those of images in 0..1")
+    _require(problems, config, "data.std", lambda v: max(v, default=1) >= smallest, "expected those of images in 0..1")
     checks = (_check_duration, _check_profile, _check_classes, _check_sizes, _check_chance, _check_optimizer)
     for check in (*checks, _check_average):
         with problems.collected():

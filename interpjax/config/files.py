@@ -7,6 +7,7 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from interpjax.errors import UserError
+from interpjax.machine import refusals
 
 
 def config_directory() -> Path:
@@ -54,7 +55,8 @@ def get_config(name: str) -> ConfigDict:
     assert spec is not None, stem
     assert spec.loader is not None, stem
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with refusals(f"config {name!r}"):
+        spec.loader.exec_module(module)
     return module.get_config(argument) if argument else module.get_config()
 
 

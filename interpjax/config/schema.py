@@ -107,6 +107,7 @@ def _data() -> ConfigDict:
             "std": (0.229, 0.224, 0.225),
             "mean_image": "",  # .npy, [3, h, w] or [h, w, 3] in 0..255: in place of mean, only with model.weights
             "on_bad_image": "error",
+            "max_pixels": 100_000_000,  # of an image; a larger one is a bad image, and is not decoded
             "num_threads": 8,  # that read and decode
             "two_figures": {
                 "task": "binary",

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from interpjax.data import augment
-from interpjax.data.images import BadImageError, SkippedImages, decode_image, read_image
+from interpjax.data.images import MAX_PIXELS, BadImageError, SkippedImages, decode_image, read_image
 from interpjax.data.splits import Split
 from interpjax.errors import UserError
 
@@ -31,6 +31,7 @@ class PipelineSettings:
       seed: of order and augmentation.
       num_threads: that read and decode.
       skip_bad_images: whether unreadable images are left out; otherwise they are errors.
+      max_pixels: of an image; a larger one counts as unreadable.
     """
 
     batch_size: int
@@ -40,6 +41,7 @@ class PipelineSettings:
     seed: int
     num_threads: int
     skip_bad_images: bool
+    max_pixels: int = MAX_PIXELS
 
 
 class _Part(grain.MapDataset):
@@ -69,12 +71,12 @@ class _Prepare:
     def __init__(self, settings: PipelineSettings, skipped: SkippedImages, *, examples: int, training: bool):
         self._augment = settings.augment
         self._sizes = {"size": settings.image_size, "resize_size": settings.resize_size}
-        self._skip = settings.skip_bad_images
+        self._skip, self._max_pixels = settings.skip_bad_images, settings.max_pixels
         self._skipped, self._examples, self._training = skipped, examples, training
 
     def __call__(self, example: dict[str, Any], rng: np.random.Generator) -> dict[str, Any] | None:
         try:
-            image = _decoded(example)
+            image = _decoded(example, self._max_pixels)
         except BadImageError as error:
             if not self._skip:
                 raise
@@ -89,11 +91,13 @@ class _Prepare:
         return {"image": image, "label": np.int32(example["label"])}
 
 
-def _decoded(example: dict[str, Any]) -> UInt8[np.ndarray, "h w 3"]:
+def _decoded(example: dict[str, Any], max_pixels: int) -> UInt8[np.ndarray, "h w 3"]:
     image = example["image"]
     if isinstance(image, np.ndarray):
         return image
-    return read_image(image) if isinstance(image, Path) else decode_image(image, example["name"])
+    if isinstance(image, Path):
+        return read_image(image, max_pixels=max_pixels)
+    return decode_image(image, example["name"], max_pixels=max_pixels)
 
 
 def train_iterator(

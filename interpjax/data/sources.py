@@ -1,19 +1,49 @@
 """The data to train and test on: image folders and prepared sets of TFDS, checked before they are used."""
 
 import dataclasses
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 
 from interpjax.data.concepts import ConceptData
+from interpjax.data.images import readable
+from interpjax.data.records import encoded_records, open_builder
 from interpjax.data.splits import Deferred, FileSplit, Split, TfdsSplit
 from interpjax.data.subsets import class_numbers, read_labels, take_classes
 from interpjax.errors import UserError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff")
+
+
+class PassedOver:
+    """What lies in the class folders and is no image to read."""
+
+    def __init__(self) -> None:
+        self._others: list[Path] = []  # whose suffix is no image's
+        self._no_files: list[Path] = []  # pipes, sockets and devices, of which reading might never end
+
+    def takes(self, path: Path) -> bool:
+        """Whether a path, which is no folder, is an image's; notes it otherwise."""
+        if path.suffix.lower() not in IMAGE_SUFFIXES:
+            self._others.append(path)
+        elif not path.is_file() and path.exists():  # a link that leads nowhere is an image that cannot be read
+            self._no_files.append(path)
+        else:
+            return True
+        return False
+
+    def tell(self, field: str) -> None:
+        """Tells in a line how many there are, if there are any."""
+        counted = {
+            "with a suffix that is no image's": self._others,
+            "that are pipes, sockets or devices": self._no_files,
+        }
+        told = [f"{len(paths)} {what}, such as {readable(paths[0])}" for what, paths in counted.items() if paths]
+        if told:
+            print(f"{field}: passed over {' and '.join(told)}", file=sys.stderr)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +117,7 @@ def tfds_set(
     numbers = class_numbers(classes, names)
     opened: dict[str, Split] = {}
     for field, split in splits.items():
-        records = encoded_records(builder, split)
+        records = encoded_records(builder, split, f"remove {builder.data_dir}, and get it again")
         key = f"{name}-{builder.info.version}-{split}-{len(records)}".replace("/", "_")
         whole = TfdsSplit(records, "label", f"{name}/{split}", cache / f"labels_{key}.npy")
         opened[field] = _of_classes(field, whole, numbers, len(names))
@@ -116,18 +146,18 @@ def _read_class_folders(field: str, folder: str) -> tuple[FileSplit, tuple[str, 
     if len(classes) < 2:
         raise UserError(f"{field} = {folder!r}: {len(classes)} class folders in it; expected 2 or more")
     files, labels = [], []
+    passed_over = PassedOver()
     for label, class_folder in enumerate(classes):
-        found = sorted(
-            path for path in class_folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and not path.is_dir()
-        )
+        found = sorted(path for path in class_folder.rglob("*") if not path.is_dir() and passed_over.takes(path))
         if not found:
             raise UserError(
-                f"{field}: the class folder {class_folder} holds no image; expected files of the kinds "
+                f"{field}: the class folder {readable(class_folder)} holds no image; expected files of the kinds "
                 f"{', '.join(IMAGE_SUFFIXES)}"
             )
         files += found
         labels += [label] * len(found)
-    return FileSplit(files, labels), tuple(path.name for path in classes)
+    passed_over.tell(field)
+    return FileSplit(files, labels), tuple(readable(path.name) for path in classes)
 
 
 def _tfds_builder(name: str, directory: str, splits: Mapping[str, str]) -> tfds.core.DatasetBuilder:
@@ -137,14 +167,15 @@ def _tfds_builder(name: str, directory: str, splits: Mapping[str, str]) -> tfds.
         "made by TFDS where there is a network and TensorFlow: "
         f"`tfds build {name} --file_format=array_record --data_dir={root}`"
     )
-    fetched = f"by `interpjax get places365 --to {root}`, or " if name == "places365_small" else ""
+    commands = {"places365_small": f"places365 --to {root}", "imagenet2012": f"imagenet --from DIR --to {root}"}
+    fetched = f"by `interpjax get {commands[name]}`, or " if name in commands else ""
     found = _tfds_versions(root / name) if name else []
     if not found:
         raise UserError(
             f"config.data.directory = {directory!r}: no prepared TFDS data set {name!r} in {root / name}. Put it there "
             f"{fetched}as {root / name}/VERSION/, {how}; or name its folder with --config.data.directory=DIR"
         )
-    builder = tfds.builder_from_directory(found[-1])
+    builder = open_builder(found[-1], f"remove it, and get it again, {how}")
     if builder.info.file_format != tfds.core.FileFormat.ARRAY_RECORD:
         raise UserError(
             f"{found[-1]} is in the format {builder.info.file_format.value}; expected array_record, as {how}"
@@ -166,13 +197,3 @@ def _tfds_versions(folder: Path) -> list[Path]:
         if tfds.core.Version.is_valid(path.parent.name):
             found[tfds.core.Version(path.parent.name)] = path.parent
     return [found[version] for version in sorted(found)]
-
-
-def encoded_records(builder: tfds.core.DatasetBuilder, split: str) -> Any:
-    """The records of a split by number, with images that are still encoded."""
-    skip = {
-        name: tfds.decode.SkipDecoding()
-        for name, feature in builder.info.features.items()
-        if isinstance(feature, tfds.features.Image)
-    }
-    return builder.as_data_source(split, decoders=skip)

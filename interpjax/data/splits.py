@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Int, UInt8
 
+from interpjax.data.images import readable
 from interpjax.errors import UserError
 
 
@@ -35,7 +36,7 @@ class FileSplit:
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         path = self.files[index]
-        return {"image": path, "label": self.labels[index], "name": str(path)}
+        return {"image": path, "label": self.labels[index], "name": readable(path)}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -163,6 +164,11 @@ class Deferred:
             if not self._found:
                 self._found.append(self._open_now())
         return self._found[0]
+
+    @property
+    def known_length(self) -> int | None:
+        """The number of examples, where it is known without opening them."""
+        return len(self._found[0]) if self._length is None and self._found else self._length
 
     def __len__(self) -> int:
         return len(self.opened) if self._length is None else self._length

@@ -9,6 +9,7 @@ import numpy as np
 from interpjax.dissection import npz
 from interpjax.dissection.undecided import BatchRest
 from interpjax.errors import UserError
+from interpjax.machine import naming
 
 
 class Backlog:
@@ -36,7 +37,8 @@ class Backlog:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
         # Not atomic: where the process is killed here, the batch is not yet among those that are done.
-        with self._path(rest.batch).open("wb") as file:
+        path = self._path(rest.batch)
+        with naming(path), path.open("wb") as file:
             arrays: dict[str, Any] = rest.state()
             np.savez(file, **arrays)
 

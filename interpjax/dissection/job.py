@@ -21,6 +21,7 @@ from interpjax.dissection.result import Dissection
 from interpjax.dissection.settings import Settings
 from interpjax.dissection.settling import MaskedBatches
 from interpjax.errors import UserError
+from interpjax.machine import refusals
 from interpjax.progress import progress_bar
 
 Results = dict[str, Dissection]
@@ -79,7 +80,8 @@ class Job:
     @contextmanager
     def _process(self) -> Iterator[Process]:
         feed, (number, count) = self.feed, parallel.shard()
-        with progress_bar("dissect", feed.images, shown=self.settings.progress and number == 0) as bar:
+        shown = self.settings.progress and number == 0
+        with refusals("dissection", less="batch_size"), progress_bar("dissect", feed.images, shown=shown) as bar:
 
             def show(batches: int) -> None:
                 images = min(batches * count * feed.batch_size, feed.images)  # the others are about as far

@@ -140,5 +140,5 @@ def fingerprint_of(arrays: Iterable[tuple[str, np.ndarray]], *rest: Any) -> str:
     digest = hashlib.sha256(json.dumps(rest, sort_keys=True).encode())
     for path, array in arrays:
         digest.update(json.dumps([path, str(array.dtype), array.shape]).encode())
-        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))  # no copy, for it may be large
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)  # no copy, for it may be large
     return digest.hexdigest()

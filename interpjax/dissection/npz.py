@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from interpjax.machine import naming
+
 # What reading a damaged file, or one that holds something else, may raise.
 DAMAGED = (KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
 CONCEPT_COLUMNS = {"number": np.int64, "name": np.str_, "category": np.str_}
@@ -16,7 +18,7 @@ CONCEPT_COLUMNS = {"number": np.int64, "name": np.str_, "category": np.str_}
 
 def write(path: str | Path, arrays: Mapping[str, Any]) -> None:
     """Writes a file of this very name."""
-    with Path(path).open("wb") as file:  # a file: to a bare name NumPy would append ``.npz``
+    with naming(Path(path)), Path(path).open("wb") as file:  # a file: to a bare name NumPy would append ``.npz``
         np.savez_compressed(file, **arrays)
 
 

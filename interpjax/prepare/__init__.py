@@ -15,8 +15,8 @@ from interpjax.config import to_json, validate
 from interpjax.data.pipeline import PipelineSettings
 from interpjax.data.sources import Source
 from interpjax.errors import Problems, UserError
-from interpjax.prepare import labelled, networks, recipes, sources
-from interpjax.prepare.checks import check_profile
+from interpjax.prepare import labelled, memory, networks, recipes, sources
+from interpjax.prepare.checks import check_length, check_profile
 from interpjax.prepare.labelled import Labelled
 from interpjax.preprocessing import WHITE, Preprocessing, read_mean_image
 from interpjax.training.diagnostics import GroupDiagnostics
@@ -121,18 +121,20 @@ def prepare(
         if {"train", "evaluate"} & set(stages):
             micro_batches = config.training.accumulate_steps if "train" in stages else 1
             parallel.check_batch_size("config.training.batch_size", config.training.batch_size, micro_batches)
+            memory.check_batch(config)
     with problems.collected():
         grouping = recipes.read_grouping(config)
         block = recipes.read_block_norm(config, grouping)
     problems.raise_all()
     model = networks.create(config, workdir, source, None if tuned else weights)
+    outline = models.outline(models.outside_of_devices(model), config.data.image_size)
+    memory.check_parameters(config, outline.variables["params"])
     groups = GroupDiagnostics(models.outside_of_devices(model), config.data.image_size, preprocessing, block, grouping)
     recipe, images = None, None
     with problems.collected():
         recipe = recipes.read_recipe(config, model, block, grouping) if "train" in stages else None
-        if recipe is not None and recipe.profile_steps:
-            assert source is not None
-            assert source.train is not None
+        if recipe and source and source.train:
+            check_length(recipe, source.train)
             check_profile(recipe.profile_steps, recipe.duration.steps(len(source.train)))
     with problems.collected():
         concepts = concepts or (source.concepts if source else None)

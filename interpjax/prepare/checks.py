@@ -8,11 +8,15 @@ import jax
 import optax
 
 from interpjax import models
+from interpjax.data.splits import Deferred, Split
 from interpjax.errors import Problems, UserError
 from interpjax.regularizers.kernels import check_patterns, layer_name, matches, select_kernels
-from interpjax.training import Objective
+from interpjax.training import Objective, Recipe
 from interpjax.training.optimizer import OptimizerSettings
 from interpjax.training.terms import term_shape
+
+MOST_STEPS = 2**31 - 1  # the number of a step is int32
+MOST_DECAYS = 10_000
 
 
 def check_objective(objective: Objective, model: nn.Module, image_size: int, batch_size: int) -> None:
@@ -100,7 +104,7 @@ def check_frozen(patterns: Sequence[str], params: Any) -> None:
 
 def check_profile(steps: tuple[int, ...], total: int) -> None:
     """Raises UserError if the last step of a profile is beyond the training, which has ``total`` steps."""
-    if steps[-1] > total:
+    if steps and steps[-1] > total:
         raise UserError(
             f"config.training.profile_steps = {steps!r}: expected steps of the training, which has {total} of them"
         )
@@ -129,3 +133,36 @@ def check_optimizer(optimizer: OptimizerSettings, name: str, params: Any) -> Non
         raise UserError(
             f"config.regularizer.block_norm.proximal = True, config.optimizer.name = {name!r}: {error}"
         ) from error
+
+
+def check_length(recipe: Recipe, train: Split) -> None:
+    """Checks the length of a training on its data, as far as their number is known before they are read.
+
+    Args:
+      recipe: how the network is trained.
+      train: the images to train on.
+
+    Raises:
+      UserError: naming the field, if a batch is larger than the data, or there are too many steps or decays.
+    """
+    examples = train.known_length if isinstance(train, Deferred) else len(train)
+    if examples is None:
+        return
+    duration, rate = recipe.duration, recipe.optimizer.learning_rate
+    if duration.batch_size > examples:
+        raise UserError(
+            f"config.training.batch_size = {duration.batch_size}: expected at most {examples}, the number of training "
+            "images"
+        )
+    steps = duration.steps(examples)
+    if steps > MOST_STEPS:
+        raise UserError(
+            f"config.training.num_epochs = {duration.num_epochs}: {steps} steps with {examples} training images; "
+            f"expected at most {MOST_STEPS}"
+        )
+    every = rate.decay_every_epochs * duration.steps_per_epoch(examples)
+    if rate.schedule == "step" and steps / every > MOST_DECAYS:
+        raise UserError(
+            f"config.optimizer.decay_every_epochs = {rate.decay_every_epochs}: the learning rate would change more "
+            f"than {MOST_DECAYS} times in {steps} steps; expected a larger number"
+        )

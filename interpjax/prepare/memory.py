@@ -1,4 +1,4 @@
-"""Estimates how much memory a dissection takes, for exact thresholds and for the maps that are held at a time."""
+"""Estimates how much memory a run takes: its batches and parameters, and a dissection's thresholds and maps."""
 
 import dataclasses
 import math
@@ -6,11 +6,17 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+import jax
+from jaxtyping import PyTree
+from ml_collections import ConfigDict
+
 from interpjax import parallel
+from interpjax.data.pipeline import PREFETCH
 from interpjax.dissection.brackets import GROWTH, Z
 from interpjax.dissection.passes import BATCHES_AT_A_TIME
 from interpjax.errors import UserError
 
+CHANNELS = 3
 VALUE, UNIT = 4, 4  # bytes of a float32, and of the number of a unit, which those that are not yet sorted have
 SPREAD = 0.02  # standard deviation between images of the share above a threshold; real maps have less
 GIGABYTE, MEGABYTE = 10**9, 10**6
@@ -71,6 +77,51 @@ def estimate(shapes: Mapping[str, tuple[int, int, int]], images: int, batch_size
             "config.dissection.batch_size if the maps are what is too much"
         )
     return memory
+
+
+def check_batch(config: ConfigDict) -> None:
+    """Checks that a batch of training, as bytes and as floats, fits into this machine, with what is decoded beside it.
+
+    Args:
+      config: the experiment.
+
+    Raises:
+      UserError: naming the fields, if this is more memory than the machine has.
+    """
+    data, batch_size = config.data, config.training.batch_size
+    own = -(-batch_size // parallel.shard()[1])
+    pixels = data.image_size**2 * (own * (1 + VALUE) + PREFETCH) + data.num_threads * data.resize_size**2
+    _require_memory(
+        CHANNELS * pixels,
+        f"config.data.image_size = {data.image_size}, config.data.resize_size = {data.resize_size}, "
+        f"config.data.num_threads = {data.num_threads}, config.training.batch_size = {batch_size}: a batch",
+    )
+
+
+def check_parameters(config: ConfigDict, params: PyTree) -> None:
+    """Checks that the parameters of a network, with their gradients, fit into this machine.
+
+    Args:
+      config: the experiment.
+      params: the network's parameters, or their shapes.
+
+    Raises:
+      UserError: naming the fields, if this is more memory than the machine has.
+    """
+    values = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
+    _require_memory(
+        2 * VALUE * values,
+        f"config.model.width = {config.model.width}, config.data.image_size = {config.data.image_size}: the "
+        f"parameters of {config.model.name} and their gradients",
+    )
+
+
+def _require_memory(size: int, told: str) -> None:
+    if size > machine_memory():
+        raise UserError(
+            f"{told} would take {_readable(size)}; expected less than the {_readable(machine_memory())} that this "
+            "machine has"
+        )
 
 
 def machine_memory() -> int:

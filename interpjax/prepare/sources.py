@@ -72,6 +72,7 @@ def read_pipeline(config: ConfigDict) -> PipelineSettings:
         seed=config.seed,
         num_threads=config.data.num_threads,
         skip_bad_images=config.data.on_bad_image == "skip",
+        max_pixels=config.data.max_pixels,
     )
 
 

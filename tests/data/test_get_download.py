@@ -133,10 +133,29 @@ def test_server_that_is_not_there(url, tmp_path, monkeypatch):
             ask()
 
 
-@pytest.mark.parametrize("url", ["file:///etc/hostname", "set.tar", "ftp://127.0.0.1/set.tar", "http://127.0.0.1"])
+NO_ADDRESSES = ["file:///etc/hostname", "set.tar", "ftp://127.0.0.1/set.tar", "http://127.0.0.1", "http://[::1/x"]
+ODD_ADDRESSES = [
+    "http://a..b/x",
+    f"http://{'a' * 64}.org/x",
+    "http://a/\u00fc",
+    "http://a/b c",
+    "http://a:port/x",
+    "http://a\n/x",
+]
+
+
+@pytest.mark.parametrize("url", NO_ADDRESSES + ODD_ADDRESSES)
 def test_address_that_is_none_is_refused(url, tmp_path):
     with pytest.raises(UserError, match=r"expected an address as http://SERVER/NAME"):
         fetch(Archive(url), tmp_path)
+
+
+def test_body_without_a_stated_length_has_an_end(server, tmp_path, monkeypatch):
+    server.lengths = False
+    monkeypatch.setattr(download, "UNSTATED", 100)
+    monkeypatch.setattr(download, "CHUNK", 64)
+    with pytest.raises(UserError, match=r"set.tar: sends more than 0.0 MB without having told how much it is; get the"):
+        fetch(Archive(f"{server.url}/set.tar"), tmp_path)
 
 
 FULL = [
@@ -157,7 +176,7 @@ def test_full_disk_is_told_with_the_file(server, tmp_path, monkeypatch, error):
         fetch(archive_of(server), tmp_path / "a")
 
 
-@pytest.mark.parametrize("error", [PermissionError(errno.EACCES, "Permission denied", "x"), RuntimeError("a bug")])
+@pytest.mark.parametrize("error", [FileNotFoundError(errno.ENOENT, "No such file", "x"), RuntimeError("a bug")])
 def test_other_errors_stay_what_they_are(tmp_path, error):
     with pytest.raises(type(error)), working_in(tmp_path):
         raise error

@@ -21,6 +21,7 @@ from interpjax.data.broden import tables as broden_tables
 from interpjax.data.building import build
 from interpjax.data.images import BadImageError
 from interpjax.errors import UserError
+from interpjax.machine import refusals
 
 SHARD_IMAGES = 512
 
@@ -119,6 +120,11 @@ def build_broden(source: str | Path, destination: str | Path) -> Path:
       BadImageError: if an image cannot be read. Those that cannot be decoded are copied, with a warning.
     """
     source, destination = Path(source), Path(destination)
+    with refusals(str(destination)):
+        return _build(source, destination)
+
+
+def _build(source: Path, destination: Path) -> Path:
     if destination.is_file():
         raise UserError(f"{destination}: is a file; expected the folder to build in, which need not exist")
     builder = Broden(source=source, data_dir=destination)

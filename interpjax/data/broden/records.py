@@ -18,8 +18,10 @@ from jaxtyping import UInt8, UInt16
 from interpjax.data.broden import tables as broden_tables
 from interpjax.data.broden.files import EncodedMaps, Files, Folder, KeepEncoded, Shards
 from interpjax.data.concepts import Channels, ConceptData
+from interpjax.data.headers import stated_size
 from interpjax.data.images import BadImageError, decode_image
 from interpjax.errors import UserError
+from interpjax.machine import refusals
 
 VERSION, SPLIT = "1.0.0", "labelled"
 PREPARED = Path("broden") / VERSION  # where in its destination the builder puts the data
@@ -107,13 +109,21 @@ class BrodenRecord:
     def _image_name(self) -> str:
         return f"{self.row.where}: images/{self.name}"
 
+    def _of_another_size(self, where: str, size: tuple[int, ...] | None) -> UserError:
+        return UserError(f"{where} is {size} pixels (height, width); the row says {self.label_shape}")
+
     def _decode_map(self, encoded: bytes, entry: str) -> UInt16[np.ndarray, "label_height label_width"]:
         where = f"{self.row.where}: label map images/{entry}"
-        pixels = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR_RGB) if encoded else None
+        if (stated_size(encoded) or self.label_shape) != self.label_shape:  # which may be too large to decode
+            raise self._of_another_size(where, stated_size(encoded))
+        try:
+            pixels = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR_RGB) if encoded else None
+        except cv2.error as error:
+            raise UserError(f"{where} cannot be decoded ({error.err})") from error
         if pixels is None:
             raise UserError(f"{where} cannot be decoded")
         if pixels.shape[:2] != self.label_shape:
-            raise UserError(f"{where} is {pixels.shape[:2]} pixels (height, width); the row says {self.label_shape}")
+            raise self._of_another_size(where, pixels.shape[:2])
         # As four bytes a pixel red and green are one number, which is read much faster than put together.
         labels = np.ascontiguousarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2RGBA).view("<u2")[..., 0])
         if cv2.countNonZero(cv2.LUT(labels, _allowed(self.known))) < labels.size:
@@ -143,6 +153,11 @@ def load_broden(path: str | Path) -> ConceptData:
         when they are read.
     """
     path = Path(path)
+    with refusals(str(path)):
+        return _load(path)
+
+
+def _load(path: Path) -> ConceptData:
     prepared = prepared_folder(path)
     if prepared is None and not (path / "index.csv").is_file():
         raise UserError(
@@ -183,7 +198,7 @@ def _open_shards(prepared: Path, tables: broden_tables.Tables) -> Shards:
             json.loads((prepared / name).read_bytes())
         builder = tfds.builder_from_directory(prepared)
         shards = builder.info.splits[SPLIT].filepaths
-    except (OSError, ValueError) as error:
+    except Exception as error:  # TFDS passes on whatever its parsers raise
         reason = f"{DATASET_INFO} or features.json is damaged ({error})"
         raise UserError(
             f"{prepared}: {reason}; expected what build_broden made: remove it and build it again"

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import http.client
 import os
+import re
 import ssl
 import sys
 import time
@@ -16,8 +17,9 @@ from typing import IO
 
 from tqdm import tqdm
 
-from interpjax.data.get.folder import PART
+from interpjax.data.get.folder import PART, gigabytes
 from interpjax.errors import UserError
+from interpjax.machine import naming
 from interpjax.progress import progress_bar
 
 TRIES = 5  # in a row, none of which brought a byte that no earlier one had
@@ -25,6 +27,7 @@ WHOLE_TRIES = 3  # of a file that came in full and was wrong
 FIRST_WAIT, TIMEOUT = 1.0, 60.0  # seconds; the wait doubles from one try to the next
 CHUNK = 1 << 20
 RANGE_NOT_SATISFIABLE = 416
+UNSTATED = 50 * 10**9  # bytes of a file whose size no one tells, after which it is given up
 PASSING = (408, 425, 429)  # codes from 400 to 499 after which it is worth while to try again
 
 
@@ -46,11 +49,15 @@ class Archive:
     sha256: str | None = None
 
     def __post_init__(self) -> None:
-        wrong = UserError(f"{self.url!r}: expected an address as http://SERVER/NAME")
+        wrong = UserError(f"{self.url!r}: expected an address as http://SERVER/NAME, in ASCII and without blanks")
         try:
             parts = urllib.parse.urlsplit(self.url)
-        except ValueError as error:
+            (parts.hostname or "").encode("idna")  # as the system is asked for it
+            _ = parts.port  # raises where it is no number
+        except ValueError as error:  # UnicodeError is one
             raise wrong from error
+        if not re.fullmatch(r"[!-~]+", self.url):
+            raise wrong
         # The name is that of a file here, beside which a folder for what it holds is made and removed.
         if parts.scheme not in ("http", "https") or not parts.netloc or self.name in ("", ".", ".."):
             raise wrong
@@ -167,7 +174,7 @@ def _append(archive: Archive, part: Path) -> None:
         if None not in (total, archive.size) and total != archive.size:
             raise _CutError(f"the server offers {total} bytes; expected {archive.size}")
         total = total or archive.size
-        with part.open("ab") as file, progress_bar(archive.name, total, start, unit="B") as bar:
+        with naming(part), part.open("ab") as file, progress_bar(archive.name, total, start, unit="B") as bar:
             file.truncate(start)
             file.seek(start)
             _copy(response, file, total, bar)
@@ -177,8 +184,13 @@ def _append(archive: Archive, part: Path) -> None:
 
 
 def _copy(response, file: IO[bytes], total: int | None, bar: tqdm) -> None:
-    """Copies the body of a response; raises _CutError if the connection breaks."""
+    """Copies the body of a response; raises _CutError if the connection breaks, UserError if it has no end."""
     while total is None or file.tell() <= total:  # one longer than was told is cut off
+        if total is None and file.tell() > UNSTATED:
+            raise UserError(
+                f"{response.url}: sends more than {gigabytes(UNSTATED)} without having told how much it is; get the "
+                "file elsewhere and give it as --from"
+            )
         try:
             chunk = response.read(CHUNK)
         except (OSError, http.client.HTTPException) as error:  # writing is outside of it: a full disk is no cut
@@ -210,6 +222,8 @@ def _open(url: str, start: int):
         raise _CutError(f"the server answers {error.code} {error.reason}") from error
     except (urllib.error.URLError, TimeoutError, ConnectionError, ssl.SSLError, http.client.HTTPException) as error:
         raise _CutError(str(getattr(error, "reason", error)) or type(error).__name__) from error
+    except ValueError as error:  # of an address to which the server sends on; UnicodeError is one
+        raise UserError(f"{url}: leads to an address that is none ({error}); get the file elsewhere") from error
 
 
 def _total(response, start: int) -> int | None:

@@ -1,17 +1,15 @@
 """The folder that a data set is put into: one process at a time, and enough space before it begins."""
 
 import contextlib
-import errno
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from interpjax.atomic import locked
 from interpjax.errors import UserError
+from interpjax.machine import refusals
 
 PART = ".part"  # ends the names of files that are not yet whole
-FULL = (errno.ENOSPC, errno.EDQUOT)
 ARCHIVES = "archives"  # where in the folder archives are, until the data set is built
 
 
@@ -45,8 +43,6 @@ def make(
         if whole.is_dir():
             print(f"{whole} is there already; for another data set of this name give another folder")
         else:
-            for left in whole.parent.glob("incomplete.*"):  # of a build that was killed
-                shutil.rmtree(left)
             build()
         if not keep:
             remove_archives(destination, left_over, source)
@@ -55,25 +51,20 @@ def make(
 
 @contextlib.contextmanager
 def working_in(folder: Path) -> Iterator[None]:
-    """Makes the folder, keeps a second process out of it, and says where the disk is full.
+    """Makes the folder, keeps a second process out of it, and says where the machine refuses something.
 
     Raises:
-      UserError: if the folder is a file, or in use by another process, or its disk is full.
+      UserError: if the folder is a file, or in use by another process, or the machine refuses
+        something, as a full disk does.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        with refusals(f"--to = {folder}"):
+            folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         raise UserError(f"--to = {folder}: is a file or below one; expected a folder, which need not exist") from error
-    with locked(folder, f"--to = {folder}: another process is getting data into it; wait for its end"):
-        try:
-            yield
-        except (OSError, RuntimeError) as error:
-            # array_record raises RuntimeError, with the system's words in the text.
-            if getattr(error, "errno", None) not in FULL and not any(os.strerror(code) in str(error) for code in FULL):
-                raise
-            raise UserError(
-                f"--to = {folder}: the disk is full ({error}); make room, and give the command again"
-            ) from error
+    told = f"--to = {folder}: another process is getting data into it; wait for its end"
+    with refusals(f"--to = {folder}"), locked(folder, told):
+        yield
 
 
 def require_space(folder: Path, name: str, to_fetch: int, to_build: int) -> None:

@@ -7,6 +7,7 @@ import io
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from interpjax.errors import UserError
 
@@ -28,8 +29,8 @@ def read_lists(path: Path) -> dict[str, str]:
     if path.is_dir():
         found = {name: (path / name).read_bytes() for name in LISTS if (path / name).is_file()}
     else:
-        members = ((name.rpartition("/")[2], content) for name, content in _members(path))
-        found = {name: content for name, content in members if name in LISTS}
+        listed = ((name.rpartition("/")[2], content) for name, content in members(path))
+        found = {name: content for name, content in listed if name in LISTS}
     if missing := [name for name in LISTS if name not in found]:
         raise UserError(f"{path}: has no {missing[0]}; expected {', '.join(LISTS)}")
     return {name: content.decode(errors="replace") for name, content in found.items()}
@@ -80,7 +81,7 @@ def read_images(path: Path, labels: dict[str, int], listing: str) -> Iterator[Ex
         archive, if it is damaged.
     """
     listed = len(labels)
-    for name, content in _files(path, labels) if path.is_dir() else _members(path):
+    for name, content in _files(path, labels) if path.is_dir() else members(path):
         key = name.partition("/")[2]
         label = labels.pop(key, None)
         if label is None:
@@ -117,13 +118,23 @@ def _files(path: Path, labels: dict[str, int]) -> Iterator[tuple[str, bytes]]:
         yield f"{path.name}/{name}", content
 
 
-def _members(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Name and content of each regular file of an archive, in its order; folders and links are passed over."""
+def members(path: Path, content: IO[bytes] | None = None, *, inside: str = "") -> Iterator[tuple[str, bytes]]:
+    """Name and content of each regular file of a tar archive, in its order; folders and links are passed over.
+
+    Args:
+      path: of the archive.
+      content: the archive, if it is a member of the one at the path.
+      inside: the name of this member, for messages.
+
+    Raises:
+      UserError: naming the archive, if it is damaged.
+    """
     try:
-        with tarfile.open(path, "r:") as archive:
+        with tarfile.open(None if content else path, "r:", fileobj=content) as archive:
             while (member := archive.next()) is not None:
                 archive.members.clear()  # type: ignore[attr-defined]  # it would remember two million of them
                 if member.isreg() and (file := archive.extractfile(member)) is not None:
                     yield member.name.removeprefix("./"), file.read()
     except tarfile.TarError as error:
-        raise UserError(f"{path}: damaged or cut short ({error}); remove it, and give the command again") from error
+        where = f"{path}: {inside}" if inside else f"{path}"
+        raise UserError(f"{where}: damaged or cut short ({error}); remove it, and give the command again") from error

@@ -1,13 +1,12 @@
 """TFDS builder of ``places365_small``, as TFDS's own builder makes it, but without TensorFlow and without ``test``."""
 
-import functools
-import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import tensorflow_datasets as tfds
 
+from interpjax.data.building import shards
 from interpjax.data.get.listed import read_images
 from interpjax.progress import progress_bar
 
@@ -49,15 +48,8 @@ class Places365Small(tfds.core.ShardBasedBuilder, skip_registration=True):  # ty
 
     def _shard_iterators_per_split(self, dl_manager):
         del dl_manager  # nothing is downloaded here
-        return {split: self._shards(split) for split in self._splits}
-
-    def _shards(self, split: str) -> list[functools.partial]:
-        """What gives the examples of each file; they are called one by one, in their order."""
-        labels = self._splits[split][1]
-        examples = self._examples(split, len(labels))
-        # The last one takes all that is left, by which it reaches the end, where missing images are told.
-        sizes = [SHARD_IMAGES] * (-(-len(labels) // SHARD_IMAGES) - 1) + [None]
-        return [functools.partial(itertools.islice, examples, size) for size in sizes]
+        counts = {split: len(labels) for split, (_, labels, _) in self._splits.items()}
+        return {split: shards(self._examples(split, n), n, SHARD_IMAGES) for split, n in counts.items()}
 
     def _examples(self, split: str, images: int) -> Iterator[tuple[int, dict[str, Any]]]:
         with progress_bar(f"building {split}", images) as bar:

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from interpjax.data.building import build
+from interpjax.data.records import description
 from interpjax.data.two_figures import drawing as figures
 from interpjax.errors import UserError
 
@@ -59,7 +60,12 @@ class TwoFigures(tfds.core.GeneratorBasedBuilder):
         self._parameters = (image_size, figure_size, noise)
         self._seed, self._counts = seed, counts
         variant = f"{image_size}px_figure{figure_size}_noise{noise:g}_seed{seed}_{counts['train']}_{counts['test']}"
-        super().__init__(data_dir=str(data_dir / variant), file_format="array_record")
+        with description(data_dir / variant / self.name / str(self.VERSION), self.remedy(data_dir / variant)):
+            super().__init__(data_dir=str(data_dir / variant), file_format="array_record")
+
+    def remedy(self, folder: Path) -> str:
+        """What to do if a file of the data in a folder is damaged, as an order."""
+        return f"remove {folder / self.name / str(self.VERSION)}, and the same command renders it again"
 
     def _info(self) -> tfds.core.DatasetInfo:
         size = self._parameters[0]

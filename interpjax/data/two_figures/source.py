@@ -6,7 +6,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from interpjax.data.sources import Source, encoded_records
+from interpjax.data.records import encoded_records, open_builder
+from interpjax.data.sources import Source
 from interpjax.data.splits import Deferred, TfdsSplit
 from interpjax.data.two_figures import concepts, drawing
 from interpjax.data.two_figures.builder import TwoFigures, prepare
@@ -49,7 +50,9 @@ def two_figures(settings: TwoFiguresSettings, directory: Path) -> Source:
     def rendered(split: str) -> Any:
         with lock:
             prepare(builder)
-        return encoded_records(builder, split)
+        folder = Path(builder.data_dir)
+        again = builder.remedy(folder.parents[1])
+        return encoded_records(open_builder(folder, again), split, again)
 
     records = {split: Deferred(functools.partial(rendered, split), count) for split, count in counts.items()}
     train, test = (TfdsSplit(records[split], settings.task, f"two_figures/{split}") for split in counts)
