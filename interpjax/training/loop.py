@@ -140,7 +140,7 @@ def train(
         sample = jax.device_put(sample_images(test_split, pipeline)) if first < total else None
         with (
             MetricsWriter(workdir, from_step=first) as writer,
-            StepLog(writer, total, first, recipe.duration.batch_size) as log,
+            StepLog(writer, total, first, recipe.duration.batch_size, position.skipped_steps) as log,
             jax.transfer_guard("disallow"),  # allows only explicit transfers to and from the devices
             stopping.deferred(),
         ):
@@ -161,7 +161,8 @@ def train(
                 if stop or _is_due(step, total, recipe.checkpoint_every_steps):
                     with log.paused():
                         seconds = position.seconds + time.monotonic() - began
-                        reached = Position(batches.get_state(), seconds, skipped.sorted())
+                        in_a_row = log.skipped_in_a_row()
+                        reached = Position(batches.get_state(), seconds, skipped.sorted(), in_a_row)
                         checkpoints.save(_checked(parallel.first(replicated)), reached)
                 if stop:
                     raise stopping.Stopped(stop, f"step {step} of {total}")

@@ -70,7 +70,7 @@ class MetricsWriter:
 class StepLog:
     """Collects the metrics of steps, and reads a line of them from the devices only while the next step is computed."""
 
-    def __init__(self, writer: MetricsWriter, total: int, first: int, batch_size: int):
+    def __init__(self, writer: MetricsWriter, total: int, first: int, batch_size: int, skipped: int = 0):
         """Starts the clock of the first line, and the bar on stderr.
 
         Args:
@@ -78,13 +78,14 @@ class StepLog:
           total: number of steps of the whole training.
           first: number of steps that were taken in earlier sessions.
           batch_size: number of images in a step.
+          skipped: number of the latest steps that earlier sessions left out, in a row.
         """
         self._writer, self._batch_size = writer, batch_size
         self._bar = progress_bar("train", total * batch_size, first * batch_size)
         self._steps: list[tuple[int, Any]] = []  # since the latest line
         self._due: tuple[list[tuple[int, Any]], Any] | None = None
         self._since = time.monotonic()
-        self._skipped = 0  # steps in a row, up to the latest line
+        self._skipped = skipped  # steps in a row, up to the latest line
 
     def add(self, step: int, metrics: Any) -> None:
         """Adds the metrics of a step that was sent to the devices, and writes a line that is due meanwhile."""
@@ -99,6 +100,14 @@ class StepLog:
         number.
         """
         self._due, self._steps = (self._steps, of_weights), []
+
+    def skipped_in_a_row(self) -> int:
+        """The number of the latest steps that were left out, in a row. Waits for the steps that went to the devices."""
+        self._write_due()
+        count = self._skipped
+        for row in parallel.first([{name: row[name] for name in row if name == SKIPPED} for _, row in self._steps]):
+            count = count + 1 if row.get(SKIPPED) else 0
+        return count
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
