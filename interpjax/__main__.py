@@ -29,7 +29,7 @@ HELP = """interpjax {version}: train a CNN whose filters form interpretable grou
 how interpretable they are.
 
 Usage:
-  interpjax [--config=NAME] [--workdir=DIR] [--stages=A,B] [--config.FIELD=VALUE ...]
+  interpjax [--config=NAME] [--workdir=DIR] [--stages=A,B] [--restart_from=STEP] [--config.FIELD=VALUE ...]
   interpjax get places365|broden --to=DIR      fetches public data; see interpjax get --help
 
 Without any argument it runs the small example {default} in a minute or two: it trains a network, measures its accuracy,
@@ -40,6 +40,8 @@ Options:
                           an argument follows a colon, as in places365:model=resnet18,regularizer=wd
   --workdir=DIR           the folder of the run; by default workdirs/NAME,ARGUMENT
   --stages=A,B            what to do, of train, evaluate, dissect, chance, visualize, report; by default all but chance
+  --restart_from=STEP     training starts again from the checkpoint of a step, as after a divergence; fields of
+                          config.optimizer may then be others than before
   --config.FIELD=VALUE    sets a field of the experiment, as --config.optimizer.learning_rate=0.01
   --help, --version       this text, the version
 
@@ -102,6 +104,7 @@ def _define_flags() -> None:
         return
     flags.DEFINE_string("workdir", None, "Folder of the run; by default workdirs/CONFIG,ARGUMENT.")
     flags.DEFINE_list("stages", None, "What to do; without train, config.model.weights are measured as they are.")
+    flags.DEFINE_integer("restart_from", None, "Step of a checkpoint from which training starts again.")
     config_flags.DEFINE_config_file("config", config_path(DEFAULT_CONFIG), "File of the experiment, and its fields.")
 
 
@@ -134,7 +137,9 @@ def _run(argv: list[str]) -> None:
     values = flags.FLAGS
     workdir = values.workdir or default_workdir(config_flags.get_config_filename(values["config"]))
     with _told_in_one_line():
-        interpjax.run(values.config, workdir, DEFAULT_STAGES if values.stages is None else values.stages)
+        interpjax.run(
+            values.config, workdir, DEFAULT_STAGES if values.stages is None else values.stages, values.restart_from
+        )
 
 
 @contextlib.contextmanager

@@ -85,6 +85,7 @@ def train(
     preprocessing: Preprocessing,
     groups: GroupDiagnostics,
     workdir: Path,
+    restarted_from: int | None = None,
 ) -> Training:
     """Trains a network to its last step, going on from the latest checkpoint if there is one.
 
@@ -98,6 +99,8 @@ def train(
       preprocessing: turns uint8 images into the network's inputs.
       groups: what is measured of the groups of filters.
       workdir: the run's folder, which gets checkpoints and metrics.
+      restarted_from: the step from which training was started again, perhaps with another optimizer; None if it never
+        was.
 
     Raises:
       BadImageError: for an unreadable image, unless those are to be skipped.
@@ -129,7 +132,7 @@ def train(
     with Checkpoints(workdir, keep=recipe.keep_checkpoints) as checkpoints:
         state, position = _first_state(model, recipe, optimizer, pipeline.image_size, start), Position()
         if checkpoints.latest is not None:
-            state, position = checkpoints.restore(state)
+            state, position = checkpoints.restore(state, anew_at=restarted_from)
             batches.set_state(position.data)
             skipped.names.update(position.skipped)
         elif start is not None:
@@ -191,19 +194,20 @@ def _announce_start(state: TrainState, start: Mapping[str, Any]) -> None:
     print(f"training starts from the weights of config.model.weights{but}", file=sys.stderr)
 
 
-def read_variables(model: nn.Module, image_size: int, workdir: Path) -> dict[str, Any]:
-    """The network of a workdir's latest checkpoint, as numpy arrays.
+def read_variables(model: nn.Module, image_size: int, workdir: Path, step: int | None = None) -> dict[str, Any]:
+    """The network of a workdir's checkpoint, as numpy arrays.
 
     Args:
       model: the network.
       image_size: side in pixels of the images that the network sees.
       workdir: the folder of the run that trained it.
+      step: of the checkpoint; by default the latest that is not damaged.
 
     Raises:
-      CheckpointError: if there is no checkpoint, or it cannot be read.
+      CheckpointError: if there is no such checkpoint, it cannot be read, or the network in it is not finite.
     """
     with Checkpoints(workdir) as checkpoints:
-        return checkpoints.restore_variables(models.outline(model, image_size).variables)
+        return checkpoints.restore_variables(models.outline(model, image_size).variables, at=step)
 
 
 def _first_state(

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -173,6 +174,20 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
         return []
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
     return [row for line in lines if line.endswith("\n") and (row := _metrics_of(line))]
+
+
+def set_aside_metrics(workdir: Path, after: int) -> None:
+    """Moves the metrics of later steps, which are going to be taken anew, to ``metrics_after_STEP_1.jsonl``, or 2 …."""
+    path = workdir / "metrics.jsonl"
+    rows = read_metrics(path)
+    later = [row for row in rows if row["step"] > after]
+    if not later:
+        return
+    number = len(list(workdir.glob(f"metrics_after_{after}_*.jsonl"))) + 1
+    aside = workdir / f"metrics_after_{after}_{number}.jsonl"
+    for to, kept in ((aside, later), (path, [row for row in rows if row["step"] <= after])):
+        write_atomic(to, "".join(json_files.to_text(row) + "\n" for row in kept))
+    print(f"the metrics after step {after} are moved to {aside}", file=sys.stderr)
 
 
 def _metrics_of(line: str) -> dict[str, float]:
