@@ -30,7 +30,7 @@ HELP = """interpjax {version}: train a CNN whose filters form interpretable grou
 how interpretable they are.
 
 Usage:
-  interpjax [--config=NAME] [--workdir=DIR] [--stages=A,B] [--config.FIELD=VALUE ...]
+  interpjax [--config=NAME] [--workdir=DIR] [--stages=A,B] [--restart_from=STEP] [--config.FIELD=VALUE ...]
   interpjax get places365|broden|imagenet --to=DIR    fetches public data, or makes it of what one has; see
                                                       interpjax get --help
 
@@ -42,6 +42,8 @@ Options:
                           an argument follows a colon, as in places365:model=resnet18,regularizer=wd
   --workdir=DIR           the folder of the run; by default workdirs/NAME,ARGUMENT
   --stages=A,B            what to do, of train, evaluate, dissect, chance, visualize, report; by default all but chance
+  --restart_from=STEP     training starts again from the checkpoint of a step, as after a divergence; fields of
+                          config.optimizer may then be others than before
   --config.FIELD=VALUE    sets a field of the experiment, as --config.optimizer.learning_rate=0.01
   --help, --version       this text, the version
 
@@ -113,6 +115,7 @@ def _define_flags() -> None:
         return
     flags.DEFINE_string("workdir", None, "Folder of the run; by default workdirs/CONFIG,ARGUMENT.")
     flags.DEFINE_list("stages", None, "What to do; without train, config.model.weights are measured as they are.")
+    flags.DEFINE_integer("restart_from", None, "Step of a checkpoint from which training starts again.")
     flags.DEFINE_string("coordinator_address", None, "Where process 0 listens for the others, as HOST:PORT.")
     flags.DEFINE_integer("num_processes", None, "How many processes run together; 1: this one is alone.")
     flags.DEFINE_integer("process_id", None, "The number of this process, from 0.")
@@ -155,7 +158,8 @@ def _run(argv: list[str]) -> None:
     with leaving(hosts), _told_in_one_line():
         if hosts is not None:
             connect(hosts, values.initialization_timeout)
-        interpjax.run(values.config, workdir, DEFAULT_STAGES if values.stages is None else values.stages)
+        stages = DEFAULT_STAGES if values.stages is None else values.stages
+        interpjax.run(values.config, workdir, stages, values.restart_from)
 
 
 @contextlib.contextmanager

@@ -4,7 +4,9 @@ A step is written for one device's part of the batch, with :func:`mean` and :fun
 :func:`parallelize` makes it a function over all of them. The state is replicated; batches are split.
 """
 
+import platform
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -111,6 +113,28 @@ class Largest:
         earlier = self._earlier
         self._earlier = self._step(put_batch(np.full(jax.local_device_count(), number, np.int32)))
         return 0 if earlier is None else int(first(earlier))
+
+
+def machine() -> dict[str, Any]:
+    """What a run's last bits depend on: the kind and number of devices and processes, and the kind of CPU."""
+    device = jax.devices()[0]
+    return {
+        "devices": jax.device_count(),
+        "processes": jax.process_count(),
+        "platform": device.platform,
+        "device": device.device_kind,
+        "cpu": _cpu(),
+    }
+
+
+def _cpu() -> str:
+    """The CPU's model name, where Linux tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def local_devices() -> list[jax.Device]:

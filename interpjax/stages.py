@@ -13,6 +13,7 @@ import numpy as np
 
 from interpjax import dissection, json_files, parallel, processes, training
 from interpjax.atomic import write_atomic
+from interpjax.changes import restarted_from
 from interpjax.data.images import SkippedImages
 from interpjax.errors import UserError
 from interpjax.prepare import STAGES, Experiment
@@ -51,13 +52,18 @@ def ordered_stages(stages: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in STAGES if name in names)
 
 
-def pending_stages(stages: Sequence[str], workdir: Path) -> tuple[str, ...]:
+def pending_stages(stages: Sequence[str], workdir: Path, *, retrain: bool = False) -> tuple[str, ...]:
     """Those of the stages that are still to be run: the undone ones, and all that are made from one of these.
+
+    Args:
+      stages: that are asked for.
+      workdir: the run's folder.
+      retrain: whether the training counts as undone.
 
     Raises:
       UserError: naming a stage that is made from the dissection, if that is neither done nor asked for.
     """
-    undone = {name for name in stages if not stage_is_done(workdir, name)}
+    undone = {name for name in stages if not stage_is_done(workdir, name) or (retrain and name == "train")}
     outdated = {later for name in undone for later in MADE_FROM[name]}
     pending = tuple(name for name in stages if name in undone | outdated)
     for name in NEEDS_DISSECTION:
@@ -152,6 +158,7 @@ def _train(experiment: Experiment) -> dict[str, Any]:
         preprocessing=experiment.preprocessing,
         groups=experiment.groups,
         workdir=experiment.workdir,
+        restarted_from=restarted_from(experiment.workdir),
     )
     return {
         "num_steps": trained.num_steps,

@@ -1,6 +1,7 @@
 """The folder of one run, which holds its configuration and the records of its finished stages."""
 
 import contextlib
+import json
 import sys
 import time
 import traceback
@@ -10,7 +11,8 @@ from typing import Any
 
 from interpjax import json_files, parallel, processes
 from interpjax.atomic import TEMPORARY, locked, write_atomic
-from interpjax.config import differing_fields
+from interpjax.changes import current_config
+from interpjax.config import differing_fields, may_change, without_spelling
 from interpjax.errors import UserError
 from interpjax.machine import refusals
 
@@ -22,43 +24,43 @@ TRAINED, DISSECTED = "config.training.batch_size or config.data.image_size", "co
 LESS = {"train": TRAINED, "evaluate": TRAINED}
 
 
-def check_workdir(config_text: str, workdir: Path) -> None:
+def check_workdir(config_text: str, workdir: Path, *, restart: bool = False) -> dict[str, tuple[Any, Any]]:
     """Checks that a folder is free for a run, or holds this very run.
 
     Args:
       config_text: the run's configuration, as it is stored.
       workdir: the folder.
+      restart: whether training starts again from an earlier checkpoint, for which the optimizer may be another.
+
+    Returns:
+      ``{field: (now, before)}`` of the fields that differ and may do so; of those that name files or folders it has
+      still to be checked that their content is the same.
 
     Raises:
       UserError: if the folder holds a run of another configuration (the differing fields are named), or anything else
         than a run.
     """
     if (workdir / "config.json").is_file():
-        differing = differing_fields(config_text, read_config(workdir))
+        changed = differing_fields(config_text, current_config(workdir))
+        source = json.loads(config_text)["data"]["source"]
+        differing = {
+            name: both for name, both in changed.items() if not may_change(name, *both, source, restart=restart)
+        }
         if differing:
             fields = "\n".join(f"  config.{k} = {ours!r}, there {theirs!r}" for k, (ours, theirs) in differing.items())
             raise UserError(
                 f"workdir {workdir} holds a run of another configuration:\n{fields}\n"
                 "Give another --workdir, or remove that one."
             )
-    elif workdir.exists() and not workdir.is_dir():
+        return without_spelling(changed)
+    if workdir.exists() and not workdir.is_dir():
         raise UserError(f"workdir {workdir} is a file; give a folder")
-    elif workdir.is_dir() and any(not _is_ours_before_claim(path) for path in workdir.iterdir()):
+    if workdir.is_dir() and any(not _is_ours_before_claim(path) for path in workdir.iterdir()):
         raise UserError(
             f"workdir {workdir} is not empty and holds no config.json; expected an empty or new folder, or one of an "
             "earlier run"
         )
-
-
-def read_config(workdir: Path) -> str:
-    """The text of the configuration that a run in a folder was begun with.
-
-    Raises:
-      UserError: if its file is damaged.
-    """
-    path = workdir / "config.json"
-    json_files.read(path, "put a copy in its place, or give another --workdir")
-    return path.read_text(encoding="utf-8")
+    return {}
 
 
 def read_facts(workdir: Path) -> dict[str, Any]:

@@ -73,7 +73,10 @@ def initial_state(config) -> training.TrainState:
     """The two-figures network of a configuration with its optimizer, at their start."""
     model = models.create_model(config.model.name, num_classes=2, width=config.model.width)
     made = optimizer(config, model)
-    return training.create_train_state(model, made, image_size=config.data.image_size, seed=config.seed)
+    averaging = config.training.ema_decay > 0
+    return training.create_train_state(
+        model, made, image_size=config.data.image_size, seed=config.seed, averaging=averaging
+    )
 
 
 def diagnostics(config, model, image_size: int) -> GroupDiagnostics:

@@ -2,6 +2,7 @@
 
 from interpjax.config.checks import validate
 from interpjax.config.files import get_config
+from interpjax.config.identity import may_change, without_spelling
 from interpjax.config.schema import TERMS, default_config, differing_fields, from_json, get_field, override, to_json
 
 __all__ = [
@@ -11,7 +12,9 @@ __all__ = [
     "from_json",
     "get_config",
     "get_field",
+    "may_change",
     "override",
     "to_json",
     "validate",
+    "without_spelling",
 ]

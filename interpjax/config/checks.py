@@ -25,7 +25,7 @@ CHOICES = {
     "regularizer.soft_receptive_field.statistics": ("minibatch", "batch_norm"),
     "regularizer.group_activation.form": ("code", "paper"),
     "regularizer.group_repulsion.form": ("code", "paper"),
-    "training.on_nonfinite": ("error", "skip"),
+    "training.on_nonfinite": ("error", "rollback"),
     "optimizer.name": ("sgd", "adam", "adamw"),
     "optimizer.schedule": ("constant", "step", "cosine"),
 }
@@ -175,10 +175,10 @@ def _check_optimizer(config: ConfigDict) -> None:
 
 
 def _check_average(config: ConfigDict) -> None:
-    if config.training.ema_decay > 0 and config.training.on_nonfinite == "skip":
+    if config.training.ema_decay > 0 and config.training.on_nonfinite == "rollback":
         raise UserError(
-            f"config.training.ema_decay = {config.training.ema_decay}: expected 0 with training.on_nonfinite = 'skip', "
-            "for the average would count the steps that are left out"
+            f"config.training.ema_decay = {config.training.ema_decay}: expected 0 with training.on_nonfinite = "
+            "'rollback', for the average would count the steps that are left out"
         )
     if config.training.ema_decay > 0 and _is_proximal(config):
         raise UserError(

@@ -67,7 +67,7 @@ def default_config() -> ConfigDict:
             "keep_checkpoints": 2,
             "profile_steps": (),  # the first and the last step of a profile, (100, 105), which is in WORKDIR/profile
             "label_smoothing": 0.0,  # the share of a target that is spread evenly over all classes, of training alone
-            "on_nonfinite": "error",  # or skip: a step whose loss or gradients are not finite changes nothing
+            "on_nonfinite": "error",  # or rollback: a step whose loss or gradients are not finite changes nothing
             "ema_decay": 0.0,  # of the moving average of the variables, which is then the trained network; 0 = off
         }
     )

@@ -119,7 +119,8 @@ def tfds_set(
     for field, split in splits.items():
         records = encoded_records(builder, split, f"remove {builder.data_dir}, and get it again")
         key = f"{name}-{builder.info.version}-{split}-{len(records)}".replace("/", "_")
-        whole = TfdsSplit(records, "label", f"{name}/{split}", cache / f"labels_{key}.npy")
+        listing = f"{builder.info.full_name}/{split} {builder.info.splits[split].shard_lengths}"
+        whole = TfdsSplit(records, "label", f"{name}/{split}", cache / f"labels_{key}.npy", listing)
         opened[field] = _of_classes(field, whole, numbers, len(names))
     return Source(opened.get("train"), opened.get("test"), _kept_names(names, numbers))
 
@@ -132,7 +133,7 @@ def _of_classes(field: str, whole: TfdsSplit, numbers: tuple[int, ...], classes:
         labels = read_labels(whole, classes)
         return take_classes(f"config.data.{field}", whole, numbers, labels, every=field == "train")
 
-    return Deferred(take)
+    return Deferred(take, whole=whole)
 
 
 def _kept_names(names: tuple[str, ...], numbers: tuple[int, ...]) -> tuple[str, ...]:

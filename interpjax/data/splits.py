@@ -77,12 +77,14 @@ class TfdsSplit:
       label: the name of the feature that is the label.
       prefix: what the names of the examples begin with.
       cache: the file that keeps the labels of all records once they are read, ``….npy``; None if none does.
+      listing: what tells the records from others without reading them, as the version and the lengths of the shards.
     """
 
     records: Any
     label: str
     prefix: str
     cache: Path | None = None
+    listing: str = ""
 
     def __len__(self) -> int:
         return len(self.records)
@@ -146,14 +148,15 @@ class Deferred:
     This lets a configuration be checked, and its data be described, before anything is written.
     """
 
-    def __init__(self, open_now: Callable[[], Any], length: int | None = None):
+    def __init__(self, open_now: Callable[[], Any], length: int | None = None, whole: Any = None):
         """Takes note of how the examples are opened, without opening them.
 
         Args:
           open_now: opens the examples and returns them.
           length: the number of examples, if it is known before they are opened.
+          whole: the split that they are a part of, if they are one.
         """
-        self._open_now, self._length = open_now, length
+        self._open_now, self._length, self.whole = open_now, length, whole
         self._found: list[Any] = []
         self._lock = threading.Lock()  # several threads read, and only one may make or open it
 

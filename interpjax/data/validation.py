@@ -36,7 +36,8 @@ def hold_out(source: Source, share: float, seed: int) -> Source:
     if hasattr(train, "labels"):  # what is wrong is then told before anything is written
         left, held = both.opened
     else:
-        left, held = Deferred(lambda: both.opened[0]), Deferred(lambda: both.opened[1])
+        left = Deferred(lambda: both.opened[0], whole=train)
+        held = Deferred(lambda: both.opened[1], whole=train)
     return dataclasses.replace(source, train=left, validation=held)
 
 

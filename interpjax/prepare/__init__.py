@@ -20,6 +20,7 @@ from interpjax.prepare.checks import check_length, check_profile
 from interpjax.prepare.labelled import Labelled
 from interpjax.preprocessing import WHITE, Preprocessing, read_mean_image
 from interpjax.training.diagnostics import GroupDiagnostics
+from interpjax.workdir import read_stage
 
 STAGES = ("train", "evaluate", "dissect", "chance", "visualize", "report")
 DEFAULT_STAGES = tuple(name for name in STAGES if name != "chance")  # which takes as long as dissect, or longer
@@ -60,7 +61,8 @@ class Experiment:
         """The network's variables, imported or trained. They are read once for all stages that follow the training."""
         if self.imported is not None:
             return self.imported
-        return training.read_variables(self.model, self.pipeline.image_size, self.workdir)
+        last = read_stage(self.workdir, "train")["result"]["num_steps"]  # no earlier one is the trained network
+        return training.read_variables(self.model, self.pipeline.image_size, self.workdir, step=last)
 
     @functools.cached_property
     def network(self) -> dissection.Network:
@@ -115,8 +117,8 @@ def prepare(
         concepts = labelled.open_concepts(config, stages, sources.brings_concepts(config, workdir, stages))
     with problems.collected():
         networks.check_name(config)
-        tuned = networks.is_tuned(config, workdir, stages)
-        weights = networks.read_weights(config) if not tuned or "train" in stages else None
+        trained = networks.is_trained(workdir, stages)
+        weights = networks.read_weights(config) if not trained or "train" in stages else None
     with problems.collected():
         if {"train", "evaluate"} & set(stages):
             micro_batches = config.training.accumulate_steps if "train" in stages else 1
@@ -126,7 +128,7 @@ def prepare(
         grouping = recipes.read_grouping(config)
         block = recipes.read_block_norm(config, grouping)
     problems.raise_all()
-    model = networks.create(config, workdir, source, None if tuned else weights)
+    model = networks.create(config, workdir, source, None if trained else weights)
     outline = models.outline(models.outside_of_devices(model), config.data.image_size)
     memory.check_parameters(config, outline.variables["params"])
     groups = GroupDiagnostics(models.outside_of_devices(model), config.data.image_size, preprocessing, block, grouping)
@@ -148,8 +150,8 @@ def prepare(
         preprocessing=preprocessing,
         pipeline=sources.read_pipeline(config),
         source=source,
-        imported=None if tuned else weights,
-        start=networks.start_of(model, weights) if tuned and weights else None,
+        imported=None if trained else weights,
+        start=networks.start_of(model, weights) if trained and weights else None,
         recipe=recipe,
         groups=groups,
         labelled=images,

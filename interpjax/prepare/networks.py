@@ -17,26 +17,32 @@ from interpjax.data.sources import Source
 from interpjax.errors import UserError
 from interpjax.imports import is_import_path
 from interpjax.models.zoo import find_model
+from interpjax.training import kept_steps
 from interpjax.workdir import read_facts, stage_is_done
 
 Variables = dict[str, Any]
 
 
-def check_origin(config: ConfigDict, stages: Sequence[str], *, trained: bool) -> None:
+def check_origin(config: ConfigDict, workdir: Path, stages: Sequence[str]) -> None:
     """Checks that the stages of a run have a network: one with weights, or one that is or was trained here.
 
     Args:
       config: the experiment.
+      workdir: the run's folder.
       stages: the stages that are asked for.
-      trained: whether the run's network has been trained before.
 
     Raises:
-      UserError: naming the field, if there is no network, or if a network is to be trained from the start with settings
-        that are for imported weights only.
+      UserError: naming the field, if there is no network, its training has not come to its end, or a network is to be
+        trained from the start with settings that are for imported weights only.
     """
     weights, settings = config.model.weights, config.data
     if "train" not in stages:
-        if not weights and not trained:
+        if is_trained(workdir) and not stage_is_done(workdir, "train"):
+            raise UserError(
+                f"stages: the training in workdir {workdir} has not come to its end; add train to the stages "
+                f"{', '.join(stages)}"
+            )
+        if not weights and not is_trained(workdir):
             raise UserError(
                 f"config.model.weights = '': there is no network for the stages {', '.join(stages)}; expected a file "
                 "of weights, or train among the stages"
@@ -53,9 +59,14 @@ def check_origin(config: ConfigDict, stages: Sequence[str], *, trained: bool) ->
         )
 
 
-def is_tuned(config: ConfigDict, workdir: Path, stages: Sequence[str]) -> bool:
-    """Whether the run's network is one with imported weights that training goes on with, or has gone on with."""
-    return bool(config.model.weights) and ("train" in stages or stage_is_done(workdir, "train"))
+def is_trained(workdir: Path, stages: Sequence[str] = ()) -> bool:
+    """Whether the run's network is one that is trained here, from its first checkpoint on; else it is an imported one.
+
+    Args:
+      workdir: the run's folder.
+      stages: the stages that are to be run.
+    """
+    return "train" in stages or bool(kept_steps(workdir)) or stage_is_done(workdir, "train")
 
 
 def check_name(config: ConfigDict) -> None:

@@ -49,7 +49,7 @@ def read_recipe(config: ConfigDict, model: nn.Module, block: BlockNorm, grouping
         checkpoint_every_steps=settings.checkpoint_every_steps,
         keep_checkpoints=settings.keep_checkpoints,
         ema_decay=settings.ema_decay,
-        skip_nonfinite=settings.on_nonfinite == "skip",
+        skip_nonfinite=settings.on_nonfinite == "rollback",
         accumulate_steps=settings.accumulate_steps,
         profile_steps=tuple(settings.profile_steps),
     )

@@ -37,10 +37,19 @@ def open_source(config: ConfigDict, workdir: Path, stages: Sequence[str]) -> Sou
     fields = [field for field, used in wanted.items() if used or "train" in stages]
     if not fields and not (set(USES_LABELS) & set(stages) and brings_concepts(config, workdir, stages)):
         return None
-    source = _open(config, workdir / "data", fields)
-    if settings.validation == 0 or source.train is None:
+    return open_splits(config, workdir, fields)
+
+
+def open_splits(config: ConfigDict, workdir: Path, splits: Sequence[str]) -> Source:
+    """Opens some of the splits ``train`` and ``test``; the training images come with those that are held out of them.
+
+    Raises:
+      UserError: as :func:`open_source`.
+    """
+    source = _open(config, workdir / "data", splits)
+    if config.data.validation == 0 or source.train is None:
         return source
-    return hold_out(source, settings.validation, config.seed)
+    return hold_out(source, config.data.validation, config.seed)
 
 
 def _open(config: ConfigDict, directory: Path, fields: Sequence[str]) -> Source:
@@ -58,7 +67,7 @@ def _open(config: ConfigDict, directory: Path, fields: Sequence[str]) -> Source:
 def brings_concepts(config: ConfigDict, workdir: Path, stages: Sequence[str]) -> bool:
     """Whether the data to train and test on bring the labelled images to dissect with."""
     own = config.data.source == "two_figures" or is_import_path(config.data.source)
-    trained = not config.model.weights or networks.is_tuned(config, workdir, stages)
+    trained = not config.model.weights or networks.is_trained(workdir, stages)
     return own and not config.dissection.broden and trained
 
 

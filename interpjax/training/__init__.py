@@ -1,6 +1,6 @@
 """Training: the objective, the optimizer, the training loop, and its checkpoints and metrics."""
 
-from interpjax.training.checkpoint import CheckpointError, Checkpoints
+from interpjax.training.checkpoint import CheckpointError, Checkpoints, kept_steps
 from interpjax.training.evaluation import Evaluated, evaluate, sample_images
 from interpjax.training.loop import Recipe, Training, read_variables, train
 from interpjax.training.metrics import TrainingDivergedError
@@ -22,6 +22,7 @@ __all__ = [
     "create_train_state",
     "evaluate",
     "initial_variables",
+    "kept_steps",
     "read_variables",
     "sample_images",
     "train",

@@ -3,26 +3,38 @@
 import contextlib
 import dataclasses
 import logging
-from collections.abc import Iterator, Mapping
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
-from flax.traverse_util import flatten_dict
 from jax.sharding import SingleDeviceSharding
 from orbax.checkpoint import v1 as ocp
 
+from interpjax import parallel
 from interpjax.errors import UserError
+from interpjax.training.checksums import by_name, checksum_of_json, checksums, misfit, not_finite
+from interpjax.training.optimizer import memory_at
 from interpjax.training.state import TrainState
 
 PyTree = Any
+T = TypeVar("T")
+FOLDER, DAMAGED = "checkpoints", "damaged_checkpoints"  # in a workdir
 AVERAGE = "average"  # its name in a checkpoint, which only a training that keeps one has
+MEMORY = "opt_state"  # what the optimizer remembers, likewise
+CHECKSUMS, POSITION = "checksums", "position"  # beside the position: of every array by its name, and of the position
 
 
 class CheckpointError(UserError):
     """A checkpoint could not be written or read; the message names the folder."""
+
+
+class _DamagedError(Exception):
+    """A checkpoint is not what was written; the message says what differs."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,11 +45,29 @@ class Position:
       data: the position of the training iterator, as the iterator gives it.
       seconds: the seconds that training has taken so far.
       skipped: names of the images that were left out so far.
+      skipped_steps: how many steps, the latest in a row, were left out as not finite.
     """
 
     data: dict[str, Any] = dataclasses.field(default_factory=dict)
     seconds: float = 0.0
     skipped: tuple[str, ...] = ()
+    skipped_steps: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class _Stored:
+    """What a checkpoint tells of itself: the shapes in it, their checksums (None of an older version), the position."""
+
+    step: int
+    shapes: Mapping[str, PyTree]
+    sums: Mapping[str, int] | None
+    position: Position
+
+
+def kept_steps(workdir: Path) -> tuple[int, ...]:
+    """The steps of the checkpoints in a workdir, the latest last."""
+    folder = workdir / FOLDER
+    return tuple(sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit())) if folder.is_dir() else ()
 
 
 class Checkpoints:
@@ -54,7 +84,8 @@ class Checkpoints:
         Raises:
           CheckpointError: if ``keep`` is None and there is no such folder.
         """
-        self._folder = (workdir / "checkpoints").absolute()
+        self._workdir = workdir.absolute()
+        self._folder = self._workdir / FOLDER
         if keep is None and not self._folder.is_dir():
             raise CheckpointError(f"{self._folder} holds no checkpoint; run the stage train first")
         policies = ocp.training.preservation_policies
@@ -79,10 +110,11 @@ class Checkpoints:
         Raises:
           CheckpointError: if the checkpoint cannot be written, as on a full disk. Earlier checkpoints stay.
         """
-        step = int(state.step)
+        step, tree, stands = int(state.step), _as_tree(state), dataclasses.asdict(position)
+        sums = checksums(by_name(tree)) | {POSITION: checksum_of_json(stands)}
         try:
             with _without_tracebacks():
-                self._orbax.save(step, _as_tree(state), custom_metadata=dataclasses.asdict(position))
+                self._orbax.save(step, tree, custom_metadata=stands | {CHECKSUMS: sums})
         except Exception as error:  # orbax passes on whatever its storage libraries raise
             kept = f"the last good one is of step {self.latest}" if self.latest is not None else "there is none yet"
             raise CheckpointError(
@@ -90,22 +122,38 @@ class Checkpoints:
                 "If the disk is full, make room; the same command goes on from there."
             ) from error
 
-    def restore(self, like: TrainState) -> tuple[TrainState, Position]:
-        """Reads the latest checkpoint.
+    def restore(self, like: TrainState, *, anew_at: int | None = None) -> tuple[TrainState, Position]:
+        """Reads the latest checkpoint that is not damaged. Damaged ones are told of, and moved out of the way.
 
         Args:
-          like: a state (or its shapes) of the same network and optimizer.
+          like: a state of the same network and optimizer, at its start.
+          anew_at: the step from which training was started again, perhaps with another optimizer: if the memory of this
+            one is not of the form in the checkpoint of that step, it begins anew, which is told.
 
         Raises:
-          CheckpointError: if there is no checkpoint, or it is of another network or optimizer.
+          CheckpointError: if there is no checkpoint, all are damaged, or it is of another network or optimizer.
         """
-        tree = self._load(_as_tree(like), whole=True)
-        stored = self._orbax.metadata().custom_metadata
-        position = Position(stored["data"], stored["seconds"], tuple(stored["skipped"]))
-        return _from_tree(tree, like), position
 
-    def restore_variables(self, like: Mapping[str, PyTree]) -> dict[str, PyTree]:
-        """Reads only the variables of the latest checkpoint, whatever optimizer the network was trained with.
+        def read(step: int) -> tuple[TrainState, Position]:
+            stored, tree = self._stored(step), _as_tree(like)
+            shapes = dict(stored.shapes)
+            anew = step == anew_at and bool(misfit(by_name(shapes.get(MEMORY, {})), tree[MEMORY]))
+            if anew:
+                del tree[MEMORY]
+                shapes.pop(MEMORY, None)
+            self._require_fit(step, misfit(by_name(shapes), by_name(tree)))
+            found = self._load(stored, tree, whole=not anew)
+            if anew:
+                print(f"another optimizer: its memory begins anew at step {step}", file=sys.stderr)
+                found |= _as_tree(TrainState(None, None, None, memory_at(like.opt_state, step)))
+            return _from_tree(found, like), stored.position
+
+        state, position = self._of_latest_whole(read)
+        self._set_aside(after=int(state.step))
+        return state, position
+
+    def restore_variables(self, like: Mapping[str, PyTree], *, at: int | None = None) -> dict[str, PyTree]:
+        """Reads only the variables of the latest checkpoint that is not damaged, whatever the optimizer was.
 
         Where training kept an average of them, it is this average.
 
@@ -113,44 +161,99 @@ class Checkpoints:
 
         Args:
           like: the network's variables, or their shapes.
+          at: the step that the checkpoint has to be of; by default, damaged ones are told of and passed over.
 
         Raises:
-          CheckpointError: if there is no checkpoint, or it is of another network.
+          CheckpointError: if there is no such checkpoint, it is damaged or of another network, or the variables in it
+            are not finite.
         """
-        self._require_one()
-        stored: Any = self._orbax.metadata(self.latest).metadata
-        averaged = bool(stored.get(AVERAGE))
-        held = stored[AVERAGE] if averaged else stored
-        found = {name: held[name] for name in ("params", "batch_stats") if held.get(name)}
-        shapes = flatten_dict(found, sep="/")
-        for path, leaf in flatten_dict(dict(like), sep="/").items():
-            there = shapes.get(path)
-            if there is None or tuple(there.shape) != tuple(leaf.shape):
-                has = "is not there" if there is None else f"has the shape {tuple(there.shape)}"
-                raise CheckpointError(
-                    f"checkpoint {self._folder}/{self.latest} cannot be read: {path} {has}; expected {leaf.shape}"
-                )
-        return self._load({AVERAGE: found}, whole=False)[AVERAGE] if averaged else self._load(found, whole=False)
 
-    def _load(self, like: PyTree, *, whole: bool) -> PyTree:
-        self._require_one()
+        def read(step: int) -> dict[str, PyTree]:
+            stored = self._stored(step)
+            averaged = bool(stored.shapes.get(AVERAGE))
+            held = stored.shapes[AVERAGE] if averaged else stored.shapes
+            shapes = {name: held[name] for name in ("params", "batch_stats") if held.get(name)}
+            self._require_fit(step, misfit(by_name(shapes), by_name(like), surplus=True))
+            found = self._load(stored, {AVERAGE: shapes} if averaged else shapes, whole=False)
+            found = found[AVERAGE] if averaged else found
+            self._require_fit(step, not_finite(by_name(found)))
+            return found
+
+        return self._of_latest_whole(read, at)
+
+    def drop_after(self, step: int) -> None:
+        """Removes the checkpoints of later steps."""
+        for later in [each for each in self._steps() if each > step]:
+            self._orbax.delete(later)
+
+    def _steps(self) -> list[int]:
+        return [each.step for each in self._orbax.checkpoints]
+
+    def _of_latest_whole(self, read: Callable[[int], T], at: int | None = None) -> T:
+        """What ``read`` gives of the latest checkpoint that is not damaged, or of that of one step."""
+        if self.latest is None:
+            raise CheckpointError(f"{self._folder} holds no checkpoint; run the stage train first")
+        damaged = {}
+        for step in reversed(self._steps()) if at is None else [at]:
+            try:
+                return read(step)
+            except (CheckpointError, MemoryError):
+                raise
+            except Exception as error:  # of damage, orbax passes on whatever its storage libraries raise
+                damaged[step] = _reason(error)
+            if at is None:
+                print(f"checkpoint {self._folder}/{step} is passed over: {damaged[step]}", file=sys.stderr)
+        told = "; ".join(f"checkpoint {self._folder}/{step} is damaged: {why}" for step, why in damaged.items())
+        raise CheckpointError(
+            f"{told}. Put a copy in its place; or remove stages/train.json in the workdir, and training goes on from "
+            f"an earlier checkpoint, or begins anew if {FOLDER} is removed too"
+        )
+
+    def _stored(self, step: int) -> _Stored:
+        """What a checkpoint tells of itself, which is checked as far as it can be without its arrays."""
+        found: Any = self._orbax.metadata(step)
+        if not isinstance(found.custom_metadata, dict) or not isinstance(found.metadata, dict):
+            raise _DamagedError("its metadata cannot be read")
+        notes, shapes = dict(found.custom_metadata), dict(found.metadata)
+        sums = notes.pop(CHECKSUMS, None)
+        if sums is None and set(notes) != {"data", "seconds", "skipped"}:  # which an older version wrote without them
+            raise _DamagedError("its checksums or the position of training are not there")
+        if sums is not None and set(sums) != {*by_name(shapes), POSITION}:
+            raise _DamagedError("its arrays are not those that were written")
+        if sums is not None and sums[POSITION] != checksum_of_json(notes):
+            raise _DamagedError("the position of training is not the one that was written")
+        return _Stored(step, shapes, sums, Position(**notes | {"skipped": tuple(notes.get("skipped", ()))}))
+
+    def _load(self, stored: _Stored, like: PyTree, *, whole: bool) -> dict[str, PyTree]:
         one_device = SingleDeviceSharding(jax.local_devices()[0])
         shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=one_device), like)
         context = ocp.Context()
         context.pytree.loading.partial_load = not whole
-        try:
-            with context:
-                tree = self._orbax.load(None, shapes)
-        except (ValueError, KeyError, OSError) as error:
-            raise CheckpointError(
-                f"checkpoint {self._folder}/{self.latest} cannot be read; expected a whole one of this network and "
-                f"optimizer: {error}"
-            ) from error
-        return jax.tree.map(np.asarray, tree)
+        with context:
+            tree = jax.tree.map(np.asarray, self._orbax.load(stored.step, shapes))
+        found, written = checksums(by_name(tree)), stored.sums
+        differing = [name for name in found if written is not None and written[name] != found[name]]
+        if differing:
+            raise _DamagedError(f"{', '.join(differing)}: not the numbers that were written")
+        return tree
 
-    def _require_one(self) -> None:
-        if self.latest is None:
-            raise CheckpointError(f"{self._folder} holds no checkpoint; run the stage train first")
+    def _require_fit(self, step: int, wrong: str) -> None:
+        if wrong:
+            raise CheckpointError(f"checkpoint {self._folder}/{step} cannot be used: {wrong}")
+
+    def _set_aside(self, after: int) -> None:
+        """Moves the damaged checkpoints of later steps away, so that training can write these steps again."""
+        later = [step for step in self._steps() if step > after]
+        for step in later:
+            aside = self._workdir / DAMAGED / str(step)
+            if parallel.shard()[0] == 0:
+                aside.parent.mkdir(exist_ok=True)
+                if aside.exists():
+                    shutil.rmtree(aside)
+                (self._folder / str(step)).rename(aside)
+                print(f"checkpoint {self._folder}/{step} is moved to {aside.parent}", file=sys.stderr)
+        if later:
+            self._orbax.reload()
 
     def __enter__(self) -> "Checkpoints":
         return self

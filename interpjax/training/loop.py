@@ -92,6 +92,7 @@ def train(
     preprocessing: Preprocessing,
     groups: GroupDiagnostics,
     workdir: Path,
+    restarted_from: int | None = None,
 ) -> Training:
     """Trains a network to its last step, going on from the latest checkpoint if there is one.
 
@@ -105,6 +106,8 @@ def train(
       preprocessing: turns uint8 images into the network's inputs.
       groups: what is measured of the groups of filters.
       workdir: the run's folder, which gets checkpoints, metrics, and the profile if one is made.
+      restarted_from: the step from which training was started again, perhaps with another optimizer; None if it never
+        was.
 
     Raises:
       BadImageError: for an unreadable image, unless those are to be skipped.
@@ -137,7 +140,7 @@ def train(
     with Checkpoints(workdir, keep=recipe.keep_checkpoints) as checkpoints:
         state, position = _first_state(model, recipe, optimizer, pipeline.image_size, start), Position()
         if processes.agreed("latest checkpoint", checkpoints.latest) is not None:
-            state, position = checkpoints.restore(state)
+            state, position = checkpoints.restore(state, anew_at=restarted_from)
             position = own_part(position)
             batches.set_state(position.data)
             skipped.names.update(position.skipped)
@@ -151,7 +154,7 @@ def train(
             Prefetch(batches) as prefetch,
             Profile(workdir / "profile", recipe.profile_steps) as profile,
             MetricsWriter(workdir, from_step=first) as writer,
-            StepLog(writer, total, first, recipe.duration.batch_size) as log,
+            StepLog(writer, total, first, recipe.duration.batch_size, position.skipped_steps) as log,
             jax.transfer_guard("disallow"),  # allows only explicit transfers to and from the devices
             stopping.deferred(),
         ):
@@ -177,10 +180,10 @@ def train(
                 if stop or _is_due(step, total, recipe.checkpoint_every_steps):
                     with log.paused():
                         seconds = position.seconds + time.monotonic() - began
-                        reached = Position(prefetch.position, seconds, skipped.sorted())
-                        of_all = joined(reached)
-                        skipped.names.update(of_all.skipped)
-                        checkpoints.save(_checked(parallel.first(replicated)), of_all)
+                        in_a_row = log.skipped_in_a_row()
+                        reached = joined(Position(prefetch.position, seconds, skipped.sorted(), in_a_row))
+                        skipped.names.update(reached.skipped)
+                        checkpoints.save(_checked(parallel.first(replicated)), reached)
                 if stop:
                     raise stopping.Stopped(stop, f"step {step} of {total}")
     return Training(total, position.seconds, skipped.sorted(), evaluated)
@@ -210,19 +213,20 @@ def _announce_start(state: TrainState, start: Mapping[str, Any]) -> None:
     print(f"training starts from the weights of config.model.weights{but}", file=sys.stderr)
 
 
-def read_variables(model: nn.Module, image_size: int, workdir: Path) -> dict[str, Any]:
-    """The network of a workdir's latest checkpoint, as numpy arrays.
+def read_variables(model: nn.Module, image_size: int, workdir: Path, step: int | None = None) -> dict[str, Any]:
+    """The network of a workdir's checkpoint, as numpy arrays.
 
     Args:
       model: the network.
       image_size: side in pixels of the images that the network sees.
       workdir: the folder of the run that trained it.
+      step: of the checkpoint; by default the latest that is not damaged.
 
     Raises:
-      CheckpointError: if there is no checkpoint, or it cannot be read.
+      CheckpointError: if there is no such checkpoint, it cannot be read, or the network in it is not finite.
     """
     with Checkpoints(workdir) as checkpoints:
-        return checkpoints.restore_variables(models.outline(model, image_size).variables)
+        return checkpoints.restore_variables(models.outline(model, image_size).variables, at=step)
 
 
 def _first_state(

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -82,7 +83,7 @@ class MetricsWriter:
 class StepLog:
     """Collects the metrics of steps, and reads a line of them from the devices only while the next step is computed."""
 
-    def __init__(self, writer: MetricsWriter, total: int, first: int, batch_size: int):
+    def __init__(self, writer: MetricsWriter, total: int, first: int, batch_size: int, skipped: int = 0):
         """Starts the clock of the first line, and the bar on stderr.
 
         Args:
@@ -90,13 +91,14 @@ class StepLog:
           total: number of steps of the whole training.
           first: number of steps that were taken in earlier sessions.
           batch_size: number of images in a step.
+          skipped: number of the latest steps that earlier sessions left out, in a row.
         """
         self._writer, self._batch_size = writer, batch_size
         self._bar = progress_bar("train", total * batch_size, first * batch_size, shown=processes.leads())
         self._steps: list[_Step] = []  # since the latest line
         self._due: tuple[list[_Step], Any] | None = None
         self._since = time.monotonic()
-        self._skipped = 0  # steps in a row, up to the latest line
+        self._skipped = skipped  # steps in a row, up to the latest line
 
     def add(self, step: int, metrics: Any, waited: Callable[[], float] = lambda: 0.0) -> None:
         """Adds the metrics of a step that was sent to the devices, and writes a line that is due meanwhile.
@@ -119,6 +121,14 @@ class StepLog:
         number.
         """
         self._due, self._steps = (self._steps, of_weights), []
+
+    def skipped_in_a_row(self) -> int:
+        """The number of the latest steps that were left out, in a row. Waits for the steps that went to the devices."""
+        self._write_due()
+        count = self._skipped
+        for row in parallel.first([{name: row[name] for name in row if name == SKIPPED} for _, row, _ in self._steps]):
+            count = count + 1 if row.get(SKIPPED) else 0
+        return count
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
@@ -186,6 +196,20 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
         return []
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
     return [row for line in lines if line.endswith("\n") and (row := _metrics_of(line))]
+
+
+def set_aside_metrics(workdir: Path, after: int) -> None:
+    """Moves the metrics of later steps, which are going to be taken anew, to ``metrics_after_STEP_1.jsonl``, or 2 …."""
+    path = workdir / "metrics.jsonl"
+    rows = read_metrics(path)
+    later = [row for row in rows if row["step"] > after]
+    if not later:
+        return
+    number = len(list(workdir.glob(f"metrics_after_{after}_*.jsonl"))) + 1
+    aside = workdir / f"metrics_after_{after}_{number}.jsonl"
+    for to, kept in ((aside, later), (path, [row for row in rows if row["step"] <= after])):
+        write_atomic(to, "".join(json_files.to_text(row) + "\n" for row in kept))
+    print(f"the metrics after step {after} are moved to {aside}", file=sys.stderr)
 
 
 def _metrics_of(line: str) -> dict[str, float]:

@@ -3,10 +3,14 @@
 import dataclasses
 import functools
 from collections.abc import Callable
+from typing import Any
 
+import jax
+import jax.numpy as jnp
 import optax
 
 from interpjax import regularizers
+from interpjax.regularizers.proximal_step import ProximalState
 from interpjax.training.promotion import promoting, promoting_optimizer
 from interpjax.training.terms import BlockNorm, Patterns, of_layers
 
@@ -107,7 +111,7 @@ class OptimizerSettings:
         """
         made = self.make(schedule)
         if self.clip_norm:
-            made = optax.chain(optax.clip_by_global_norm(self.clip_norm), made)
+            made = _clipped(made, self.clip_norm)
         optimizer = promoting_optimizer(made)
         if self.proximal is not None:
             optimizer = regularizers.proximal_block_norm(
@@ -117,3 +121,29 @@ class OptimizerSettings:
             return optimizer
         still = optax.masked(optax.set_to_zero(), functools.partial(of_layers, patterns=self.frozen))
         return optax.chain(still, optimizer, still)  # first of gradients, then of what the optimizer adds
+
+
+def memory_at(memory: Any, step: int) -> Any:
+    """The memory of an optimizer that begins at a later step: its schedules stand at this step, and no more is known.
+
+    Args:
+      memory: as the optimizer initializes it.
+      step: number of steps that were taken before.
+    """
+    by_step = (optax.ScaleByScheduleState, ProximalState)
+
+    def stands(state: Any) -> Any:
+        return jax.tree.map(lambda count: jnp.full_like(count, step), state) if isinstance(state, by_step) else state
+
+    return jax.tree.map(stands, memory, is_leaf=lambda state: isinstance(state, by_step))
+
+
+def _clipped(optimizer: optax.GradientTransformation, norm: float) -> optax.GradientTransformation:
+    """The optimizer behind a clipping of gradients. Its memory is the same, so it can go on with or without it."""
+    clip, wrapped = optax.clip_by_global_norm(norm), optax.with_extra_args_support(optimizer)
+
+    def update(updates: Any, state: Any, params: Any = None, **more: Any) -> Any:
+        clipped, _ = clip.update(updates, optax.EmptyState(), params)
+        return wrapped.update(clipped, state, params, **more)
+
+    return optax.GradientTransformationExtraArgs(optimizer.init, update)

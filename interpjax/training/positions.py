@@ -14,7 +14,8 @@ def joined(position: Position) -> Position:
     if len(everyone) == 1:
         return position
     skipped = sorted({name for own in everyone for name in own["skipped"]})
-    return Position({EACH: [own["data"] for own in everyone]}, position.seconds, tuple(skipped))
+    data = {EACH: [own["data"] for own in everyone]}
+    return dataclasses.replace(position, data=data, skipped=tuple(skipped))
 
 
 def own_part(position: Position) -> Position:

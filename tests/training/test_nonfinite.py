@@ -12,6 +12,7 @@ from interpjax import models, parallel
 from interpjax.config.checks import validate
 from interpjax.preprocessing import Preprocessing
 from interpjax.training import Objective, create_train_state
+from interpjax.training.checkpoint import Checkpoints
 from interpjax.training.metrics import MOST_SKIPPED, MetricsWriter, StepLog, TrainingDivergedError, read_metrics
 from interpjax.training.step import make_train_step
 
@@ -101,9 +102,61 @@ def test_too_many_in_a_row_are_an_error(tmp_path, in_a_row):
 
 
 def test_other_ways_to_go_on_are_refused():
-    with pytest.raises(ValueError, match=r"config.training.on_nonfinite = 'ignore': choose one of error, skip"):
+    with pytest.raises(ValueError, match=r"config.training.on_nonfinite = 'ignore': choose one of error, rollback"):
         validate(tiny.tiny_config(training__on_nonfinite="ignore"))
     model = models.create_model("two_figures_cnn", num_classes=2)
-    for choice in ("error", "skip"):
+    for choice in ("error", "rollback"):
         recipe = tiny.recipe(tiny.tiny_config(training__on_nonfinite=choice), model)
-        assert recipe.skip_nonfinite == (choice == "skip")
+        assert recipe.skip_nonfinite == (choice == "rollback")
+
+
+def test_steps_in_a_row_are_counted_up_to_the_latest(tmp_path):
+    with MetricsWriter(tmp_path, from_step=0) as writer, StepLog(writer, 50, 0, batch_size=8) as log:
+        for step, skipped in enumerate([1, 0, 1, 1], start=1):
+            log.add(step, row(2.0, skipped))
+            if step == 3:
+                log.close_line({})
+        assert log.skipped_in_a_row() == 2  # one before the line's end, one after it
+
+
+def test_the_count_goes_on_from_an_earlier_session(tmp_path):
+    def go_on():
+        with (
+            MetricsWriter(tmp_path, from_step=4) as writer,
+            StepLog(writer, 50, 4, batch_size=8, skipped=MOST_SKIPPED - 3) as log,
+        ):
+            for step in (5, 6, 7):
+                log.add(step, row(2.0, 1))
+            log.close_line({})
+
+    with pytest.raises(TrainingDivergedError, match=r"step 7: .* for the 10th step in a row"):
+        go_on()
+
+
+def test_a_run_that_is_cut_off_keeps_the_count(tmp_path, monkeypatch):
+    """Every gradient is infinite, so no step is taken; five are left out before the cut, and five after it."""
+    config = tiny.tiny_config(
+        training__on_nonfinite="rollback",
+        training__num_steps=20,
+        training__checkpoint_every_steps=5,
+        training__log_every_steps=3,
+        training__eval_every_steps=20,
+        regularizer__block_norm__strength=1e38,
+        data__directory=str(tmp_path / "data"),
+    )
+    made = tiny.recipe(config, models.create_model("two_figures_cnn", num_classes=2, width=config.model.width))
+    assert made.skip_nonfinite
+    save = Checkpoints.save
+
+    def cut_off(checkpoints, state, position):
+        save(checkpoints, state, position)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Checkpoints, "save", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        tiny.train(config, tmp_path / "run")
+    monkeypatch.undo()
+    with Checkpoints(tmp_path / "run") as checkpoints:
+        assert checkpoints.restore(tiny.initial_state(config))[1].skipped_steps == 5
+    with pytest.raises(TrainingDivergedError, match=r"step 10: the loss or a gradient .* for the 10th step in a row"):
+        tiny.train(config, tmp_path / "run")

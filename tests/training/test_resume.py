@@ -19,9 +19,12 @@ class CutOffError(Exception):
     """Stands for a kill."""
 
 
-def test_cut_off_in_the_middle_and_run_again_ends_bit_identical(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "fields", [{}, pytest.param({"training__ema_decay": 0.9, "data__validation": 0.2}, marks=pytest.mark.long)]
+)
+def test_cut_off_in_the_middle_and_run_again_ends_bit_identical(tmp_path, monkeypatch, fields):
     config = tiny.tiny_config(
-        training__num_steps=8, training__checkpoint_every_steps=3, data__directory=str(tmp_path / "data")
+        training__num_steps=8, training__checkpoint_every_steps=3, data__directory=str(tmp_path / "data"), **fields
     )
     for name in ("whole", "cut"):
         (tmp_path / name).mkdir()
@@ -41,8 +44,7 @@ def test_cut_off_in_the_middle_and_run_again_ends_bit_identical(tmp_path, monkey
     states = []
     for name in ("whole", "cut"):
         with Checkpoints(tmp_path / name) as checkpoints:
-            recipe_state = tiny.initial_state(config)
-            states.append(checkpoints.restore(recipe_state))
+            states.append(checkpoints.restore(tiny.initial_state(config)))
     (whole, position), (cut, resumed) = states
     jax.tree.map(np.testing.assert_array_equal, whole, cut)
     assert position.data == resumed.data
@@ -54,6 +56,7 @@ def test_cut_off_in_the_middle_and_run_again_ends_bit_identical(tmp_path, monkey
         for name in ("whole", "cut")
     ]
     assert curves[0] == curves[1]
+    assert any("validation/accuracy" in row for row in curves[1]) == bool(fields)
 
 
 STEPS = 240

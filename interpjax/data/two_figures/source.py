@@ -55,6 +55,9 @@ def two_figures(settings: TwoFiguresSettings, directory: Path) -> Source:
         return encoded_records(open_builder(folder, again), split, again)
 
     records = {split: Deferred(functools.partial(rendered, split), count) for split, count in counts.items()}
-    train, test = (TfdsSplit(records[split], settings.task, f"two_figures/{split}") for split in counts)
+    train, test = (
+        TfdsSplit(records[split], settings.task, f"two_figures/{split}", listing=f"{settings} {split}")
+        for split in counts
+    )
     labelled = concepts.load(records["test"], image_size=settings.image_size, figure_size=settings.figure_size)
     return Source(train, test, drawing.class_names(settings.task), labelled)

@@ -1,0 +1,61 @@
+"""Which fields may change in the workdir of a run that has begun, and why."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+# These change no parameter of the network and no score.
+WITHOUT_EFFECT = {
+    "data.num_threads": "the order of the images does not depend on the threads that read them",
+    "data.on_bad_image": "it decides whether an unreadable image ends the run; a readable one is used either way",
+    "training.log_every_steps": "metrics are read from the training and never enter it",
+    "training.eval_every_steps": "evaluation reads the network, and has an iterator of its own",
+    "training.checkpoint_every_steps": "a run goes on from a checkpoint as if it had not stopped",
+    "training.keep_checkpoints": "only how many earlier checkpoints stay",
+    "training.profile_steps": "the profiler watches and changes nothing",
+    "compilation_cache": "a program is the same, compiled or read",
+}
+# What is in these files and folders counts, and not where they are: fingerprints of the content tell the data apart.
+BY_CONTENT = frozenset(
+    ("data.train", "data.test", "data.directory", "data.mean_image", "dissection.broden", "model.weights")
+)
+EMPTY_COUNTS = ("data.mean_image", "model.weights")  # whether there is such a file at all changes the run
+# The splits of tfds are names, what one's own source makes of a field is not known, and two_figures reads no folder.
+FOLDERS = {
+    "image_folder": ("data.train", "data.test", "data.directory"),
+    "tfds": ("data.directory",),
+    "two_figures": ("data.train", "data.test", "data.directory"),
+}
+
+
+def may_change(name: str, ours: Any, theirs: Any, source: str, *, restart: bool = False) -> bool:
+    """Whether a field may have another value than the run was begun with.
+
+    Args:
+      name: of the field, as ``"training.log_every_steps"``.
+      ours: its value.
+      theirs: the value in the workdir.
+      source: ``data.source``.
+      restart: whether training starts again from an earlier checkpoint, by an optimizer that may be another.
+    """
+    if name in WITHOUT_EFFECT or (restart and (name.startswith("optimizer.") or name == "training.on_nonfinite")):
+        return True
+    if name not in BY_CONTENT or same_path(ours, theirs):
+        return name in BY_CONTENT
+    if name in EMPTY_COUNTS:
+        return bool(ours) and bool(theirs)
+    return name == "dissection.broden" or name in FOLDERS.get(source, ())
+
+
+def same_path(ours: Any, theirs: Any) -> bool:
+    """Whether two values of a field are the same file or folder, however it is spelled."""
+    return bool(ours) and bool(theirs) and _resolved(ours) == _resolved(theirs)
+
+
+def without_spelling(differing: Mapping[str, tuple[Any, Any]]) -> dict[str, tuple[Any, Any]]:
+    """The fields that differ in more than the way in which a path is spelled."""
+    return {name: both for name, both in differing.items() if not (name in BY_CONTENT and same_path(*both))}
+
+
+def _resolved(path: str) -> Path:
+    return Path(path).expanduser().resolve()
