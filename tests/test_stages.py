@@ -172,7 +172,7 @@ def test_nothing_is_written_before_the_lock(tmp_path):
 
 
 def test_memory_that_the_machine_has_not_got_is_named_before_training(finished, folders, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(memory, "machine_memory", lambda: 10_000)
+    monkeypatch.setattr(memory, "SPREAD", 1e12)  # of thresholds alone: a batch and the parameters have room
     with pytest.raises(ValueError, match=r"config.dissection.layers: dissecting 1 layers on 3 images .*the largest is"):
         interpjax.run(configure(folders), tmp_path / "run")
     assert not (tmp_path / "run").exists()
