@@ -8,9 +8,9 @@ from typing import Any
 import flax.linen as nn
 from ml_collections import ConfigDict
 
-from interpjax import json_files, machine, models, stopping, training
+from interpjax import json_files, models, stopping, training
 from interpjax.config import from_json, to_json, validate
-from interpjax.errors import Problems, UserError
+from interpjax.errors import Problems, UserError, refusals
 from interpjax.prepare import DEFAULT_STAGES, Experiment, networks, prepare
 from interpjax.report import tables
 from interpjax.stages import ordered_stages, pending_stages, run_stages
@@ -54,14 +54,14 @@ def run(config: ConfigDict, workdir: str | Path, stages: Sequence[str] = DEFAULT
     """
     workdir = Path(workdir).expanduser().absolute()
     stages = ordered_stages(stages)
-    with machine.refusals(f"workdir {workdir}"):
+    with refusals(f"workdir {workdir}"):
         experiment = prepared(config, workdir, stages)
     if experiment is None:
         print(f"already finished: {workdir}", file=sys.stderr)
         return _told(workdir)
     if experiment.labelled is not None and experiment.labelled.memory is not None:
         print(experiment.labelled.memory, file=sys.stderr)
-    told = machine.refusals(f"workdir {workdir}")
+    told = refusals(f"workdir {workdir}")
     with told, lock_workdir(workdir), keeping_tracebacks(workdir), stopping.on_signals():
         claim_workdir(experiment.config_text, workdir, identity(experiment) | networks.digests(config))
         run_stages(experiment, pending_stages(stages, workdir))

@@ -11,8 +11,7 @@ from typing import Any
 from interpjax import json_files
 from interpjax.atomic import TEMPORARY, locked, write_atomic
 from interpjax.config import differing_fields
-from interpjax.errors import UserError
-from interpjax.machine import refusals
+from interpjax.errors import UserError, refusals
 
 # The files that a run may have left in its folder if it was killed before it claimed the folder.
 ERROR_LOG = "error.log"
