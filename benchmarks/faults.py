@@ -210,10 +210,10 @@ def _damaged_cache(job: Job) -> Outcome:
     workdir = _before(job, "dissect")
     process = job.start(workdir)
     while not list(workdir.glob("stages/dissect/*/*.npz")) and process.poll() is None:
-        pass
-    process.send_signal(signal.SIGKILL)
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
     process.communicate()
-    kept = list(workdir.glob("stages/dissect/*/*.npz"))
+    kept = list(workdir.glob("stages/dissect/*/pass-*.npz"))
     if not kept:
         return Outcome("", "not run: the dissection was done before it could be stopped")
     for path in kept:

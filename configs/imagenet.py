@@ -5,8 +5,9 @@ configs/places365.py.
 
 Argument: model=alexnet, alexnet_b, vgg16, resnet18, resnet50 or densenet121; regularizer=gbn (block norm), wd (weight
         decay) or cgl (block norm and the two losses on activations). Either may be left out: alexnet, gbn.
-Needs:  imagenet2012 as TFDS array_record (--config.data.directory=DIR, by default ~/tensorflow_datasets) and the
-        unpacked broden1_224 of Network Dissection.
+Needs:  imagenet2012 as TFDS array_record (--config.data.directory=DIR, by default ~/tensorflow_datasets), which
+        `interpjax get imagenet` makes of the class folders or archives one has, and the unpacked broden1_224 of Network
+        Dissection; docs/data.md has the commands for both.
 Run:    python launch.py --config=configs/imagenet.py:model=resnet18,regularizer=gbn --workdir=...
         --config.dissection.broden=DIR
 Cost:   90 epochs of 1.28 M images, on GPUs; hours not measured.

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from interpjax.errors import UserError
-from interpjax.machine import naming
+from interpjax.errors import UserError, naming
 
 TEMPORARY = ".interpjax-tmp"  # ends the names of files that are not yet whole
 

@@ -1,7 +1,31 @@
 """The errors that a user can mend: the command line tells them in one line, without a traceback."""
 
 import contextlib
+import errno
+import os
 from collections.abc import Iterator
+from pathlib import Path
+
+# What the machine may refuse, by the number of the system's error: what it means, and what to do.
+FULL = ("the disk is full", "make room")
+ROOMLESS = ("no file may grow so large", "raise the limit (`ulimit -f`), or give a folder on another disk")
+RIGHTS = ("this user has no right to it", "change its rights, or give another folder")
+FILES = ("too many files are open", "raise the limit (`ulimit -n`), or lower config.data.num_threads")
+REMEDIES = {
+    errno.ENOSPC: FULL,
+    errno.EDQUOT: FULL,
+    errno.EFBIG: ROOMLESS,
+    errno.EIO: ("the disk or its connection is broken", "mend it, or give a folder on another disk"),
+    errno.ESTALE: ("the connection to the disk was lost", "restore it"),
+    errno.EROFS: ("the disk can only be read", "give a folder on another disk"),
+    errno.EACCES: RIGHTS,
+    errno.EPERM: RIGHTS,
+    errno.EMFILE: FILES,
+    errno.ENFILE: FILES,
+    errno.ENAMETOOLONG: ("the name is too long for this disk", "give a shorter one"),
+}
+OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"  # how jaxlib's errors begin where a device, or the host, has too little memory
+LONGEST = 300  # characters of a library's words that are told
 
 
 class UserError(ValueError):
@@ -35,3 +59,48 @@ class Problems:
         if self._found:
             told = "; ".join(f"({number}) {error}" for number, error in enumerate(self._found, start=1))
             raise UserError(f"{len(self._found)} things are wrong: {told}")
+
+
+@contextlib.contextmanager
+def refusals(place: str, *, less: str = "config.data.num_threads") -> Iterator[None]:
+    """Raises what the machine refuses in the block as a UserError; every other error passes as it is.
+
+    Args:
+      place: what is under way, for the message: a stage, or a folder.
+      less: what to lower where memory is too little.
+
+    Raises:
+      UserError: naming the place, the file if the system names one, the system's words, and what to do.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError, MemoryError) as error:
+        told = _told(error, less)
+        if told is None:
+            raise
+        raise UserError(f"{place}: {told}, and give the same command again") from error
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Gives an OSError of the block the name of a file, where it has none: a write does not tell where it wrote."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+def _told(error: Exception, less: str) -> str | None:
+    """What to tell the user; None if the error is none of the machine's."""
+    words = " ".join(str(error).split())[:LONGEST].encode("utf-8", "backslashreplace").decode()
+    if isinstance(error, MemoryError) or OUT_OF_MEMORY in str(error):
+        return f"the memory is used up ({words or 'MemoryError'}); free some, or lower {less}"
+    # array_record raises RuntimeError, with the system's words in the text.
+    named = (number for number in REMEDIES if os.strerror(number) in str(error))
+    number = error.errno if isinstance(error, OSError) else next(named, None)
+    if number not in REMEDIES:
+        return None
+    what, remedy = REMEDIES[number]
+    return f"{what} ({words}); {remedy}"

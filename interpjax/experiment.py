@@ -8,12 +8,12 @@ from typing import Any
 import flax.linen as nn
 from ml_collections import ConfigDict
 
-from interpjax import json_files, machine, models, parallel, processes, stopping, training
+from interpjax import json_files, models, parallel, processes, stopping, training
 from interpjax.changes import current_config, record_changes, restarted_from
 from interpjax.compiling import compiling_into
 from interpjax.config import differing_fields, from_json, may_change, to_json, validate
 from interpjax.config.identity import BY_CONTENT
-from interpjax.errors import Problems, UserError
+from interpjax.errors import Problems, UserError, refusals
 from interpjax.prepare import DEFAULT_STAGES, Experiment, facts, networks, prepare
 from interpjax.report import tables
 from interpjax.stages import MADE_FROM, ordered_stages, pending_stages, run_stages
@@ -68,7 +68,7 @@ def run(
     """
     workdir = Path(workdir).expanduser().absolute()
     stages = ordered_stages(stages)
-    with machine.refusals(f"workdir {workdir}"):
+    with refusals(f"workdir {workdir}"):
         experiment = prepared(config, workdir, stages, restart_from)
     if experiment is None:
         _say(f"already finished: {workdir}")
@@ -77,7 +77,7 @@ def run(
         _say(str(experiment.labelled.memory))
     cache = Path(config.compilation_cache).expanduser().absolute() if config.compilation_cache else None
     with (
-        machine.refusals(f"workdir {workdir}"),
+        refusals(f"workdir {workdir}"),
         lock_workdir(workdir),
         keeping_tracebacks(workdir),
         stopping.on_signals(),

@@ -13,8 +13,7 @@ from interpjax import json_files, parallel, processes
 from interpjax.atomic import TEMPORARY, locked, write_atomic
 from interpjax.changes import current_config
 from interpjax.config import differing_fields, may_change, without_spelling
-from interpjax.errors import UserError
-from interpjax.machine import refusals
+from interpjax.errors import UserError, refusals
 
 # The files that a run may have left in its folder if it was killed before it claimed the folder.
 ERROR_LOG = "error.log"

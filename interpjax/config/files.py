@@ -6,8 +6,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from interpjax.errors import UserError
-from interpjax.machine import refusals
+from interpjax.errors import UserError, refusals
 
 
 def config_directory() -> Path:

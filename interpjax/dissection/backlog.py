@@ -8,8 +8,7 @@ import numpy as np
 
 from interpjax.dissection import npz
 from interpjax.dissection.undecided import BatchRest
-from interpjax.errors import UserError
-from interpjax.machine import naming
+from interpjax.errors import UserError, naming
 
 
 class Backlog:

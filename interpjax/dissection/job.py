@@ -20,8 +20,7 @@ from interpjax.dissection.protocol import Protocol
 from interpjax.dissection.result import Dissection
 from interpjax.dissection.settings import Settings
 from interpjax.dissection.settling import MaskedBatches
-from interpjax.errors import UserError
-from interpjax.machine import refusals
+from interpjax.errors import UserError, refusals
 from interpjax.progress import progress_bar
 
 Results = dict[str, Dissection]

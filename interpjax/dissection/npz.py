@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from interpjax.machine import naming
+from interpjax.errors import naming
 
 # What reading a damaged file, or one that holds something else, may raise.
 DAMAGED = (KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)

@@ -123,16 +123,19 @@ def prepare(
         if {"train", "evaluate"} & set(stages):
             micro_batches = config.training.accumulate_steps if "train" in stages else 1
             parallel.check_batch_size("config.training.batch_size", config.training.batch_size, micro_batches)
-            memory.check_batch(config)
     with problems.collected():
         grouping = recipes.read_grouping(config)
         block = recipes.read_block_norm(config, grouping)
     problems.raise_all()
     model = networks.create(config, workdir, source, None if trained else weights)
     outline = models.outline(models.outside_of_devices(model), config.data.image_size)
-    memory.check_parameters(config, outline.variables["params"])
     groups = GroupDiagnostics(models.outside_of_devices(model), config.data.image_size, preprocessing, block, grouping)
     recipe, images = None, None
+    with problems.collected():
+        memory.check_parameters(config, outline.variables["params"])
+    with problems.collected():
+        if {"train", "evaluate"} & set(stages):
+            memory.check_batch(config)
     with problems.collected():
         recipe = recipes.read_recipe(config, model, block, grouping) if "train" in stages else None
         if recipe and source and source.train:

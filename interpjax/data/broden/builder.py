@@ -20,8 +20,7 @@ from interpjax.data.broden import records as broden
 from interpjax.data.broden import tables as broden_tables
 from interpjax.data.building import build
 from interpjax.data.images import BadImageError
-from interpjax.errors import UserError
-from interpjax.machine import refusals
+from interpjax.errors import UserError, refusals
 
 SHARD_IMAGES = 512
 

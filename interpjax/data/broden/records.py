@@ -20,8 +20,7 @@ from interpjax.data.broden.files import EncodedMaps, Files, Folder, KeepEncoded,
 from interpjax.data.concepts import Channels, ConceptData
 from interpjax.data.headers import stated_size
 from interpjax.data.images import BadImageError, decode_image
-from interpjax.errors import UserError
-from interpjax.machine import refusals
+from interpjax.errors import UserError, refusals
 
 VERSION, SPLIT = "1.0.0", "labelled"
 PREPARED = Path("broden") / VERSION  # where in its destination the builder puts the data

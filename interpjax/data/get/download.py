@@ -18,8 +18,7 @@ from typing import IO
 from tqdm import tqdm
 
 from interpjax.data.get.folder import PART, gigabytes
-from interpjax.errors import UserError
-from interpjax.machine import naming
+from interpjax.errors import UserError, naming
 from interpjax.progress import progress_bar
 
 TRIES = 5  # in a row, none of which brought a byte that no earlier one had

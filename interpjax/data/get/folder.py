@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from interpjax.atomic import locked
-from interpjax.errors import UserError
-from interpjax.machine import refusals
+from interpjax.errors import UserError, refusals
 
 PART = ".part"  # ends the names of files that are not yet whole
 ARCHIVES = "archives"  # where in the folder archives are, until the data set is built

@@ -6,10 +6,9 @@ import os
 import jax
 import pytest
 
-from interpjax import machine
 from interpjax import workdir as workdir_lib
 from interpjax.atomic import write_atomic
-from interpjax.errors import UserError
+from interpjax.errors import UserError, refusals
 
 
 def failing(error):
@@ -43,7 +42,7 @@ def test_refusal_in_a_stage_is_told_with_stage_and_remedy(tmp_path, name):
 
 @pytest.mark.parametrize("error", [RuntimeError("a bug"), FileNotFoundError(errno.ENOENT, "x"), KeyError("y")])
 def test_other_errors_stay_what_they_are(error):
-    with pytest.raises(type(error)), machine.refusals("here"):
+    with pytest.raises(type(error)), refusals("here"):
         raise error
 
 
@@ -52,5 +51,5 @@ def test_write_that_the_disk_refuses_names_its_file(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(UserError, match=rf"here: the disk is full \(.*{tmp_path}/a.json"), machine.refusals("here"):
+    with pytest.raises(UserError, match=rf"here: the disk is full \(.*{tmp_path}/a.json"), refusals("here"):
         write_atomic(tmp_path / "a.json", "text")
