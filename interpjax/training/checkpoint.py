@@ -145,7 +145,7 @@ class Checkpoints:
             found = self._load(stored, tree, whole=not anew)
             if anew:
                 print(f"another optimizer: its memory begins anew at step {step}", file=sys.stderr)
-                found |= _as_tree(TrainState(None, None, None, memory_at(like.opt_state, step)))
+                found[MEMORY] = _memory(memory_at(like.opt_state, step))
             return _from_tree(found, like), stored.position
 
         state, position = self._of_latest_whole(read)
@@ -280,15 +280,18 @@ def _without_tracebacks() -> Iterator[None]:
 
 def _as_tree(state: TrainState) -> dict[str, Any]:
     """The state as plain dictionaries, with the optimizer's memory by its paths, so that any orbax can read them."""
-    leaves, _ = jax.tree_util.tree_flatten_with_path(state.opt_state)
-    memory = {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
-    tree = {"step": state.step, "params": state.params, "batch_stats": state.batch_stats, "opt_state": memory}
+    tree = {"step": state.step, "params": state.params, "batch_stats": state.batch_stats}
+    tree[MEMORY] = _memory(state.opt_state)
     return tree if state.average is None else tree | {AVERAGE: state.average}
 
 
+def _memory(opt_state: PyTree) -> dict[str, Any]:
+    leaves, _ = jax.tree_util.tree_flatten_with_path(opt_state)
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
+
+
 def _from_tree(tree: dict[str, Any], like: TrainState) -> TrainState:
-    names = _as_tree(like)["opt_state"]
-    memory = [tree["opt_state"][name] for name in names]
+    memory = [tree[MEMORY][name] for name in _memory(like.opt_state)]
     opt_state = jax.tree.unflatten(jax.tree.structure(like.opt_state), memory)
     return TrainState(tree["step"], tree["params"], tree["batch_stats"], opt_state, tree.get(AVERAGE))
 
