@@ -17,9 +17,10 @@ from interpjax import workdir as workdir_lib
 from interpjax.config.identity import WITHOUT_EFFECT
 from interpjax.errors import UserError
 from interpjax.models import create_model, outline
-from interpjax.training.checkpoint import DAMAGED, CheckpointError, kept_steps
+from interpjax.training.checkpoint import DAMAGED, CheckpointError
 from interpjax.training.metrics import read_metrics
 from interpjax.training.optimizer import memory_at
+from interpjax.training.saved import kept_steps
 
 MACHINE = {"devices": 1, "cpu": "A"}
 
