@@ -1,4 +1,4 @@
-"""Fingerprints by which data are known again wherever they are, without reading an image from a file."""
+"""Fingerprints by which data are known again wherever they are, though hardly an image is read."""
 
 import hashlib
 import os
@@ -12,9 +12,10 @@ from interpjax.data.splits import ArraySplit, ClassSplit, Deferred, FileSplit, P
 
 
 def listing_fingerprint(split: Any) -> str:
-    """A hex digest of what is known of the examples of a split, in their order, without reading them.
+    """A hex digest of what is known of the examples of a split, in their order, before they are read.
 
-    Of image files it is their names in the folder that holds them all, their sizes and labels; of a TFDS set its name,
+    Of image files it is their names in the folder that holds them all, their sizes and labels, and the bytes of the
+    first of each label, since images that are not compressed may all be of one size; of a TFDS set its name,
     version, split and the lengths of its shards; of images in memory the images themselves. Of a split of one's own it
     is the ``files`` and ``labels`` that it has, and the number of its examples.
 
@@ -61,7 +62,17 @@ def _files(files: Sequence[Path], labels: Any) -> bytes:
     lines = [
         f"{path[root:]}\t{_size(file)}\t{int(label)}" for path, file, label in zip(paths, files, labels, strict=False)
     ]
+    first_of_label = dict(zip(reversed(list(map(int, labels))), reversed(files[: len(labels)]), strict=False))
+    lines += [f"{label}\t{_content(file)}" for label, file in sorted(first_of_label.items())]
     return "\n".join(lines).encode(errors="surrogateescape")
+
+
+def _content(path: Path) -> str:
+    """A digest of the bytes; empty of a file that cannot be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
 
 
 def _size(path: Path) -> int:

@@ -1,10 +1,11 @@
 """Training: the objective, the optimizer, the training loop, and its checkpoints and metrics."""
 
-from interpjax.training.checkpoint import CheckpointError, Checkpoints, kept_steps
+from interpjax.training.checkpoint import CheckpointError, Checkpoints
 from interpjax.training.evaluation import Evaluated, evaluate, sample_images
 from interpjax.training.loop import Recipe, Training, read_variables, train
 from interpjax.training.metrics import TrainingDivergedError
 from interpjax.training.objective import Objective, SoftFields, Term, TermInputs
+from interpjax.training.saved import kept_steps
 from interpjax.training.state import TrainState, create_train_state, initial_variables
 
 __all__ = [

@@ -19,13 +19,12 @@ from interpjax import parallel
 from interpjax.errors import UserError
 from interpjax.training.checksums import by_name, checksum_of_json, checksums, misfit, not_finite
 from interpjax.training.optimizer import memory_at
+from interpjax.training.saved import AVERAGE, FOLDER, MEMORY, Position, Stored, as_tree, from_tree, memory_by_name
 from interpjax.training.state import TrainState
 
 PyTree = Any
 T = TypeVar("T")
-FOLDER, DAMAGED = "checkpoints", "damaged_checkpoints"  # in a workdir
-AVERAGE = "average"  # its name in a checkpoint, which only a training that keeps one has
-MEMORY = "opt_state"  # what the optimizer remembers, likewise
+DAMAGED = "damaged_checkpoints"  # in a workdir
 CHECKSUMS, POSITION = "checksums", "position"  # beside the position: of every array by its name, and of the position
 
 
@@ -35,39 +34,6 @@ class CheckpointError(UserError):
 
 class _DamagedError(Exception):
     """A checkpoint is not what was written; the message says what differs."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Position:
-    """Where training stands, which a checkpoint holds beside the state.
-
-    Attributes:
-      data: the position of the training iterator, as the iterator gives it.
-      seconds: the seconds that training has taken so far.
-      skipped: names of the images that were left out so far.
-      skipped_steps: how many steps, the latest in a row, were left out as not finite.
-    """
-
-    data: dict[str, Any] = dataclasses.field(default_factory=dict)
-    seconds: float = 0.0
-    skipped: tuple[str, ...] = ()
-    skipped_steps: int = 0
-
-
-@dataclasses.dataclass(frozen=True)
-class _Stored:
-    """What a checkpoint tells of itself: the shapes in it, their checksums (None of an older version), the position."""
-
-    step: int
-    shapes: Mapping[str, PyTree]
-    sums: Mapping[str, int] | None
-    position: Position
-
-
-def kept_steps(workdir: Path) -> tuple[int, ...]:
-    """The steps of the checkpoints in a workdir, the latest last."""
-    folder = workdir / FOLDER
-    return tuple(sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit())) if folder.is_dir() else ()
 
 
 class Checkpoints:
@@ -110,7 +76,7 @@ class Checkpoints:
         Raises:
           CheckpointError: if the checkpoint cannot be written, as on a full disk. Earlier checkpoints stay.
         """
-        step, tree, stands = int(state.step), _as_tree(state), dataclasses.asdict(position)
+        step, tree, stands = int(state.step), as_tree(state), dataclasses.asdict(position)
         sums = checksums(by_name(tree)) | {POSITION: checksum_of_json(stands)}
         try:
             with _without_tracebacks():
@@ -135,7 +101,7 @@ class Checkpoints:
         """
 
         def read(step: int) -> tuple[TrainState, Position]:
-            stored, tree = self._stored(step), _as_tree(like)
+            stored, tree = self._stored(step), as_tree(like)
             shapes = dict(stored.shapes)
             anew = step == anew_at and bool(misfit(by_name(shapes.get(MEMORY, {})), tree[MEMORY]))
             if anew:
@@ -145,8 +111,8 @@ class Checkpoints:
             found = self._load(stored, tree, whole=not anew)
             if anew:
                 print(f"another optimizer: its memory begins anew at step {step}", file=sys.stderr)
-                found |= _as_tree(TrainState(None, None, None, memory_at(like.opt_state, step)))
-            return _from_tree(found, like), stored.position
+                found[MEMORY] = memory_by_name(memory_at(like.opt_state, step))
+            return from_tree(found, like), stored.position
 
         state, position = self._of_latest_whole(read)
         self._set_aside(after=int(state.step))
@@ -209,7 +175,7 @@ class Checkpoints:
             f"an earlier checkpoint, or begins anew if {FOLDER} is removed too"
         )
 
-    def _stored(self, step: int) -> _Stored:
+    def _stored(self, step: int) -> Stored:
         """What a checkpoint tells of itself, which is checked as far as it can be without its arrays."""
         found: Any = self._orbax.metadata(step)
         if not isinstance(found.custom_metadata, dict) or not isinstance(found.metadata, dict):
@@ -222,9 +188,9 @@ class Checkpoints:
             raise _DamagedError("its arrays are not those that were written")
         if sums is not None and sums[POSITION] != checksum_of_json(notes):
             raise _DamagedError("the position of training is not the one that was written")
-        return _Stored(step, shapes, sums, Position(**notes | {"skipped": tuple(notes.get("skipped", ()))}))
+        return Stored(step, shapes, sums, Position(**notes | {"skipped": tuple(notes.get("skipped", ()))}))
 
-    def _load(self, stored: _Stored, like: PyTree, *, whole: bool) -> dict[str, PyTree]:
+    def _load(self, stored: Stored, like: PyTree, *, whole: bool) -> dict[str, PyTree]:
         one_device = SingleDeviceSharding(jax.local_devices()[0])
         shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=one_device), like)
         context = ocp.Context()
@@ -276,21 +242,6 @@ def _without_tracebacks() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
-
-
-def _as_tree(state: TrainState) -> dict[str, Any]:
-    """The state as plain dictionaries, with the optimizer's memory by its paths, so that any orbax can read them."""
-    leaves, _ = jax.tree_util.tree_flatten_with_path(state.opt_state)
-    memory = {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
-    tree = {"step": state.step, "params": state.params, "batch_stats": state.batch_stats, "opt_state": memory}
-    return tree if state.average is None else tree | {AVERAGE: state.average}
-
-
-def _from_tree(tree: dict[str, Any], like: TrainState) -> TrainState:
-    names = _as_tree(like)["opt_state"]
-    memory = [tree["opt_state"][name] for name in names]
-    opt_state = jax.tree.unflatten(jax.tree.structure(like.opt_state), memory)
-    return TrainState(tree["step"], tree["params"], tree["batch_stats"], opt_state, tree.get(AVERAGE))
 
 
 def _reason(error: BaseException) -> str:
