@@ -11,3 +11,5 @@ def build(builder: tfds.core.DatasetBuilder) -> None:
     settings = tfds.download.DownloadConfig(try_download_gcs=False)
     with contextlib.redirect_stdout(io.StringIO()):  # TFDS announces downloads; there are none
         builder.download_and_prepare(download_config=settings)
+    if not builder.info.splits:  # another process has written it since the builder looked
+        builder.info.read_from_directory(builder.data_dir)
