@@ -34,8 +34,13 @@ def build(builder: tfds.core.DatasetBuilder) -> None:
     removed.
     """
     whole = Path(builder.data_dir)
-    if whole.is_dir():
-        return
+    if not whole.is_dir():
+        _write(builder, whole)
+    if not builder.info.splits:  # another process has written it since the builder looked
+        builder.info.read_from_directory(builder.data_dir)
+
+
+def _write(builder: tfds.core.DatasetBuilder, whole: Path) -> None:
     told = f"another process is writing {whole}; this one waits for it, and then reads it too"
     with waiting(Path(builder.data_dir_root) / ".building", told):
         for left in whole.parent.glob("incomplete.*"):

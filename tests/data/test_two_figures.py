@@ -115,3 +115,10 @@ def test_every_concept_of_the_default_can_reach_the_cut(folder):
 def test_figures_that_do_not_fit_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"config.data.two_figures.figure_size = 30: expected 3 to 20"):
         tiny.open_source(small(figure_size=30), tmp_path)
+
+
+def test_data_that_another_process_has_rendered_meanwhile_are_read(tmp_path):
+    config = tiny.tiny_config(data__directory=str(tmp_path))
+    first, second = (tiny.open_source(config, tmp_path) for _ in range(2))
+    assert len(first.test[0]["image"])
+    assert second.test[0]["image"] == first.test[0]["image"]
