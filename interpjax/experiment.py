@@ -8,21 +8,19 @@ from typing import Any
 import flax.linen as nn
 from ml_collections import ConfigDict
 
-from interpjax import json_files, models, parallel, processes, stopping, training
-from interpjax.changes import current_config, record_changes, restarted_from
+from interpjax import json_files, models, processes, stopping, training
+from interpjax.beginning import begin, restarts
+from interpjax.changes import current_config
 from interpjax.compiling import compiling_into
-from interpjax.config import differing_fields, from_json, may_change, to_json, validate
+from interpjax.config import from_json, to_json, validate
 from interpjax.config.identity import BY_CONTENT
 from interpjax.errors import Problems, UserError, refusals
 from interpjax.prepare import DEFAULT_STAGES, Experiment, facts, networks, prepare
 from interpjax.report import tables
-from interpjax.stages import MADE_FROM, ordered_stages, pending_stages, run_stages
-from interpjax.training.metrics import set_aside_metrics
+from interpjax.stages import ordered_stages, pending_stages, run_stages
 from interpjax.workdir import (
     check_data,
     check_workdir,
-    claim_workdir,
-    forget_stage,
     keeping_tracebacks,
     lock_workdir,
 )
@@ -83,63 +81,8 @@ def run(
         stopping.on_signals(),
         compiling_into(cache, "config.compilation_cache"),
     ):
-        run_stages(experiment, _begun(experiment, config, stages, restart_from))
+        run_stages(experiment, begin(experiment, config, stages, restart_from))
     return _told(workdir)
-
-
-def _begun(
-    experiment: Experiment, config: ConfigDict, stages: Sequence[str], restart_from: int | None
-) -> Sequence[str]:
-    """Makes the folder that of the run, and returns the stages that are to be done.
-
-    The first process does it before the others, since it may have to write data.
-
-    Raises:
-      UserError: if it was begun on other data, or another process sees other data.
-    """
-    digests = networks.digests(config)
-    if processes.several():
-        processes.lead(lambda: _make_data(experiment))
-    found = processes.lead(lambda: identity(experiment) | digests)
-
-    def check() -> None:
-        own = found if processes.leads() else identity(experiment) | digests
-        for name, expected in found.items():
-            if own.get(name) != expected:
-                raise UserError(f"{name} is {own.get(name)!r} here, {expected!r} in process 0; expected the same data")
-
-    processes.together(check)
-    return processes.lead(lambda: _claimed(experiment, config, stages, restart_from, found))
-
-
-def _claimed(
-    experiment: Experiment,
-    config: ConfigDict,
-    stages: Sequence[str],
-    restart_from: int | None,
-    found: dict[str, Any],
-) -> Sequence[str]:
-    """Writes down which run the folder holds and what has changed, and takes it back to a step if that is asked for."""
-    workdir = experiment.workdir
-    restart = _restarts(config, workdir, stages, restart_from)
-    pending = pending_stages(stages, workdir, retrain=restart)
-    changed = check_workdir(experiment.config_text, workdir, restart=restart)
-    claim_workdir(experiment.config_text, workdir, found)
-    if restart:
-        assert restart_from is not None
-        _go_back(workdir, restart_from)
-    step = max(training.kept_steps(workdir), default=0)
-    told: dict[str, Any] = {"restart_from": restart_from} if restart else {}
-    record_changes(workdir, changed, step=step, machine=parallel.machine(), **told)
-    return pending
-
-
-def _make_data(experiment: Experiment) -> None:
-    """Has data written that are made when they are first used, and labels that are kept then."""
-    source = experiment.source
-    for split in (source.train, source.test, source.validation) if source is not None else ():
-        if split is not None and len(split):
-            split[0]
 
 
 def prepared(
@@ -160,9 +103,9 @@ def prepared(
 
 
 def _prepared(config: ConfigDict, workdir: Path, stages: Sequence[str], restart_from: int | None) -> Experiment | None:
+    validate(config)
     command = [to_json(config), str(workdir), list(stages), restart_from]
     processes.agreed("configuration, workdir or list of stages", command, "the same command of each process")
-    validate(config)
     networks.check_origin(config, workdir, stages)
     restart, pending, finished = processes.lead(lambda: _left(config, workdir, stages, restart_from))
     moved = BY_CONTENT & check_workdir(to_json(config), workdir, restart=restart).keys()
@@ -180,7 +123,7 @@ def _left(
     config: ConfigDict, workdir: Path, stages: Sequence[str], restart_from: int | None
 ) -> tuple[bool, Sequence[str], bool]:
     """Whether training starts again, the stages that are still to be run, and whether there is nothing left to do."""
-    restart = _restarts(config, workdir, stages, restart_from)
+    restart = restarts(config, workdir, stages, restart_from)
     pending = pending_stages(stages, workdir, retrain=restart)
     return restart, pending, not pending and (workdir / "summary.json").is_file()
 
@@ -211,46 +154,6 @@ def load(workdir: str | Path) -> tuple[ConfigDict, nn.Module, dict[str, Any]]:
     if imported is not None:
         return config, alone, imported
     return config, alone, training.read_variables(model, config.data.image_size, workdir)
-
-
-def identity(experiment: Experiment) -> dict[str, Any]:
-    """What must be the same in all stages of a run, of the data that these stages need."""
-    found = {} if experiment.source is None else facts.of_source(experiment.source)
-    return found if experiment.labelled is None else found | facts.of_concepts(experiment.labelled.concepts)
-
-
-def _restarts(config: ConfigDict, workdir: Path, stages: Sequence[str], restart_from: int | None) -> bool:
-    """Whether training has to start again from a step; not if the run has done so and is what was asked for."""
-    if restart_from is None:
-        return False
-    asked = f"restart_from = {restart_from}"
-    if not (workdir / "config.json").is_file():
-        raise UserError(f"{asked}: workdir {workdir} holds no run; expected that of a training that was begun")
-    if "train" not in stages:
-        raise UserError(f"{asked}: the stages are {', '.join(stages)}; expected train among them")
-    if restarted_from(workdir) == restart_from and not _differs(config, workdir):
-        return False
-    steps = training.kept_steps(workdir)
-    if restart_from not in steps:
-        kept = f"expected one of {', '.join(map(str, steps))}" if steps else "there is no checkpoint at all"
-        raise UserError(f"{asked}: workdir {workdir} has no checkpoint of this step; {kept}")
-    return True
-
-
-def _differs(config: ConfigDict, workdir: Path) -> bool:
-    """Whether a restart would change what training does."""
-    differing = differing_fields(config, current_config(workdir))
-    source = config.data.source
-    return any(not may_change(name, *both, source) for name, both in differing.items())
-
-
-def _go_back(workdir: Path, step: int) -> None:
-    """Takes a run back to the checkpoint of a step. Where this is cut off, it can be done again."""
-    set_aside_metrics(workdir, step)
-    for name in ("train", *MADE_FROM["train"]):
-        forget_stage(workdir, name)
-    with training.Checkpoints(workdir) as checkpoints:
-        checkpoints.drop_after(step)
 
 
 def _say(text: str) -> None:

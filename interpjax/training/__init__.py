@@ -5,7 +5,7 @@ from interpjax.training.evaluation import Evaluated, evaluate, sample_images
 from interpjax.training.loop import Recipe, Training, read_variables, train
 from interpjax.training.metrics import TrainingDivergedError
 from interpjax.training.objective import Objective, SoftFields, Term, TermInputs
-from interpjax.training.saved import kept_steps
+from interpjax.training.saved import drop_checkpoints, kept_steps
 from interpjax.training.state import TrainState, create_train_state, initial_variables
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Training",
     "TrainingDivergedError",
     "create_train_state",
+    "drop_checkpoints",
     "evaluate",
     "initial_variables",
     "kept_steps",

@@ -147,11 +147,6 @@ class Checkpoints:
 
         return self._of_latest_whole(read, at)
 
-    def drop_after(self, step: int) -> None:
-        """Removes the checkpoints of later steps."""
-        for later in [each for each in self._steps() if each > step]:
-            self._orbax.delete(later)
-
     def _steps(self) -> list[int]:
         return [each.step for each in self._orbax.checkpoints]
 

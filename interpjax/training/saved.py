@@ -1,6 +1,7 @@
 """What a checkpoint holds: the state of training as plain dictionaries, and the position that it stands at."""
 
 import dataclasses
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,12 @@ def kept_steps(workdir: Path) -> tuple[int, ...]:
     """The steps of the checkpoints in a workdir, the latest last."""
     folder = workdir / FOLDER
     return tuple(sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit())) if folder.is_dir() else ()
+
+
+def drop_checkpoints(workdir: Path, *, after: int) -> None:
+    """Removes the checkpoints of later steps. Where this is cut off, what is left is damaged, and is passed over."""
+    for step in reversed([step for step in kept_steps(workdir) if step > after]):
+        shutil.rmtree(workdir / FOLDER / str(step))
 
 
 def as_tree(state: TrainState) -> dict[str, Any]:
