@@ -128,7 +128,7 @@ class Job:
         return workdir
 
     def last_line(self, err: str) -> str:
-        """The last line of what a run told, shortened; lines of bars are none, and ``DIR`` is the folder of all runs."""
+        """The last line of what a run told, but for bars, shortened; ``DIR`` stands for the folder of all runs."""
         lines = [line.strip() for line in re.split(r"[\r\n]", err) if line.strip() and "/s]" not in line]
         line = lines[-1].replace(str(self.folder), "DIR") if lines else ""
         return line if len(line) <= LONGEST else f"{line[:LONGEST]}…"
