@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from faulty_job import ROOT, Job, Outcome, last_line
+from faulty_job import ROOT, Job, Outcome
 
 sys.path.insert(0, str(ROOT / "tests" / "data"))
 import loopback_server
@@ -171,9 +171,9 @@ def _full_disk(job: Job, name: str, stage: str, left: int) -> Outcome:
         [*shell, *job.command(mount / "run")], env=environment, capture_output=True, text=True, check=False
     )
     if not Path(f"{out}.again_code").is_file():
-        return Outcome("", f"not run: {last_line(done.stderr)}")
+        return Outcome("", f"not run: {job.last_line(done.stderr)}")
     code, again = (int(Path(f"{out}.{which}_code").read_text()) for which in ("first", "again"))
-    return job.compared(out, code, last_line(Path(f"{out}.first").read_text()), again)
+    return job.compared(out, code, job.last_line(Path(f"{out}.first").read_text()), again)
 
 
 def _before(job: Job, stage: str) -> Path:
@@ -236,7 +236,7 @@ def _served(job: Job, fault: dict) -> Outcome:
             size = None if fault.get("lengths") is False else len(content)
             got = download.fetch(download.Archive(f"{server.url}/set.json", size), folder)
         except UserError as error:
-            return Outcome(1, last_line(str(error)))
+            return Outcome(1, job.last_line(str(error)))
     return Outcome(0, f"the file is {'right' if got.read_bytes() == content else 'WRONG'}")
 
 

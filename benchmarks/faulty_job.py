@@ -113,7 +113,7 @@ class Job:
         """Runs it to its end; gives the exit code and the last line of stderr."""
         process = self.start(workdir, devices)
         _, err = process.communicate(timeout=SECONDS)
-        return process.returncode, last_line(err)
+        return process.returncode, self.last_line(err)
 
     def copy(self, name: str) -> Path:
         """A copy of the undisturbed run, for a fault in it."""
@@ -126,6 +126,12 @@ class Job:
         workdir = self.folder / re.sub(r"\W+", "_", name)
         shutil.rmtree(workdir, ignore_errors=True)
         return workdir
+
+    def last_line(self, err: str) -> str:
+        """The last line of what a run told, but for bars, shortened; ``DIR`` stands for the folder of all runs."""
+        lines = [line.strip() for line in re.split(r"[\r\n]", err) if line.strip() and "/s]" not in line]
+        line = lines[-1].replace(str(self.folder), "DIR") if lines else ""
+        return line if len(line) <= LONGEST else f"{line[:LONGEST]}…"
 
     def compared(self, workdir: Path, code: int | str, told: str, again: int) -> Outcome:
         """The outcome of a fault, after the same command was given again."""
@@ -152,16 +158,9 @@ class Job:
                     break
                 time.sleep(0.01)
             process.wait(SECONDS)
-        words = last_line(told.read_text(errors="replace"))
+        words = self.last_line(told.read_text(errors="replace"))
         again, after = self.run(workdir, devices_after)
         return self.compared(workdir, process.returncode, words if not again else f"{words}; then {after}", again)
-
-
-def last_line(err: str) -> str:
-    """The last line of stderr, shortened; lines of bars are none."""
-    lines = [line.strip() for line in re.split(r"[\r\n]", err) if line.strip() and "/s]" not in line]
-    line = lines[-1] if lines else ""
-    return line if len(line) <= LONGEST else f"{line[:LONGEST]}…"
 
 
 def _parameters(workdir: Path) -> dict[str, Any]:
