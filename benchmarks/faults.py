@@ -22,7 +22,7 @@ from pathlib import Path
 
 from faulty_job import ROOT, Job, Outcome
 
-sys.path.insert(0, str(ROOT / "tests" / "data"))
+sys.path.insert(0, str(ROOT / "tests"))
 import loopback_server
 
 from interpjax.data.get import download

@@ -57,7 +57,7 @@ def test_validation_takes_a_value_or_names_the_field(tmp_path, name, value):
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", FIELDS)
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None)
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None)
 @given(value=ODD)
 def test_what_is_prepared_takes_a_value_or_names_the_field(tmp_path, name, value):
     told = outcome(name, value, tmp_path, whole=True)
