@@ -110,7 +110,7 @@ def test_no_file_is_in_a_circle():
 def test_configurations_are_read_in_their_own_rooms_alone():
     """What is below takes values."""
     users = {path.relative_to(PACKAGE).parts[0] for path in FILES if "ml_collections" in path.read_text()}
-    assert users == {"config", "prepare", "experiment.py", "sweep.py", "__main__.py"}
+    assert users == {"config", "prepare", "beginning.py", "experiment.py", "sweep.py", "__main__.py"}
 
 
 @pytest.mark.parametrize("leaf", LEAVES)

@@ -36,7 +36,8 @@ def build(builder: tfds.core.DatasetBuilder) -> None:
     whole = Path(builder.data_dir)
     if not whole.is_dir():
         _write(builder, whole)
-    if not builder.info.splits:  # another process has written it since the builder looked
+    described = (whole / "dataset_info.json").is_file()  # what opens a damaged data set tells of it
+    if described and not builder.info.splits:  # another process has written it since the builder looked
         builder.info.read_from_directory(builder.data_dir)
 
 

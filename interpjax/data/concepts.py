@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -200,7 +200,7 @@ class ConceptData:
         image_size: int | None = None,
         skipped: SkippedImages | None = None,
         num_threads: int = 8,
-    ) -> Iterator[ConceptBatch]:
+    ) -> Generator[ConceptBatch, None, None]:
         """The images in order, with their records; nothing but the images is read.
 
         Args:

@@ -1,5 +1,6 @@
 """Where a dissection's batches come from: a network that runs over the images, or stored activations."""
 
+import contextlib
 import dataclasses
 import functools
 import threading
@@ -134,7 +135,7 @@ class NetworkFeed:
             skipped=self._skipped,
             num_threads=settings.num_threads,
         )
-        with ThreadPoolExecutor(settings.num_threads) as threads:
+        with contextlib.closing(batches), ThreadPoolExecutor(settings.num_threads) as threads:
             for number, batch in enumerate(batches, start=start):
                 labels, names = _read_labels(threads, batch.records, labellings), [own.name for own in batch.records]
                 maps = functools.partial(self._maps, batch.images)

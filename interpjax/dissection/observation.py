@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 
 class Observation(NamedTuple):
@@ -15,14 +15,16 @@ class Observation(NamedTuple):
     Attributes:
       maxima: of each unit on each image.
       least: of all images.
+      finite: whether all values are. The extremes do not tell: those of XLA on CPUs pass NaN over.
     """
 
     maxima: Float[np.ndarray, "n units"]
     least: Float[np.ndarray, " units"]
+    finite: Bool[np.ndarray, ""]
 
 
 def observe(maps: Float[Array, "n h w units"]) -> Observation:
-    """The extremes of maps, on the device where they are; NaN where there is one."""
+    """The extremes of maps, on the device where they are."""
     return Observation(*jax.device_get(_extremes(maps)))
 
 
@@ -56,8 +58,8 @@ def room_for(count: int) -> int:
 
 
 @jax.jit
-def _extremes(maps: Array) -> tuple[Array, Array]:
-    return maps.max(axis=(1, 2)), maps.min(axis=(0, 1, 2))
+def _extremes(maps: Array) -> tuple[Array, Array, Array]:
+    return maps.max(axis=(1, 2)), maps.min(axis=(0, 1, 2)), jnp.isfinite(maps).all()
 
 
 @jax.jit

@@ -129,7 +129,7 @@ class OnePass:
 
     def _observe(self, layer: str, work: Work, maps: Array) -> None:
         seen = observe(maps)
-        if not np.isfinite(seen.least).all() or not np.isfinite(seen.maxima).all():
+        if not seen.finite:
             image, y, x, unit = np.argwhere(~np.isfinite(np.asarray(maps)))[0]
             raise UserError(
                 f"layer {layer!r}: the activation of unit {unit} on image {work.names[image]!r} is not finite "

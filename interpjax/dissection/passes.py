@@ -1,7 +1,8 @@
 """A pass over the images in batches: what computes them, what adds them up, and what keeps the sums."""
 
+import contextlib
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
@@ -99,8 +100,12 @@ def run_pass(
     """
     done = kept.restore(name, statistic)
     show(done)
-    batches, turns = ahead(works(done)), [device for device in devices for _ in range(BATCHES_AT_A_TIME)]
-    with stopping.deferred(), ThreadPoolExecutor(len(turns)) as threads:
+    turns = [device for device in devices for _ in range(BATCHES_AT_A_TIME)]
+    with (
+        stopping.deferred(),
+        contextlib.closing(ahead(works(done))) as batches,  # an error would leave its threads to the garbage collector
+        ThreadPoolExecutor(len(turns)) as threads,
+    ):
 
         def add(group: Sequence[Held]) -> None:
             list(threads.map(lambda held, device: _add(statistic, held, device), group, turns))
@@ -130,11 +135,15 @@ def _add(statistic: Statistic, held: Held, device: jax.Device) -> None:
         statistic.add(work, work.maps(device) if maps is None else maps)
 
 
-def ahead(items: Iterator[T]) -> Iterator[T]:
-    """The same items, each made while the one before it is used."""
+def ahead(items: Iterator[T]) -> Generator[T, None, None]:
+    """The same items, each made while the one before it is used. A generator of items is closed with this one."""
     end: Any = object()
-    with ThreadPoolExecutor(1) as thread:
-        following = thread.submit(next, items, end)
-        while (item := following.result()) is not end:
+    try:
+        with ThreadPoolExecutor(1) as thread:
             following = thread.submit(next, items, end)
-            yield item
+            while (item := following.result()) is not end:
+                following = thread.submit(next, items, end)
+                yield item
+    finally:
+        if isinstance(items, Generator):
+            items.close()

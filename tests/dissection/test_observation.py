@@ -24,10 +24,15 @@ def test_extremes_are_of_each_image_and_of_all():
     seen = observe(jnp.asarray(maps))
     np.testing.assert_array_equal(seen.maxima, maps.max(axis=(1, 2)))
     np.testing.assert_array_equal(seen.least, maps.min(axis=(0, 1, 2)))
-    maps[1, 2, 3, 4] = np.nan
-    seen = observe(jnp.asarray(maps))
-    assert np.isnan(seen.maxima[1, 4])
-    assert np.isnan(seen.least[4])
+    assert seen.finite
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 5, 6), (16, 7, 7, 8), (2, 55, 55, 64)])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_single_value_that_is_not_finite_is_seen_in_large_maps_too(shape, value):
+    maps = np.random.default_rng(2).normal(size=shape).astype(np.float32)
+    maps[1, 2, 3, 4] = value
+    assert not observe(jnp.asarray(maps)).finite
 
 
 def test_room_is_a_power_of_two():

@@ -110,5 +110,6 @@ def test_networks_without_it_are_named(tmp_path):
     )
     with pytest.raises(ValueError, match=message):
         prepare(tiny.tiny_config(**fields), tmp_path / "run", ("train",))
+    fields |= {"regularizer__grouping__num_groups": 2}  # so narrow a network has few filters
     made = prepare(tiny.tiny_config(**fields, model__name="vgg16"), tmp_path / "run", ("train",))
     assert made.model.remat
