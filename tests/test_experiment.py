@@ -164,6 +164,10 @@ def test_bad_label_map_stops_the_dissection_and_loses_nothing(folders):
     [
         ({"dissection__broden": ""}, "config.dissection.broden = ''"),
         ({"dissection__broden": "/nowhere"}, "/nowhere: no Broden directory there"),
+        (
+            {"dissection__layers": ("conv1", "conv1")},
+            r"config.dissection.layers = .*'conv1'\): 'conv1' is twice in it; expected each layer once",
+        ),
         ({"dissection__layers": ("conv9",)}, "config.dissection.layers: alexnet has no 'conv9'; choose from conv1"),
         ({"dissection__protocol": "papier"}, "config.dissection.protocol = 'papier': choose one of paper"),
         ({"regularizer__grouping__num_groups": 9}, "config.regularizer.block_norm: layer conv1: num_groups = 9"),

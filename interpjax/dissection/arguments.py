@@ -4,6 +4,7 @@ Every error names the argument and its value.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -40,6 +41,15 @@ def check_names(name: str, value: Any, example: str) -> tuple[str, ...]:
         if not isinstance(item, str):
             raise ValueError(f"{name}[{number}] = {shown(item)}: expected a name, a string")
     return tuple(found)
+
+
+def check_folder(name: str, value: Any) -> Path:
+    """The path of a folder that is there or can be made; raises ValueError if it is empty, none, or a file's."""
+    if not isinstance(value, str | Path) or not str(value):
+        raise ValueError(f"{name} = {shown(value)}: expected the path of a folder")
+    if Path(value).exists() and not Path(value).is_dir():
+        raise ValueError(f"{name} = {shown(str(value))}: is a file; expected the path of a folder")
+    return Path(value)
 
 
 def check_whole(name: str, value: Any, least: int) -> int:

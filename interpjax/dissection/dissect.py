@@ -187,4 +187,5 @@ def _kept_sums(
         "correlation": settings.correlation,
         "masks": masks,
     }
-    return KeptSums(Path(cache), feed.content() | asked, every=every, process=parallel.shard(), skipped=feed.left_out)
+    folder = arguments.check_folder("cache", cache)
+    return KeptSums(folder, feed.content() | asked, every=every, process=parallel.shard(), skipped=feed.left_out)

@@ -154,6 +154,9 @@ def _layers(config: ConfigDict, model: nn.Module, tap: str) -> tuple[str, ...]:
             'interpjax.models.offer(self, "conv1", pre=x, post=y) in its __call__'
         )
     layers = tuple(config.dissection.layers)
+    twice = [layer for layer in layers if layers.count(layer) > 1]
+    if twice:
+        raise UserError(f"config.dissection.layers = {layers!r}: {twice[0]!r} is twice in it; expected each layer once")
     for layer in layers:
         if layer not in outline.names:
             known = ", ".join(outline.names)

@@ -222,3 +222,19 @@ def test_data_without_images_and_other_collections_of_skipped_ones_are_refused(u
             run()
     with pytest.raises(ValueError, match=r"skipped = \[\]: expected a SkippedImages\(\), or None"):
         dissection.dissect(lambda images: {"conv5": MAPS}, tiny_broden, layers=["conv5"], skipped=[])
+
+
+@pytest.mark.parametrize("cache", ["", 5, "a_file"])
+def test_a_cache_that_is_no_folder_is_named(untyped, tiny_broden, tmp_path, monkeypatch, cache):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a_file").touch()
+    network = dissection.from_jax(
+        lambda variables, images: {"conv5": images},
+        {},
+        layers=["conv5"],
+        preprocessing=dissection.Preprocessing.imagenet(),
+        name="plain",
+    )
+    with pytest.raises(ValueError, match=rf"cache = '?{cache}'?: .*expected the path of a folder"):
+        dissection.dissect(network, tiny_broden, layers=["conv5"], cache=cache)
+    assert [path.name for path in tmp_path.iterdir()] == ["a_file"]

@@ -17,7 +17,7 @@ import pytest
 import tiny
 
 import interpjax
-from interpjax.training.metrics import read_metrics
+from interpjax.training.metrics import TIMINGS, read_metrics
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.long
@@ -73,7 +73,7 @@ def assert_same(one, two):
     jax.tree.map(np.testing.assert_array_equal, *variables)
     curves = [
         [
-            {name: value for name, value in row.items() if name != "images_per_second"}
+            {name: value for name, value in row.items() if name not in TIMINGS}
             for row in read_metrics(workdir / "metrics.jsonl")
         ]
         for workdir in (one, two)
