@@ -55,6 +55,14 @@ def run_one(workdir, *flags, **fields):
     tiny.finish(tiny.start_command(command(workdir, *flags, **fields), ROOT, devices=2), SECONDS)
 
 
+@pytest.fixture(scope="module")
+def one(tmp_path_factory):
+    """The workdir of a whole run in one process."""
+    workdir = tmp_path_factory.mktemp("hosts") / "one"
+    run_one(workdir)
+    return workdir
+
+
 def finish_two(started):
     return [tiny.finish(process, SECONDS) for process in started]
 
@@ -82,9 +90,8 @@ def assert_same(one, two):
     assert [row["step"] for row in curves[0] if "loss" in row] == list(range(1, STEPS + 1))
 
 
-def test_two_processes_that_are_killed_and_go_on_give_what_one_gives(tmp_path):
-    one, two = tmp_path / "one", tmp_path / "two"
-    run_one(one)
+def test_two_processes_that_are_killed_and_go_on_give_what_one_gives(one, tmp_path):
+    two = tmp_path / "two"
     started = start_two(two)
     wait_for_steps(two, 10, started)
     for process in started:
@@ -104,10 +111,8 @@ def test_two_processes_that_are_killed_and_go_on_give_what_one_gives(tmp_path):
         assert tallies[0] == tallies[1]
 
 
-def test_a_signal_to_one_of_two_stops_both_at_the_same_step(tmp_path):
-    one, two = tmp_path / "one", tmp_path / "two"
-    fields = {"training.checkpoint_every_steps": 1000, "training.log_every_steps": 1}
-    run_one(one, "--stages=train", **fields)
+def test_a_signal_to_one_of_two_stops_both_at_the_same_step(one, tmp_path):
+    two, fields = tmp_path / "two", {"training.checkpoint_every_steps": 1000}
     started = start_two(two, "--stages=train", **fields)
     wait_for_steps(two, 5, started)
     started[1].send_signal(signal.SIGTERM)
