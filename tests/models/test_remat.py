@@ -49,8 +49,9 @@ def test_numbers_and_names_are_those_without_it(name):
     assert jax.tree.structure(found) == jax.tree.structure(expected)
 
     def close(own, exact):
-        # The compiler may put the same operations together in another way, which costs the last of seven digits.
-        np.testing.assert_allclose(own, exact, rtol=1e-4, atol=1e-5 * np.abs(exact).max())
+        # The compiler may put the same operations together in another way, which costs the last of seven digits; and
+        # gradients ahead of batch norm are sums that cancel, to 0 for some, of which it costs two digits more.
+        np.testing.assert_allclose(own, exact, rtol=1e-4, atol=1e-4 * np.abs(exact).max())
 
     jax.tree.map(close, found, expected)
 
