@@ -48,12 +48,19 @@ def test_numbers_and_names_are_those_without_it(name):
     )
     assert jax.tree.structure(found) == jax.tree.structure(expected)
 
+    # The compiler may put the same operations together in another way, which costs the last of seven digits.
     def close(own, exact):
-        # The compiler may put the same operations together in another way, which costs the last of seven digits; and
-        # gradients ahead of batch norm are sums that cancel, to 0 for some, of which it costs two digits more.
-        np.testing.assert_allclose(own, exact, rtol=1e-4, atol=1e-4 * np.abs(exact).max())
+        np.testing.assert_allclose(own, exact, rtol=1e-4, atol=1e-5 * np.abs(exact).max())
 
-    jax.tree.map(close, found, expected)
+    jax.tree.map(close, found[0], expected[0])
+    # Some gradients ahead of a batch norm are sums that cancel to 0: what is left of them is rounding, of all that
+    # comes back through the network.
+    largest = max(np.abs(gradient).max() for gradient in jax.tree.leaves(expected[1]))
+
+    def close_gradients(own, exact):
+        np.testing.assert_allclose(own, exact, rtol=1e-4, atol=1e-6 * largest)
+
+    jax.tree.map(close_gradients, found[1], expected[1])
 
 
 def kept(model, size, images):
