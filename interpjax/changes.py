@@ -76,8 +76,7 @@ def record_changes(
             file=sys.stderr,
         )
     if change or set(line) - {"time", "step", "fields"}:
-        lines = [json_files.to_text(each) + "\n" for each in (*_read(workdir), line)]
-        write_atomic(workdir / CHANGES, "".join(lines))
+        write_atomic(workdir / CHANGES, json_files.to_lines([*_read(workdir), line]))
 
 
 def _machine(workdir: Path) -> dict[str, Any] | None:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,11 @@ def to_text(value: Any, *, indent: int | None = None) -> str:
       indent: spaces by which each level is indented; None for one line.
     """
     return json.dumps(_finite(value), indent=indent, allow_nan=False)
+
+
+def to_lines(values: Iterable[Any]) -> str:
+    """The text of several values, a line each; otherwise as :func:`to_text`."""
+    return "".join(to_text(value) + "\n" for value in values)
 
 
 def read(path: Path, remedy: str, keys: Sequence[str] = ()) -> dict[str, Any]:

@@ -2,14 +2,10 @@
 
 import dataclasses
 import functools
-import hashlib
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
-
-import jax
-import numpy as np
 
 from interpjax import dissection, json_files, parallel, processes, training
 from interpjax.atomic import write_atomic
@@ -19,6 +15,7 @@ from interpjax.errors import UserError
 from interpjax.prepare import STAGES, Experiment
 from interpjax.prepare.labelled import Labelled
 from interpjax.report import figures, page, scores
+from interpjax.training.checksums import by_name, checksums
 from interpjax.training.metrics import read_metrics
 from interpjax.training.step import make_eval_step
 from interpjax.visualization import top_images
@@ -94,16 +91,15 @@ def run_stages(experiment: Experiment, pending: Sequence[str]) -> None:
             _agree_on_network(experiment)
         run_stage(workdir, name, functools.partial(functions[name], experiment))
         processes.lead(lambda: _forget_counts(workdir))
-    text = processes.lead(lambda: json_files.to_text(summary(workdir), indent=2))
-    processes.lead(lambda: write_atomic(workdir / "summary.json", text + "\n"))
+    processes.lead(
+        lambda: write_atomic(workdir / "summary.json", json_files.to_text(summary(workdir), indent=2) + "\n")
+    )
 
 
 def _agree_on_network(experiment: Experiment) -> None:
     """Reads it, in all processes at once, as orbax wants it; a shared file system may show them different files."""
-    digest = hashlib.sha256()
-    for leaf in jax.tree.leaves(experiment.variables):
-        digest.update(np.ascontiguousarray(leaf).tobytes())
-    processes.agreed("network", digest.hexdigest())
+    if processes.several():
+        processes.agreed("network", checksums(by_name(experiment.variables)))
 
 
 def _forget(workdir: Path, pending: Sequence[str]) -> None:

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from interpjax import config as config_lib
 from interpjax.config import validate
-from interpjax.config.kinds import _leaves
+from interpjax.config.schema import flatten
 from interpjax.errors import UserError
 from interpjax.prepare import prepare
 
-FIELDS = [name for name, _ in _leaves(config_lib.default_config())]
+FIELDS = list(flatten(config_lib.default_config().to_dict()))
 ODD_NUMBERS = [
     math.inf,
     -math.inf,

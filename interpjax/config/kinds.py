@@ -6,7 +6,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from interpjax.config.schema import TERMS, default_config, get_field
+from interpjax.config.schema import TERMS, default_config, flatten, get_field
 from interpjax.errors import Problems, UserError
 
 LARGEST_WHOLE = 2**31 - 1  # numbers of steps and images, and seeds, are int32 on the devices
@@ -43,20 +43,13 @@ def check_kinds(config: ConfigDict) -> None:
       UserError: naming the wrong fields, their values, and what is expected.
     """
     problems = Problems()
-    for name, default in _leaves(default_config()):
+    for name, default in flatten(default_config().to_dict()).items():
         with problems.collected():
             value = get_field(config, name)
             wrong = _wrong(name, value, default)
             if wrong:
                 raise UserError(f"config.{name} = {_shortened(value)}: {wrong}")
     problems.raise_all()
-
-
-def _leaves(config: ConfigDict, prefix: str = "") -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
-    for name, value in config.items():
-        found += _leaves(value, f"{prefix}{name}.") if isinstance(value, ConfigDict) else [(prefix + name, value)]
-    return found
 
 
 def _wrong(name: str, value: Any, default: Any) -> str:

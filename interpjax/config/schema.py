@@ -212,15 +212,15 @@ def from_json(text: str) -> ConfigDict:
     Raises:
       UserError: if the text has a field that this version does not know.
     """
-    flat = _flatten(json.loads(text))
+    flat = flatten(json.loads(text))
     return override(default_config(), {name: _tuples(value) for name, value in flat.items()})
 
 
 def differing_fields(ours: ConfigDict | str, theirs: ConfigDict | str) -> dict[str, tuple[Any, Any]]:
     """``{field: (ours, theirs)}`` for every field in which two configurations differ, as they are or as JSON text."""
-    default = _flatten(json.loads(to_json(default_config())))  # for fields that an older version did not have
+    default = flatten(json.loads(to_json(default_config())))  # for fields that an older version did not have
     left, right = (
-        default | _flatten(json.loads(each if isinstance(each, str) else to_json(each))) for each in (ours, theirs)
+        default | flatten(json.loads(each if isinstance(each, str) else to_json(each))) for each in (ours, theirs)
     )
     return {k: (left.get(k), right.get(k)) for k in sorted({*left, *right}) if left.get(k) != right.get(k)}
 
@@ -229,8 +229,9 @@ def _tuples(value: Any) -> Any:
     return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
 
 
-def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The values in nested mappings by their dotted names, each of which begins with ``prefix``."""
     flat: dict[str, Any] = {}
     for key, value in tree.items():
-        flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return flat

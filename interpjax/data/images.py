@@ -67,9 +67,9 @@ def decode_image(encoded: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> 
     flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         image = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags) if encoded else None
-    except (cv2.error, MemoryError) as error:
-        if isinstance(error, MemoryError):
-            raise BadImageError(name, f"there is no memory to decode its {len(encoded)} bytes") from error
+    except MemoryError as error:
+        raise BadImageError(name, f"there is no memory to decode its {len(encoded)} bytes") from error
+    except cv2.error as error:
         raise BadImageError(name, f"cannot be decoded ({error.err}); expected {EXPECTED}") from error
     if image is None:
         raise BadImageError(

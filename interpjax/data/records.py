@@ -38,8 +38,7 @@ class Records:
             return read()
         except (RuntimeError, ValueError, KeyError, TypeError, IndexError, AttributeError, OSError) as error:
             # array_record raises RuntimeError where a checksum fails; the parsers, whatever the rest comes to.
-            told = " ".join(str(error).split())[:200]
-            raise UserError(f"{self._where}: {which} cannot be read ({told}); {self._remedy}") from error
+            raise UserError(f"{self._where}: {which} cannot be read ({_words(error)}); {self._remedy}") from error
 
 
 @contextlib.contextmanager
@@ -58,8 +57,7 @@ def description(folder: Path, remedy: str) -> Iterator[None]:
     except Exception as error:  # TFDS passes on whatever its parsers raise
         if not folder.is_dir():
             raise
-        told = " ".join(str(error).split())[:200]
-        raise UserError(f"{folder}: is no whole TFDS data set ({told}); {remedy}") from error
+        raise UserError(f"{folder}: is no whole TFDS data set ({_words(error)}); {remedy}") from error
 
 
 def open_builder(folder: Path, remedy: str) -> tfds.core.DatasetBuilder:
@@ -89,6 +87,10 @@ def encoded_records(builder: tfds.core.DatasetBuilder, split: str, remedy: str) 
         records = builder.as_data_source(split, decoders=skip)
         len(records)  # for which the files are looked at
     except Exception as error:  # TFDS passes on whatever its libraries raise
-        told = " ".join(str(error).split())[:200]
-        raise UserError(f"{folder}, split {split}: cannot be opened ({told}); {remedy}") from error
+        raise UserError(f"{folder}, split {split}: cannot be opened ({_words(error)}); {remedy}") from error
     return Records(records, folder, split, remedy)
+
+
+def _words(error: Exception) -> str:
+    """What a library tells, on one line and not for long."""
+    return " ".join(str(error).split())[:200]

@@ -15,7 +15,7 @@ import numpy as np
 from jax.sharding import SingleDeviceSharding
 from orbax.checkpoint import v1 as ocp
 
-from interpjax import parallel
+from interpjax import processes
 from interpjax.errors import UserError
 from interpjax.training.checksums import by_name, checksum_of_json, checksums, misfit, not_finite
 from interpjax.training.optimizer import memory_at
@@ -207,7 +207,7 @@ class Checkpoints:
         later = [step for step in self._steps() if step > after]
         for step in later:
             aside = self._workdir / DAMAGED / str(step)
-            if parallel.shard()[0] == 0:
+            if processes.leads():
                 aside.parent.mkdir(exist_ok=True)
                 if aside.exists():
                     shutil.rmtree(aside)

@@ -48,7 +48,7 @@ class MetricsWriter:
         if not self._writes:
             return
         kept = [line for line in read_metrics(self._path) if line["step"] <= from_step]
-        write_atomic(self._path, "".join(json_files.to_text(line) + "\n" for line in kept))
+        write_atomic(self._path, json_files.to_lines(kept))
         self._file = self._path.open("a")
         self._events = SummaryWriter(str(workdir), purge_step=from_step + 1, write_to_disk=True)
 
@@ -208,7 +208,7 @@ def set_aside_metrics(workdir: Path, after: int) -> None:
     number = len(list(workdir.glob(f"metrics_after_{after}_*.jsonl"))) + 1
     aside = workdir / f"metrics_after_{after}_{number}.jsonl"
     for to, kept in ((aside, later), (path, [row for row in rows if row["step"] <= after])):
-        write_atomic(to, "".join(json_files.to_text(row) + "\n" for row in kept))
+        write_atomic(to, json_files.to_lines(kept))
     print(f"the metrics after step {after} are moved to {aside}", file=sys.stderr)
 
 

@@ -2,13 +2,11 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import tensorflow_datasets as tfds
 
 from interpjax.data.building import shards
-from interpjax.data.get.listed import Example
-from interpjax.progress import progress_bar
+from interpjax.data.get.listed import Example, numbered
 
 NAME, VERSION = "imagenet2012", "5.1.0"
 SHARD_IMAGES = 2048  # some 230 MB
@@ -49,12 +47,6 @@ class Imagenet2012(tfds.core.ShardBasedBuilder, skip_registration=True):  # type
     def _shard_iterators_per_split(self, dl_manager):
         del dl_manager  # nothing is downloaded
         return {
-            split: shards(self._examples(split, images, read()), images, SHARD_IMAGES)
+            split: shards(numbered(split, images, read(), "file_name"), images, SHARD_IMAGES)
             for split, (images, read) in self._splits.items()
         }
-
-    def _examples(self, split: str, images: int, read: Iterator[Example]) -> Iterator[tuple[int, dict[str, Any]]]:
-        with progress_bar(f"building {split}", images) as bar:
-            for number, (name, image, label) in enumerate(read):
-                yield number, {"image": image, "label": label, "file_name": name}
-                bar.update()

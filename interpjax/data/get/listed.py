@@ -7,9 +7,10 @@ import io
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from interpjax.errors import UserError
+from interpjax.progress import progress_bar
 
 CATEGORIES, TRAIN_LIST, VAL_LIST = "categories_places365.txt", "places365_train_standard.txt", "places365_val.txt"
 LISTS = (CATEGORIES, TRAIN_LIST, VAL_LIST)
@@ -138,3 +139,20 @@ def members(path: Path, content: IO[bytes] | None = None, *, inside: str = "") -
     except tarfile.TarError as error:
         where = f"{path}: {inside}" if inside else f"{path}"
         raise UserError(f"{where}: damaged or cut short ({error}); remove it, and give the command again") from error
+
+
+def numbered(
+    split: str, images: int, read: Iterator[Example], name_feature: str
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The images of a split as TFDS takes them, by their numbers, with a bar that shows how many are read.
+
+    Args:
+      split: its name.
+      images: how many there are.
+      read: them.
+      name_feature: the feature that holds the name of an image.
+    """
+    with progress_bar(f"building {split}", images) as bar:
+        for number, (name, image, label) in enumerate(read):
+            yield number, {"image": image, "label": label, name_feature: name}
+            bar.update()

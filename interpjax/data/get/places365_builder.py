@@ -1,14 +1,12 @@
 """TFDS builder of ``places365_small``, as TFDS's own builder makes it, but without TensorFlow and without ``test``."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import tensorflow_datasets as tfds
 
 from interpjax.data.building import shards
-from interpjax.data.get.listed import read_images
-from interpjax.progress import progress_bar
+from interpjax.data.get.listed import numbered, read_images
 
 NAME, VERSION = "places365_small", "2.1.0"
 Images = tuple[Path, dict[str, int], str]  # archive or folder, labels, name of the list
@@ -48,11 +46,9 @@ class Places365Small(tfds.core.ShardBasedBuilder, skip_registration=True):  # ty
 
     def _shard_iterators_per_split(self, dl_manager):
         del dl_manager  # nothing is downloaded here
-        counts = {split: len(labels) for split, (_, labels, _) in self._splits.items()}
-        return {split: shards(self._examples(split, n), n, SHARD_IMAGES) for split, n in counts.items()}
-
-    def _examples(self, split: str, images: int) -> Iterator[tuple[int, dict[str, Any]]]:
-        with progress_bar(f"building {split}", images) as bar:
-            for number, (name, image, label) in enumerate(read_images(*self._splits[split])):
-                yield number, {"image": image, "label": label, "filename": name}
-                bar.update()
+        found = {}
+        for split, (path, labels, listing) in self._splits.items():
+            images = len(labels)  # before they are read, which takes them off the list
+            examples = numbered(split, images, read_images(path, labels, listing), "filename")
+            found[split] = shards(examples, images, SHARD_IMAGES)
+        return found

@@ -60,12 +60,9 @@ class TwoFigures(tfds.core.GeneratorBasedBuilder):
         self._parameters = (image_size, figure_size, noise)
         self._seed, self._counts = seed, counts
         variant = f"{image_size}px_figure{figure_size}_noise{noise:g}_seed{seed}_{counts['train']}_{counts['test']}"
-        with description(data_dir / variant / self.name / str(self.VERSION), self.remedy(data_dir / variant)):
+        folder = data_dir / variant / self.name / str(self.VERSION)
+        with description(folder, remedy(folder)):
             super().__init__(data_dir=str(data_dir / variant), file_format="array_record")
-
-    def remedy(self, folder: Path) -> str:
-        """What to do if a file of the data in a folder is damaged, as an order."""
-        return f"remove {folder / self.name / str(self.VERSION)}, and the same command renders it again"
 
     def _info(self) -> tfds.core.DatasetInfo:
         size = self._parameters[0]
@@ -104,6 +101,11 @@ class TwoFigures(tfds.core.GeneratorBasedBuilder):
 def example_name(split: str, index: int) -> str:
     """The name of an example: ``"test/000007"``."""
     return f"{split}/{index:06d}"
+
+
+def remedy(folder: Path) -> str:
+    """What to do if a file of the data in a folder is damaged, as an order."""
+    return f"remove {folder}, and the same command renders it again"
 
 
 def prepare(builder: TwoFigures) -> None:

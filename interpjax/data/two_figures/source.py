@@ -10,7 +10,7 @@ from interpjax.data.records import encoded_records, open_builder
 from interpjax.data.sources import Source
 from interpjax.data.splits import Deferred, TfdsSplit
 from interpjax.data.two_figures import concepts, drawing
-from interpjax.data.two_figures.builder import TwoFigures, prepare
+from interpjax.data.two_figures.builder import TwoFigures, prepare, remedy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,8 +51,7 @@ def two_figures(settings: TwoFiguresSettings, directory: Path) -> Source:
         with lock:
             prepare(builder)
         folder = Path(builder.data_dir)
-        again = builder.remedy(folder.parents[1])
-        return encoded_records(open_builder(folder, again), split, again)
+        return encoded_records(open_builder(folder, remedy(folder)), split, remedy(folder))
 
     records = {split: Deferred(functools.partial(rendered, split), count) for split, count in counts.items()}
     train, test = (
