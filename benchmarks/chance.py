@@ -42,7 +42,8 @@ def main() -> None:
         batches, LAYER, units=len(result.thresholds), concepts=columns, protocol=result.protocol, draws=given.draws
     )
     end, images = time.perf_counter(), len(broden.records) / 1000
-    chance = Chance("labels", result.concepts, result.protocol, drawn.unique_detectors, drawn.best_iou)
+    counted = (result.concepts, result.protocol, len(result.iou), result.label_area)
+    chance = Chance("labels", *counted, drawn.unique_detectors, drawn.best_iou)
     print(f"dissection with masks: {(middle - start) / images:.2f} ms an image")
     print(f"a draw:                {(end - middle) / images / given.draws:.3f} ms an image")
     print(f"{chance}\n{result}")

@@ -50,7 +50,8 @@ class Problems:
         try:
             yield
         except UserError as error:
-            self._found.append(error)
+            if str(error) not in map(str, self._found):  # two checks may meet the same fault
+                self._found.append(error)
 
     def raise_all(self) -> None:
         """Raises what was collected: one error as it is, several as one that lists them."""

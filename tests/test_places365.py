@@ -49,7 +49,9 @@ def prepared(tmp_path_factory):
 def test_whole_config_runs_two_steps(prepared):
     name = "places365_gbn"  # its pair differs in two strengths alone: test_config.py
     data = {"data.directory": str(prepared / "tfds"), "dissection.broden": str(prepared / "broden")}
-    config = config_lib.override(interpjax.get_config(name), data | {"training.num_steps": 2, "training.batch_size": IMAGES})
+    config = config_lib.override(
+        interpjax.get_config(name), data | {"training.num_steps": 2, "training.batch_size": IMAGES}
+    )
     summary = interpjax.run(config, prepared / name)
     assert [layer["units"] for layer in summary["layers"].values()] == [64, 192, 384, 256, 256]
     _, model, variables = interpjax.load(prepared / name)

@@ -8,6 +8,7 @@ import struct
 FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 ALONE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a segment behind them
 WIDTH_TAG, HEIGHT_TAG = 256, 257  # of TIFF 6.0, Sec. 8
+PNG = b"\x89PNG\r\n\x1a\n"
 Size = tuple[int, int]  # height, width
 
 
@@ -21,7 +22,7 @@ def stated_size(encoded: bytes) -> Size | None:
     """
     readers = {
         b"\xff\xd8": _jpeg,
-        b"\x89PNG\r\n\x1a\n": _png,
+        PNG: _png,
         b"RIFF": _webp,
         b"BM": _bmp,
         b"II*\0": lambda file: _tiff(file, "<"),
@@ -35,6 +36,11 @@ def stated_size(encoded: bytes) -> Size | None:
             except (struct.error, IndexError, ValueError):  # cut short, or not what its first bytes say
                 return None
     return None
+
+
+def png_depth(encoded: bytes) -> int | None:
+    """The bits of each channel (or palette entry) of a PNG file, as its header states; None for other files."""
+    return encoded[24] if encoded.startswith(PNG) and len(encoded) > 24 else None
 
 
 def _jpeg(file: bytes) -> Size | None:

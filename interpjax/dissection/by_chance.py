@@ -87,7 +87,8 @@ def _of_labels(
         own = label_draws(
             batches, layer, units=units, concepts=concepts, protocol=result.protocol, draws=draws, seed=seed
         )
-        found[layer] = Chance("labels", result.concepts, result.protocol, own.unique_detectors, own.best_iou)
+        counted = (result.concepts, result.protocol, units, result.label_area)
+        found[layer] = Chance("labels", *counted, own.unique_detectors, own.best_iou)
     return found
 
 

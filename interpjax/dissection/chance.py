@@ -3,9 +3,10 @@
 import dataclasses
 import json
 import math
+import numbers
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, runtime_checkable
+from typing import Any, NamedTuple, runtime_checkable
 from typing import Protocol as Interface
 
 import numpy as np
@@ -17,6 +18,7 @@ from interpjax.dissection.protocol import Protocol
 from interpjax.errors import UserError
 
 KINDS = ("labels", "rotation", "untrained")
+STORED = ("kind", "units", "label_area", "unique_detectors", "best_iou", "share")
 
 
 @runtime_checkable
@@ -35,6 +37,10 @@ class Scored(Interface):
     def iou(self) -> Float[np.ndarray, "units concepts"]:
         """Intersection over union."""
 
+    @property
+    def label_area(self) -> Int[np.ndarray, " concepts"]:
+        """Pixels of each concept."""
+
     def unique_detectors(self) -> int:
         """Number of distinct concepts that have a detector."""
 
@@ -48,6 +54,8 @@ class Chance:
         networks that were never trained.
       concepts: as of the :class:`~interpjax.dissection.Dissection`; its rows are the columns below.
       protocol: by which was counted.
+      units: how many the layer has.
+      label_area: [C] pixels of each concept, by which the images are known again.
       unique_detectors: in each draw, by the best label of each unit at the protocol's cut.
       best_iou: [draws, C] the largest IoU that any unit has with each concept.
       share: of the draws that may exceed a concept's cut, see :meth:`cuts`.
@@ -59,6 +67,8 @@ class Chance:
     kind: str
     concepts: pd.DataFrame
     protocol: Protocol
+    units: int
+    label_area: Int[np.ndarray, " concepts"]
     unique_detectors: Int[np.ndarray, " draws"]
     best_iou: Float[np.ndarray, "draws concepts"]
     share: float = 0.05
@@ -79,17 +89,23 @@ class Chance:
           kind: of chance.
 
         Raises:
-          ValueError: if there is none, or they differ in protocol or concepts.
+          ValueError: if there is none, one is no Dissection, or they differ in protocol, concepts, units or images.
         """
+        if not isinstance(results, Sequence):
+            raise ValueError(f"results: a {type(results).__name__}; expected a list with a Dissection for each draw")
         if not results:
             raise ValueError("results: there is none; expected a Dissection for each draw")
         first = results[0]
         for number, result in enumerate(results):
-            _check_alike(f"results[{number}]", first, result)
+            if not isinstance(result, Scored):
+                raise ValueError(f"results[{number}]: a {type(result).__name__}; expected a Dissection of the layer")
+            _check_alike(f"results[{number}]", _Counted.of(first), _Counted.of(result))
         return cls(
             kind=kind,
             concepts=first.concepts,
             protocol=first.protocol,
+            units=len(first.iou),
+            label_area=first.label_area,
             unique_detectors=np.array([result.unique_detectors() for result in results]),
             best_iou=np.stack([result.iou.max(axis=0) for result in results]),
         )
@@ -151,6 +167,8 @@ class Chance:
                 kind=str(stored["kind"]),
                 concepts=npz.concepts_of(stored),
                 protocol=Protocol(**json.loads(str(stored["protocol"]))),
+                units=int(stored["units"]),
+                label_area=stored["label_area"],
                 unique_detectors=stored["unique_detectors"],
                 best_iou=stored["best_iou"],
                 share=float(stored["share"]),
@@ -159,7 +177,7 @@ class Chance:
             raise UserError(f"{path}: not a file that Chance.save wrote, or a damaged one") from error
 
     def _stored(self) -> dict[str, Any]:
-        arrays = {name: np.asarray(getattr(self, name)) for name in ("kind", "unique_detectors", "best_iou", "share")}
+        arrays = {name: np.asarray(getattr(self, name)) for name in STORED}
         protocol = np.array(json.dumps(dataclasses.asdict(self.protocol), sort_keys=True))
         return arrays | npz.of_concepts(self.concepts) | {"protocol": protocol}
 
@@ -188,15 +206,32 @@ def calibrated(dissection: Scored, chance: Chance, *, unique: bool = False) -> i
       unique: whether to count the distinct concepts of these units instead.
 
     Raises:
-      ValueError: if chance was drawn for other concepts or by another protocol.
+      ValueError: if it is no Chance, or was drawn for other concepts, by another protocol, or of a layer with another
+        number of units or on images with other labels.
     """
-    _check_alike("chance", dissection, chance)
+    if not isinstance(chance, Chance):
+        raise ValueError(f"chance: a {type(chance).__name__}; expected the Chance of this layer, as chance['conv5']")
+    drawn = _Counted(chance.concepts, chance.protocol, chance.units, chance.label_area)
+    _check_alike("chance", _Counted.of(dissection), drawn)
     column, score = scoring.best_concepts(dissection.iou)
     above = (score > 0) & (score > chance.cuts()[column])
     return len(np.unique(column[above])) if unique else int(above.sum())
 
 
-def _check_alike(name: str, expected: Scored | Chance, given: Scored | Chance) -> None:
+class _Counted(NamedTuple):
+    """What must be the same where detectors are compared with those of chance."""
+
+    concepts: pd.DataFrame
+    protocol: Protocol
+    units: int
+    label_area: Int[np.ndarray, " concepts"]
+
+    @classmethod
+    def of(cls, result: Scored) -> "_Counted":
+        return cls(result.concepts, result.protocol, len(result.iou), result.label_area)
+
+
+def _check_alike(name: str, expected: _Counted, given: _Counted) -> None:
     if not np.array_equal(expected.concepts["number"], given.concepts["number"]):
         raise ValueError(
             f"{name}: it has {len(given.concepts)} concepts; expected the same {len(expected.concepts)}, with the same "
@@ -205,6 +240,16 @@ def _check_alike(name: str, expected: Scored | Chance, given: Scored | Chance) -
     ours, theirs = (dataclasses.replace(one.protocol, name="") for one in (expected, given))
     if ours != theirs:
         raise ValueError(f"{name}: counted by {given.protocol.describe()}; expected {expected.protocol.describe()}")
+    if expected.units != given.units:
+        raise ValueError(
+            f"{name}: of a layer with {given.units} units; expected {expected.units}, as of the same layer"
+        )
+    if not np.array_equal(expected.label_area, given.label_area):
+        place = int(np.flatnonzero(np.asarray(expected.label_area) != given.label_area)[0])
+        raise ValueError(
+            f"{name}: concept {expected.concepts['name'].iloc[place]!r} has {given.label_area[place]} pixels; expected "
+            f"{expected.label_area[place]}, as on the same images"
+        )
 
 
 def _whole_part(share: float, draws: int) -> int:
@@ -213,6 +258,6 @@ def _whole_part(share: float, draws: int) -> int:
 
 
 def _check_share(share: float) -> float:
-    if not 0 <= share < 1:
-        raise ValueError(f"share = {share}: expected a number of 0 or more and below 1")
-    return share
+    if isinstance(share, bool | str) or not isinstance(share, numbers.Real) or not 0 <= share < 1:
+        raise ValueError(f"share = {share!r}: expected a number of 0 or more and below 1")
+    return float(share)

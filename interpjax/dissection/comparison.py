@@ -80,8 +80,9 @@ def compare(a: "Dissection", b: "Dissection", samples: int = 1000, seed: int = 0
       seed: of the resamples.
 
     Raises:
-      ValueError: if ``samples`` is no whole number of at least 1.
-      UserError: if one has no counts by image, or they differ in images, labels, concepts or protocol.
+      ValueError: if ``samples`` is no whole number of at least 1, or ``seed`` none of at least 0.
+      UserError: if one is no Dissection or has no counts by image, or they differ in images, labels, concepts or
+        protocol.
 
     References:
       Efron and Tibshirani, *An Introduction to the Bootstrap*, 1993, Ch. 13 and 16 (percentile intervals, and tests by
@@ -107,7 +108,7 @@ def compare(a: "Dissection", b: "Dissection", samples: int = 1000, seed: int = 0
 
 
 def _check_comparable(a: "Dissection", b: "Dissection") -> None:
-    mine, theirs = significance.counts_of(a), significance.counts_of(b)
+    mine, theirs = significance.counts_of(a, "a"), significance.counts_of(b, "b")
     for one, other in zip_longest(*(own.concepts.itertuples(index=False, name=None) for own in (a, b))):
         if one != other:
             raise UserError(f"concepts: {one} of a where b has {other}; expected the same (number, name, category)")

@@ -56,7 +56,7 @@ def dissect(
       ValueError: if an argument is not as expected, naming it, or ``cache`` is given for a plain function or a
         network without a name.
       UserError: if a layer is missing in what ``activations_fn`` returns, an activation is not finite, maps differ in
-        size, a label map is damaged, or the data have none of the protocol's categories.
+        size, a label map is damaged, or the data lack a category that the protocol was given.
       BadImageError: on an unreadable image.
     """
     protocols = [get_protocol("paper") if protocol is None else arguments.check_protocol(protocol)]

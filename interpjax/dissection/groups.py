@@ -17,47 +17,48 @@ if TYPE_CHECKING:
     from interpjax.dissection.result import Dissection
 
 
-def membership(grouping: Any, units: int) -> Int[np.ndarray, " units"]:
+def membership(grouping: Any, units: int, name: str = "grouping") -> Int[np.ndarray, " units"]:
     """The number of each unit's group, −1 for units that are in none.
 
     Args:
       grouping: whatever has ``members(units)``, as ``interpjax.regularizers.Grouping``, which gives the units of each
         group; or a list of them; or an integer array [units] that is returned as it is.
       units: how many there are.
+      name: what to call the grouping in errors.
 
     Raises:
       ValueError: if there is no group or one without a unit, a unit is in two groups or is none of the layer's, or the
         grouping is of a layer's inputs.
     """
     if getattr(grouping, "axis", "filters") != "filters":
-        raise ValueError(f"grouping.axis = {grouping.axis!r}: expected 'filters', for a layer's units are its filters")
+        raise ValueError(f"{name}.axis = {grouping.axis!r}: expected 'filters', for a layer's units are its filters")
     if isinstance(grouping, np.ndarray) and grouping.ndim == 1 and np.issubdtype(grouping.dtype, np.integer):
         group_of = grouping
         if len(group_of) != units:
-            raise ValueError(f"grouping: numbers of {len(group_of)} units; expected {units}, as many as the layer has")
+            raise ValueError(f"{name}: numbers of {len(group_of)} units; expected {units}, as many as the layer has")
     else:
         members = grouping.members(units) if hasattr(grouping, "members") else grouping
         if not isinstance(members, list | tuple):
-            raise ValueError(f"grouping: a {type(grouping).__name__}; expected a Grouping, an integer array or a list")
-        group_of = _numbered(members, units)
+            raise ValueError(f"{name}: a {type(grouping).__name__}; expected a Grouping, an integer array or a list")
+        group_of = _numbered(members, units, name)
     found = np.unique(group_of[group_of != -1])
     if not len(found) or not np.array_equal(found, np.arange(len(found))):
         raise ValueError(
-            f"grouping: units in groups {found.tolist()}; expected units in all from 0 to the last, and -1 for none"
+            f"{name}: units in groups {found.tolist()}; expected units in all from 0 to the last, and -1 for none"
         )
     return group_of
 
 
-def _numbered(groups: Sequence[Any], units: int) -> Int[np.ndarray, " units"]:
+def _numbered(groups: Sequence[Any], units: int, name: str) -> Int[np.ndarray, " units"]:
     group_of = np.full(units, -1)
     for number, members in enumerate(map(np.asarray, groups)):
         if members.ndim != 1 or not np.issubdtype(members.dtype, np.integer) or not len(members):
-            raise ValueError(f"grouping: group {number} is {members.tolist()!r}; expected the numbers of its units")
+            raise ValueError(f"{name}: group {number} is {members.tolist()!r}; expected the numbers of its units")
         outside = members[(members < 0) | (members >= units)]
         if len(outside):
-            raise ValueError(f"grouping: unit {outside[0]} in group {number}; expected 0 to {units - 1}")
+            raise ValueError(f"{name}: unit {outside[0]} in group {number}; expected 0 to {units - 1}")
         if (group_of[members] != -1).any() or len(np.unique(members)) < len(members):
-            raise ValueError(f"grouping: a unit of group {number} comes twice; expected each in one group at most")
+            raise ValueError(f"{name}: a unit of group {number} comes twice; expected each in one group at most")
         group_of[members] = number
     return group_of
 

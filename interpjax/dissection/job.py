@@ -16,7 +16,7 @@ from interpjax.dissection.images import ImageCounts, count_images
 from interpjax.dissection.kept import RESULTS, KeptSums
 from interpjax.dissection.outcome import Outcome, Process, dissect_images, forget
 from interpjax.dissection.plan import Plan
-from interpjax.dissection.protocol import Protocol
+from interpjax.dissection.protocol import PROTOCOLS, Protocol
 from interpjax.dissection.result import Dissection
 from interpjax.dissection.settings import Settings
 from interpjax.dissection.settling import MaskedBatches
@@ -170,11 +170,12 @@ def _summed(counts: np.ndarray) -> np.ndarray:
 
 
 def _restricted(broden: ConceptData, protocol: Protocol) -> ConceptData:
-    """The data with the categories of a protocol; those that the data lack are not missed."""
+    """The data with a protocol's categories; those of its published form are not missed where the data lack them."""
     if protocol.categories is None:
         return broden
+    published = PROTOCOLS[protocol.name].categories if protocol.name in PROTOCOLS else None
     chosen = [category for category in broden.categories if category in protocol.categories]
-    if not chosen:
+    if not chosen or set(protocol.categories) - {*broden.categories, *(published or ())}:
         known = ", ".join(broden.categories)
         raise UserError(f"protocol.categories = {protocol.categories}: {broden.name} has only {known}")
     return broden.restricted(chosen)

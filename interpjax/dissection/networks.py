@@ -87,6 +87,8 @@ def from_jax(
       ValueError: if an argument is not as expected; at the first call, if ``apply`` gives no mapping or a layer is
         not in it.
     """
+    if not callable(apply):
+        raise ValueError(f"apply = {shown(apply)}: expected a function of variables and preprocessed images")
     layers = check_network(layers, preprocessing, name)
     variables = jax.tree.map(jnp.array, variables)
     copies: dict[Any, Any] = {None: variables}  # of each device that images came from

@@ -104,7 +104,8 @@ class OnePass:
             return
         plan, positions, units = self.plan, math.prod(shape[:2]), shape[2]
         if layer in plan.groups:
-            membership(plan.groups[layer], units)  # raises where they do not fit, before the images are gone over
+            # Raises where they do not fit, before the images are gone over.
+            membership(plan.groups[layer], units, f"groups[{layer!r}]")
         self.top[layer], self._dtypes[layer] = TopImages(plan.top_images, units), dtype
         for quantile in plan.quantiles():
             self.brackets[quantile, layer] = Bracket(quantile, plan.images, positions, units, dtype)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -152,8 +152,8 @@ class Dissection:
         Raises:
           ValueError: if the cuts are no sequence.
         """
-        if isinstance(thresholds, float | int):
-            raise ValueError(f"thresholds = {thresholds}: expected a sequence of cuts, as [{thresholds}]")
+        if isinstance(thresholds, float | int | str) or not isinstance(thresholds, Iterable):
+            raise ValueError(f"thresholds = {thresholds!r}: expected a sequence of cuts, as [0.04, 0.05]")
         score = self.best()["iou"].to_numpy()
         rows = [
             {

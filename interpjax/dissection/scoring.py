@@ -1,5 +1,8 @@
 """From IoU to numbers: best concepts, detectors, unique detectors by either official convention."""
 
+import math
+import numbers
+
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
@@ -61,13 +64,15 @@ def detected_concepts(
         paper's figures).
 
     Raises:
-      ValueError: if there is no such convention.
+      ValueError: if there is no such convention, or the threshold is no number.
 
     References:
       Bau et al., *Network Dissection*, CVPR 2017, and its published code.
     """
     if convention not in CONVENTIONS:
         raise ValueError(f"convention = {convention!r}: choose one of {', '.join(CONVENTIONS)}")
+    if isinstance(threshold, bool) or not isinstance(threshold, numbers.Real) or math.isnan(threshold):
+        raise ValueError(f"threshold = {threshold!r}: expected a number, the IoU from which a unit is a detector")
     if convention == "best-label":
         best, score = best_concepts(iou)
         return np.unique(best[(score >= threshold) & (best >= 0)])

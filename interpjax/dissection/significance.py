@@ -62,7 +62,7 @@ def bootstrap(dissection: "Dissection", samples: int = 1000, seed: int = 0) -> p
       ``"iou/unit 0"`` … for each unit, with the concept that is its best on all images.
 
     Raises:
-      ValueError: if ``samples`` is no whole number of at least 1.
+      ValueError: if ``samples`` is no whole number of at least 1, or ``seed`` none of at least 0.
       UserError: if the dissection has no counts by image.
 
     References:
@@ -92,14 +92,17 @@ def bootstrap_score(results: Mapping[str, "Dissection"], samples: int = 1000, se
       Rows as of :func:`bootstrap`: ``"interpretability_score"``, and ``"conv5/unique_detectors"`` … for each layer.
 
     Raises:
-      ValueError: if there is no layer, or ``samples`` is no whole number of at least 1.
+      ValueError: if there is no layer, or ``samples`` is no whole number of at least 1, or ``seed`` none of at least 0.
       UserError: if a layer has no counts by image, or other images than the first.
     """
+    if not isinstance(results, Mapping):
+        raise ValueError(f"results: a {type(results).__name__}; expected {{layer: Dissection}}, as of dissect(…)")
     if not results:
         raise ValueError("results: there is no layer; expected at least one")
     first, *others = results
+    numbers = {layer: counts_of(own, f"results[{layer!r}]").numbers for layer, own in results.items()}
     for layer in others:
-        if not np.array_equal(counts_of(results[first]).numbers, counts_of(results[layer]).numbers):
+        if not np.array_equal(numbers[first], numbers[layer]):
             raise UserError(f"layer {layer!r}: other images than layer {first!r}; expected the same for all layers")
     drawn = {layer: resample(own, samples, seed).detected.sum(axis=1) for layer, own in results.items()}
     values = {layer: own.unique_detectors() for layer, own in results.items()}
@@ -111,10 +114,10 @@ def resample(dissection: "Dissection", samples: int, seed: int) -> Resamples:
     """A layer's numbers in resamples of its images.
 
     Raises:
-      ValueError: if ``samples`` is no whole number of at least 1.
+      ValueError: if ``samples`` is no whole number of at least 1, or ``seed`` none of at least 0.
       UserError: if the dissection has no counts by image.
     """
-    samples, counts = check_whole("samples", samples, 1), counts_of(dissection)
+    samples, seed, counts = check_whole("samples", samples, 1), check_whole("seed", seed, 0), counts_of(dissection)
     units, concepts = dissection.iou.shape
     drawn = Resamples(
         np.zeros((samples, concepts), bool), np.zeros(samples, np.int64), np.zeros((samples, units), np.float64)
@@ -134,12 +137,16 @@ def resample(dissection: "Dissection", samples: int, seed: int) -> Resamples:
     return drawn
 
 
-def counts_of(dissection: "Dissection") -> ImageCounts:
+def counts_of(dissection: "Dissection", name: str = "dissection") -> ImageCounts:
     """The counts by image of a dissection.
 
     Raises:
-      UserError: if it has none.
+      UserError: if it has none, or is no Dissection but of this ``name``.
     """
+    if not hasattr(dissection, "images"):
+        raise UserError(
+            f"{name}: a {type(dissection).__name__}; expected the Dissection of a layer, as results['conv5']"
+        )
     if dissection.images is None:
         raise UserError("images: the counts by image were not kept; expected dissect(…, keep_images=True)")
     return dissection.images

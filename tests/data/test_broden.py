@@ -99,6 +99,17 @@ def test_damaged_and_unknown_labels_are_named(folder):
         load_broden(folder)
 
 
+def test_a_label_map_of_16_bits_is_named_before_its_lower_bits_are_lost(folder):
+    cv2.imwrite(str(folder / "images" / "a_object.png"), np.full((16, 16), 4, np.uint16))
+    with pytest.raises(ValueError, match=r"row 2 .*a_object.png has 16 bits a channel; expected 8, with the label's n"):
+        load_broden(folder).records[0].labels()
+
+
+def test_what_is_no_path_is_refused(untyped):
+    with pytest.raises(ValueError, match="path: a NoneType; expected the path of a directory in Broden's layout"):
+        load_broden(None)
+
+
 @settings(max_examples=30, deadline=None)
 @given(labels=hnp.arrays(np.int64, (16, 16), elements=st.sampled_from([0, 1, 4, 300, 301, 2**16 - 1])))
 def test_pixels_are_red_and_256_times_green_and_unknown_ones_are_named(tmp_path_factory, labels):

@@ -18,7 +18,7 @@ def chance_of(best_iou, **fields) -> Chance:
     unique = (best_iou > 0.04).sum(axis=1)
     return Chance(
         **{"kind": "labels", "concepts": CONCEPTS, "protocol": get_protocol("paper")}
-        | {"unique_detectors": unique, "best_iou": best_iou}
+        | {"units": 1, "label_area": np.full(3, 10**6), "unique_detectors": unique, "best_iou": best_iou}
         | fields
     )
 
@@ -79,7 +79,7 @@ def test_intervals_leave_half_of_the_share_out_on_either_side():
 
 def test_units_are_calibrated_where_their_best_concept_is_above_its_own_cut():
     result = dissected([[30, 20, 0], [10, 20, 0], [11, 5, 0], [0, 0, 0], [20, 0, 0], [0, 0, 1]])
-    chance = chance_of([[0.15, 0.25, 0.0]] * 2)
+    chance = chance_of([[0.15, 0.25, 0.0]] * 2, units=6)
     # Units 0 and 4 are above 0.15, unit 1 is not above 0.25, unit 2 not above 0.15, unit 5 above 0.
     assert calibrated(result, chance) == 3
     assert calibrated(result, chance, unique=True) == 2
@@ -110,14 +110,24 @@ def test_what_is_not_comparable_is_refused(untyped):
         calibrated(result, chance_of(np.zeros((2, 3)), protocol=get_protocol("lite")))
     with pytest.raises(ValueError, match=r"results\[1\]: counted by paper: top_quantile = 0.1 .*; expected paper: the"):
         Chance.from_dissections([result, dissected([[1, 2, 0]], protocol=get_protocol("paper", top_quantile=0.1))])
+    with pytest.raises(ValueError, match=r"chance: of a layer with 2 units; expected 1, as of the same layer"):
+        calibrated(result, chance_of(np.zeros((2, 3)), units=2))
+    with pytest.raises(ValueError, match=r"chance: concept 'cat' has 5 pixels; expected 1000000, as on the same imag"):
+        calibrated(result, chance_of(np.zeros((2, 3)), label_area=np.array([10**6, 5, 10**6])))
+    with pytest.raises(ValueError, match=r"chance: a dict; expected the Chance of this layer, as chance\['conv5'\]"):
+        result.calibrated_detectors({"conv5": chance_of(np.zeros((2, 3)))})
+    with pytest.raises(ValueError, match=r"results\[1\]: a dict; expected a Dissection of the layer"):
+        Chance.from_dissections([result, {"conv5": result}])
+    with pytest.raises(ValueError, match=r"results: a Dissection; expected a list with a Dissection for each draw"):
+        Chance.from_dissections(result)
     with pytest.raises(ValueError, match="results: there is none; expected a Dissection for each draw"):
         Chance.from_dissections([])
     with pytest.raises(ValueError, match="kind = 'noise': expected one of labels, rotation, untrained"):
         chance_of(np.zeros((2, 3)), kind="noise")
     with pytest.raises(ValueError, match="unique_detectors: there is no draw; expected one at least"):
         chance_of(np.zeros((0, 3)))
-    for share in (-0.1, 1, np.nan):
-        with pytest.raises(ValueError, match=f"share = {share}: expected a number of 0 or more and below 1"):
+    for share in (-0.1, 1, float("nan"), "a"):
+        with pytest.raises(ValueError, match=f"share = {share!r}: expected a number of 0 or more and below 1"):
             chance_of(np.zeros((2, 3))).cuts(share)
 
 

@@ -86,7 +86,7 @@ def test_an_interval_that_leaves_out_0_goes_with_a_small_p():
         assert (p <= 0.05) == (low > 0 or high < 0), (low, high, p)
 
 
-def test_what_cannot_be_compared_is_refused():
+def test_what_cannot_be_compared_is_refused(untyped):
     result, fewer = random_dissection(), random_dissection(images=11)
     others = CONCEPTS.assign(name=["red-c", "dog", "bird"])
     changes = [
@@ -103,5 +103,10 @@ def test_what_cannot_be_compared_is_refused():
     for other, message in changes:
         with pytest.raises(ValueError, match=message):
             dissection.compare(result, other, samples=10)
+    for seed in (-1, 1.5, "a"):
+        with pytest.raises(ValueError, match=f"seed = {seed!r}: expected a whole number of 0 or more"):
+            dissection.compare(result, result, seed=seed)
+    with pytest.raises(ValueError, match=r"b: a dict; expected the Dissection of a layer, as results\['conv5'\]"):
+        dissection.compare(result, {"conv5": result})
     renamed = dataclasses.replace(result.protocol, name="mine")
     assert dissection.compare(result, dataclasses.replace(result, protocol=renamed), samples=10).difference == 0

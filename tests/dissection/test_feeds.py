@@ -193,11 +193,13 @@ def test_float64_maps_of_a_plain_function_stay_float64(folder):
     assert result.intersection.any()
 
 
-def test_categories_that_the_data_lack_are_not_missed_unless_all_are(folder):
+def test_categories_that_the_data_lack_are_missed_unless_the_published_protocol_has_them(folder):
     lite = run(network()[0], folder, None, protocol=dissection.get_protocol("lite"))["layer"]
     assert lite.categories == ("color", "object", "scene")
-    with pytest.raises(ValueError, match=r"protocol.categories = \('texture',\): .* has only color, object, scene"):
-        run(network()[0], folder, None, protocol=dissection.get_protocol("paper", categories=("texture",)))
+    for name, categories in (("paper", ("texture",)), ("paper", ("color", "texture")), ("lite", ("color", "colour"))):
+        protocol = dissection.get_protocol(name, categories=categories)
+        with pytest.raises(ValueError, match=r"protocol.categories = \(.*\): .* has only color, object, scene"):
+            run(network()[0], folder, None, protocol=protocol)
 
 
 def test_a_torch_module_itself_is_not_dissected(folder):

@@ -93,8 +93,12 @@ def test_correlations_are_those_that_were_computed(untyped):
 
 
 def test_one_cut_is_no_sequence_of_cuts(untyped):
-    with pytest.raises(ValueError, match=r"thresholds = 0\.04: expected a sequence of cuts, as \[0.04\]"):
-        dissected().sweep(0.04)
+    for cuts in (0.04, "0.04", None):
+        with pytest.raises(ValueError, match=rf"thresholds = {cuts!r}: expected a sequence of cuts, as \[0.04, 0.05\]"):
+            dissected().sweep(cuts)
+    for cut in ("a", float("nan"), True):
+        with pytest.raises(ValueError, match=f"threshold = {cut!r}: expected a number, the IoU from which a unit is"):
+            dissected().unique_detectors(cut)
 
 
 def test_results_are_equal_if_their_contents_are():

@@ -18,7 +18,7 @@ from jaxtyping import UInt8, UInt16
 from interpjax.data.broden import tables as broden_tables
 from interpjax.data.broden.files import EncodedMaps, Files, Folder, KeepEncoded, Shards
 from interpjax.data.concepts import Channels, ConceptData
-from interpjax.data.headers import stated_size
+from interpjax.data.headers import png_depth, stated_size
 from interpjax.data.images import BadImageError, decode_image
 from interpjax.errors import UserError, refusals
 
@@ -115,6 +115,8 @@ class BrodenRecord:
         where = f"{self.row.where}: label map images/{entry}"
         if (stated_size(encoded) or self.label_shape) != self.label_shape:  # which may be too large to decode
             raise self._of_another_size(where, stated_size(encoded))
+        if png_depth(encoded) == 16:  # which OpenCV would cut down to the upper 8, so to 0 for most labels
+            raise UserError(f"{where} has 16 bits a channel; expected 8, with the label's number as red + 256 · green")
         try:
             pixels = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR_RGB) if encoded else None
         except cv2.error as error:
@@ -151,6 +153,8 @@ def load_broden(path: str | Path) -> ConceptData:
         or a row names a label map or image that is not there. Whether maps have the right size and known labels shows
         when they are read.
     """
+    if not isinstance(path, str | Path):
+        raise UserError(f"path: a {type(path).__name__}; expected the path of a directory in Broden's layout")
     path = Path(path)
     with refusals(str(path)):
         return _load(path)

@@ -61,11 +61,12 @@ def read(folder: Path) -> Tables:
 
     Raises:
       UserError: naming the file, and row and value where there are such, if a file is missing, empty, not UTF-8 or no
-        table, a column is missing, a number is none or out of range, an image, a category or a label is listed twice,
-        a label is in no category, or no row carries a label.
+        table, a column is missing, a number is none or out of range, an image, a category, a label or its name is
+        listed twice, a label is in no category, a cell has a negative number or a fraction, or no row carries a label.
     """
     categories = read_categories(folder)
     labels = _read_csv(folder / "label.csv", ["number", "name"])
+    _require_names(labels, "name", folder / "label.csv")
     labels = labels.assign(number=_label_numbers(labels, folder / "label.csv")).sort_values("number")
     numbers = labels["number"].tolist()
     if not numbers:
@@ -130,6 +131,9 @@ def _cells(texts: dict[str, str], where: str, known: frozenset[int]) -> Cells:
     cells: Cells = {}
     for category, text in texts.items():
         entries = [int(entry) if entry.isdecimal() else entry for entry in text.split(";") if entry]
+        below = [entry for entry in entries if isinstance(entry, str) and re.fullmatch(r"[-+]?[0-9.]+", entry)]
+        if below:
+            raise UserError(f"{where}: {category} = {below[0]!r}; expected a label's number, or a file below images/")
         unknown = [entry for entry in entries if isinstance(entry, int) and entry not in known and entry != 0]
         if unknown:
             raise UserError(f"{where}: {category} label {unknown[0]} is not in label.csv")
