@@ -4,7 +4,7 @@ A small two-figures job is disturbed in each way, the same command is given agai
 held beside those of a run that nothing disturbed.
 
 Run:   python benchmarks/faults.py [--only=WORD] [--folder=DIR]
-Cost:  about half an hour on 2 cores. The rows of full disks need Linux's `unshare -rm`, and are left out without it.
+Cost:  about an hour on 2 cores. The rows of full disks need Linux's `unshare -rm`, and are left out without it.
 """
 
 import argparse
@@ -17,10 +17,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from faulty_job import ROOT, Job, Outcome
+from faulty_pair import Row, pairs
 
 sys.path.insert(0, str(ROOT / "tests"))
 import loopback_server
@@ -28,7 +28,6 @@ import loopback_server
 from interpjax.data.get import download
 from interpjax.errors import UserError
 
-Row = tuple[str, Callable[[Job], Outcome]]
 KILLS, SEED = 20, 0  # moments at which a run is killed, drawn by this seed
 # In a file system of its own, of $1 KB, mounted at $2: the run $3 is copied there, and all but $4 KB are filled.
 FULL_DISK = """
@@ -129,7 +128,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where the runs are; by default a new one, which is left there")
     arguments = parser.parse_args()
     job = Job((arguments.folder or Path(tempfile.mkdtemp(prefix="faults-"))).absolute())
-    makers = (signals, kills, full_disks, damages, others, servers)
+    makers = (signals, kills, pairs, full_disks, damages, others, servers)
     rows = [(name, row) for make in makers for name, row in make() if arguments.only in name]
     print(f"{len(rows)} faults\n")
     print("| fault | exit code | told | again | parameters | summary |\n|---|---|---|---|---|---|")

@@ -99,14 +99,14 @@ class Job:
         return os.environ | cache | here
 
     def start(self, workdir: Path, devices: int = 1) -> subprocess.Popen:
-        """Begins a run; it heeds signals even if this benchmark was told to ignore them, as by nohup."""
+        """Begins a run."""
         return subprocess.Popen(
             self.command(workdir),
             env=self.environment(devices),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=_heed,
+            preexec_fn=heed,
         )
 
     def run(self, workdir: Path, devices: int = 1) -> tuple[int, str]:
@@ -149,7 +149,7 @@ class Job:
         with told.open("w") as file:
             command, environment = self.command(workdir), self.environment()
             process = subprocess.Popen(
-                command, env=environment, stdout=subprocess.DEVNULL, stderr=file, preexec_fn=_heed
+                command, env=environment, stdout=subprocess.DEVNULL, stderr=file, preexec_fn=heed
             )
             deadline = time.monotonic() + SECONDS
             while process.poll() is None and time.monotonic() < deadline:
@@ -172,6 +172,7 @@ def _summary(workdir: Path) -> dict[str, Any]:
     return {name: value for name, value in found.items() if name != "seconds"}
 
 
-def _heed() -> None:
+def heed() -> None:
+    """Lets a run heed signals even if this benchmark was told to ignore them, as by nohup."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
