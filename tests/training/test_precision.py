@@ -35,13 +35,13 @@ class WithoutDtype(nn.Module):
 """
 
 
-def stepped(dtype):
+def stepped(name, dtype):
     """The state before and after a step on four devices, and its metrics."""
     size = 32
     fields = CGL | {"model__dtype": dtype, "model__width": 0.25, "data__image_size": size}
     config = tiny.tiny_config(**fields, data__two_figures__image_size=size, data__resize_size=size)
     computed_in = {"float32": None, "bfloat16": jnp.bfloat16}[dtype]
-    net = models.create_model("two_figures_cnn", num_classes=2, width=0.25, axis_name=parallel.AXIS, dtype=computed_in)
+    net = models.create_model(name, num_classes=2, width=0.25, axis_name=parallel.AXIS, dtype=computed_in)
     objective, optimizer = tiny.recipe(config, net).objective, optax.sgd(0.1)
     state = create_train_state(net, optimizer, image_size=size, seed=0, further_params=objective.soft_fields.params())
     settings = {"preprocessing": Preprocessing.imagenet(), "learning_rate": optax.constant_schedule(0.1)}
@@ -54,20 +54,26 @@ def stepped(dtype):
     return before, parallel.first(after), parallel.first(metrics)
 
 
-def test_a_step_in_bfloat16_is_nearly_that_in_float32():
-    (before, after, metrics), (_, exact, expected) = (stepped(dtype) for dtype in ("bfloat16", "float32"))
+# Batch norm over the last maps of resnet18, of one position on 16 images, enlarges what bfloat16 rounds away.
+@pytest.mark.parametrize(
+    ("name", "cosine"), [("two_figures_cnn", 0.98), pytest.param("resnet18", 0.9, marks=pytest.mark.long)]
+)
+def test_a_step_in_bfloat16_is_nearly_that_in_float32(name, cosine):
+    (before, after, metrics), (_, exact, expected) = (stepped(name, dtype) for dtype in ("bfloat16", "float32"))
     for leaf in jax.tree.leaves((after.params, after.batch_stats, metrics)):
         assert leaf.dtype == np.float32
         assert np.isfinite(leaf).all()
     assert set(metrics) == set(expected)
-    for name in set(metrics) - {"accuracy"}:
+    for metric in set(metrics) - {"accuracy"}:
         # A number has 8 bits, of which each layer loses some; in a mean over thousands of numbers this evens out.
-        np.testing.assert_allclose(metrics[name], expected[name], rtol=0.03, err_msg=name)
+        np.testing.assert_allclose(metrics[metric], expected[metric], rtol=0.03, err_msg=metric)
     assert metrics["loss"] != expected["loss"]
+    for own, whole in zip(jax.tree.leaves(after.batch_stats), jax.tree.leaves(exact.batch_stats), strict=True):
+        assert np.linalg.norm(own - whole) < 0.02 * np.linalg.norm(whole)  # of statistics that batch norm keeps
     changes = [jax.tree.map(np.subtract, own.params, before.params) for own in (after, exact)]
     own, whole = (np.concatenate([leaf.ravel() for leaf in jax.tree.leaves(change)]) for change in changes)
     # So do gradients; those of other weights would be at right angles to these.
-    assert own @ whole > 0.98 * np.linalg.norm(own) * np.linalg.norm(whole)
+    assert own @ whole > cosine * np.linalg.norm(own) * np.linalg.norm(whole)
 
 
 def test_float32_is_the_network_of_before(tmp_path):
