@@ -152,6 +152,8 @@ def _run(argv: list[str]) -> None:
     from interpjax.prepare import DEFAULT_STAGES  # with all that a run needs, which --help does not
 
     values = flags.FLAGS
+    if values.workdir == "":  # as of a shell's variable that is not set
+        sys.exit("--workdir = '': expected a folder; leave the flag out for the default one")
     workdir = values.workdir or default_workdir(config_flags.get_config_filename(values["config"]))
     with _told_in_one_line():
         hosts = find_hosts(os.environ, **{name: values[name].value for name in HOST_FLAGS})

@@ -52,7 +52,8 @@ def locked(folder: Path, told: str) -> Iterator[None]:
     """
     with (folder / ".lock").open("w") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with naming(folder / ".lock"):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise UserError(told) from error
         yield
@@ -70,7 +71,8 @@ def waiting(path: Path, told: str) -> Iterator[None]:
     while True:
         with path.open("w") as file:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                with naming(path):
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 print(told, file=sys.stderr, flush=True)
                 fcntl.flock(file, fcntl.LOCK_EX)

@@ -23,6 +23,7 @@ def begin(experiment: Experiment, config: ConfigDict, stages: Sequence[str], res
 
     Raises:
       UserError: if it was begun on other data, or another process sees other data.
+      CheckpointError: if training is to start again from a checkpoint that is damaged.
     """
     digests = networks.digests(config)
     if processes.several():
@@ -35,7 +36,13 @@ def begin(experiment: Experiment, config: ConfigDict, stages: Sequence[str], res
             if own.get(name) != expected:
                 raise UserError(f"{name} is {own.get(name)!r} here, {expected!r} in process 0; expected the same data")
 
+    def require_start() -> None:
+        if restart_from is not None and restarts(config, experiment.workdir, stages, restart_from):
+            with training.Checkpoints(experiment.workdir) as checkpoints:
+                checkpoints.require_whole(restart_from)
+
     processes.together(check)
+    processes.together(require_start)  # before the later checkpoints are removed
     return processes.lead(lambda: _claimed(experiment, config, stages, restart_from, found))
 
 
@@ -97,7 +104,7 @@ def _differs(config: ConfigDict, workdir: Path) -> bool:
     """Whether a restart would change what training does."""
     differing = differing_fields(config, current_config(workdir))
     source = config.data.source
-    return any(not may_change(name, *both, source) for name, both in differing.items())
+    return any(not may_change(name, *both, source, dissected=False) for name, both in differing.items())
 
 
 def _go_back(workdir: Path, step: int) -> None:

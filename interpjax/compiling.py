@@ -1,6 +1,8 @@
 """JAX's persistent compilation cache, for as long as a run needs it."""
 
 import contextlib
+import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,7 +55,7 @@ def _set(values: dict[str, object]) -> None:
 
 
 def _check_writable(folder: Path, field: str) -> None:
-    probe = folder / ".writable"
+    probe = folder / f".writable-{socket.gethostname()}-{os.getpid()}"  # others that run together look too
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe.touch()

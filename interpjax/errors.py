@@ -11,6 +11,7 @@ FULL = ("the disk is full", "make room")
 ROOMLESS = ("no file may grow so large", "raise the limit (`ulimit -f`), or give a folder on another disk")
 RIGHTS = ("this user has no right to it", "change its rights, or give another folder")
 FILES = ("too many files are open", "raise the limit (`ulimit -n`), or lower config.data.num_threads")
+LOCKLESS = ("the file system cannot do this, as some cannot lock files", "mount it so, or give another folder")
 REMEDIES = {
     errno.ENOSPC: FULL,
     errno.EDQUOT: FULL,
@@ -22,6 +23,9 @@ REMEDIES = {
     errno.EPERM: RIGHTS,
     errno.EMFILE: FILES,
     errno.ENFILE: FILES,
+    errno.ENOSYS: LOCKLESS,
+    errno.EOPNOTSUPP: LOCKLESS,
+    errno.ENOLCK: LOCKLESS,
     errno.ENAMETOOLONG: ("the name is too long for this disk", "give a shorter one"),
 }
 OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"  # how jaxlib's errors begin where a device, or the host, has too little memory
@@ -76,7 +80,7 @@ def refusals(place: str, *, less: str = "config.data.num_threads") -> Iterator[N
     try:
         yield
     except (OSError, RuntimeError, MemoryError) as error:
-        told = _told(error, less)
+        told = refused(error, less)
         if told is None:
             raise
         raise UserError(f"{place}: {told}, and give the same command again") from error
@@ -93,8 +97,13 @@ def naming(path: Path) -> Iterator[None]:
         raise
 
 
-def _told(error: Exception, less: str) -> str | None:
-    """What to tell the user; None if the error is none of the machine's."""
+def refused(error: BaseException | None, less: str = "config.data.num_threads") -> str | None:
+    """What to tell the user of what the machine refuses, and what to do; None if the error is none of the machine's.
+
+    Args:
+      error: that was raised.
+      less: what to lower where memory is too little.
+    """
     words = " ".join(str(error).split())[:LONGEST].encode("utf-8", "backslashreplace").decode()
     if isinstance(error, MemoryError) or OUT_OF_MEMORY in str(error):
         return f"the memory is used up ({words or 'MemoryError'}); free some, or lower {less}"

@@ -13,6 +13,7 @@ import jax
 
 from interpjax.errors import UserError
 from interpjax.hosts import Hosts
+from interpjax.stopping import Stopped
 
 HEARTBEAT = 100  # seconds after which a process that does not answer is taken for dead
 LAST = 5  # seconds that the first process leaves to the others to end by themselves: without it they are killed
@@ -82,24 +83,26 @@ def _check_free(address: str) -> None:
 
 @contextlib.contextmanager
 def leaving(hosts: Hosts | None) -> Iterator[None]:
-    """Ends this process at once where the block ends by an error, if others run together with it.
+    """Ends this process at once where the block ends by an error, if others run together with it, or by a signal.
 
-    JAX would have it wait for them, and they may be waiting for this one.
+    JAX would have it wait for the others, and they may be waiting for this one. After a signal its threads may still
+    compile, which crashes when the interpreter is taken down under them.
     """
     try:
         yield
     except BaseException as error:
-        if hosts is None:
+        if hosts is None and not isinstance(error.__context__, Stopped):
             raise
         code = error.code if isinstance(error, SystemExit) else 1
         if not isinstance(error, SystemExit):
             traceback.print_exception(error)
         if isinstance(code, str):
             print(code, file=sys.stderr)
-        if not isinstance(error, SystemExit):
+        if hosts is not None and not isinstance(error, SystemExit):
             print(f"{hosts}: if another process has ended, it tells why; the same command goes on", file=sys.stderr)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        if hosts.process_id == 0:
+        with contextlib.suppress(OSError):  # the terminal may be what was closed
+            sys.stdout.flush()
+            sys.stderr.flush()
+        if hosts is not None and hosts.process_id == 0:
             time.sleep(LAST)
         os._exit(code if isinstance(code, int) else 1)

@@ -3,15 +3,17 @@
 Data are split between them (:func:`interpjax.parallel.shard`); the first one writes files and tells the user.
 """
 
+import contextlib
 import io
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from interpjax import stopping
 from interpjax.errors import UserError
 from interpjax.stopping import Stopped
 
@@ -80,6 +82,20 @@ def together(work: Callable[[], T]) -> T:
     return _all(work, lambda result: b"")[0]
 
 
+@contextlib.contextmanager
+def stopping_together() -> Iterator[None]:
+    """Lets a signal that comes to one of several processes in the block stop all of them, at its end at the latest.
+
+    For work by parallelized steps, which would wait for a process that has left.
+    """
+    if not several():
+        yield
+        return
+    with stopping.noted():
+        yield
+    together(stopping.check)
+
+
 def lead(work: Callable[[], T]) -> T:
     """What the first process alone does; its result, as JSON has it, is that of all, and so is its failure.
 
@@ -116,6 +132,7 @@ def agreed(name: str, value: T, expected: str = SHARED) -> T:
 def _all(work: Callable[[], T], pack: Callable[[T], bytes]) -> tuple[T, list[bytes]]:
     """What some work gives here, and every process's, packed."""
     try:
+        stopping.check()  # of a signal that came while this process last waited for the others
         result = work()
     except (UserError, Stopped) as error:
         if several() and not error.known_to_all:
@@ -127,19 +144,29 @@ def _all(work: Callable[[], T], pack: Callable[[T], bytes]) -> tuple[T, list[byt
 
 
 def _exchange(own: bytes, *, failed: bool = False) -> list[bytes]:
-    """Every process's bytes; or an error, if what one of the others brings is that it has failed."""
-    with jax.transfer_guard("allow"):
-        header = np.array([failed, *divmod(len(own), 2**30)], np.int32)
-        headers = multihost_utils.process_allgather(header).reshape(-1, 3)
-        sizes = [int(high) * 2**30 + int(low) for _, high, low in headers]
-        if not max(sizes):
-            return [b""] * len(sizes)
-        padded = np.pad(np.frombuffer(own, np.uint8), (0, max(sizes) - len(own)))
-        rows = np.asarray(multihost_utils.process_allgather(padded)).reshape(len(sizes), -1)
-    everyone = [row[:size].tobytes() for row, size in zip(rows, sizes, strict=True)]
+    """Every process's bytes; or an error, if what one of the others brings is that it has failed.
+
+    A signal that came to any process before stops all of them here. One that comes while they wait is only noted: who
+    left between the two messages would let the others wait for the second one.
+    """
+    with jax.transfer_guard("allow"), stopping.noted():
+        header = np.array([failed, *divmod(len(own), 2**30), stopping.pending()], np.int32)
+        headers = multihost_utils.process_allgather(header).reshape(-1, 4)
+        sizes = [int(high) * 2**30 + int(low) for _, high, low, _ in headers]
+        everyone = [b""] * len(sizes)
+        if max(sizes):
+            padded = np.pad(np.frombuffer(own, np.uint8), (0, max(sizes) - len(own)))
+            rows = np.asarray(multihost_utils.process_allgather(padded)).reshape(len(sizes), -1)
+            everyone = [row[:size].tobytes() for row, size in zip(rows, sizes, strict=True)]
+    if failed:
+        return everyone
     for number, each in enumerate(everyone):
-        if headers[number, 0] and not failed:
+        if headers[number, 0]:
             raise _failure(number, json.loads(each))
+    if headers[:, 3].any():
+        stopped = Stopped(int(headers[:, 3].max()))
+        stopped.known_to_all = True
+        raise stopped
     return everyone
 
 

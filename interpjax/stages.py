@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import shutil
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -144,18 +145,21 @@ def _train(experiment: Experiment) -> dict[str, Any]:
     assert source.train is not None
     assert source.test is not None
     assert recipe is not None
-    trained = training.train(
-        experiment.model,
-        recipe,
-        (source.train, source.test),
-        validation=source.validation,
-        start=experiment.start,
-        pipeline=experiment.pipeline,
-        preprocessing=experiment.preprocessing,
-        groups=experiment.groups,
-        workdir=experiment.workdir,
-        restarted_from=restarted_from(experiment.workdir),
-    )
+    if processes.leads():
+        print(f"data: {source}", file=sys.stderr)
+    with processes.stopping_together():
+        trained = training.train(
+            experiment.model,
+            recipe,
+            (source.train, source.test),
+            validation=source.validation,
+            start=experiment.start,
+            pipeline=experiment.pipeline,
+            preprocessing=experiment.preprocessing,
+            groups=experiment.groups,
+            workdir=experiment.workdir,
+            restarted_from=restarted_from(experiment.workdir),
+        )
     return {
         "num_steps": trained.num_steps,
         "skipped": trained.skipped,
@@ -175,7 +179,8 @@ def _evaluate(experiment: Experiment, *, trained_now: bool) -> dict[str, Any]:
         eval_step = make_eval_step(experiment.model, experiment.preprocessing)
         for name, split in {"test": source.test, "validation": source.validation}.items():
             if split is not None:
-                one = training.evaluate(eval_step, variables, split, experiment.pipeline, SkippedImages(), name)
+                with processes.stopping_together():
+                    one = training.evaluate(eval_step, variables, split, experiment.pipeline, SkippedImages(), name)
                 evaluated[name] = dataclasses.asdict(one)
     found = evaluated["test"]
     validation = {"validation": evaluated["validation"]} if "validation" in evaluated else {}

@@ -92,13 +92,30 @@ def deferred() -> Iterator[None]:
     Raises:
       Stopped: at the end of the block, if a signal came after the block last looked.
     """
+    with noted():
+        yield
+    check()
+
+
+@contextlib.contextmanager
+def noted() -> Iterator[None]:
+    """As :func:`deferred`, but a signal stays noted at the end of the block, until :func:`check` is called."""
     _watch.depth += 1
     try:
         yield
     finally:
         _watch.depth -= 1
+
+
+def check() -> None:
+    """Raises Stopped if a signal has come, but not in a block in which it is only noted."""
     if not _watch.depth and _watch.number:
         raise Stopped(_watch.number)
+
+
+def pending() -> int:
+    """The number of a signal that came in the innermost block alone, or before it; 0 in a block that looks itself."""
+    return _watch.number if _watch.depth == 1 else 0
 
 
 def requested() -> int:

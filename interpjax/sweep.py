@@ -58,6 +58,8 @@ def sweep(
     for name, values in choices.items():
         if isinstance(values, str) or not isinstance(values, Sequence):
             raise UserError(f"choices[{name!r}] = {values!r}: expected a sequence of values, as [{values!r}]")
+        if not len(values) or any(value in values[:place] for place, value in enumerate(values)):
+            raise UserError(f"choices[{name!r}] = {values!r}: expected one value at least, and none of them twice")
     combinations = [dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values())]
     runs = [
         (combination, Path(workdir).expanduser().absolute() / _folder_name(combination), override(config, combination))

@@ -1,11 +1,12 @@
 """The folder of one run, which holds its configuration and the records of its finished stages."""
 
 import contextlib
+import functools
 import json
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from interpjax.errors import UserError, refusals
 
 # The files that a run may have left in its folder if it was killed before it claimed the folder.
 ERROR_LOG = "error.log"
+STAGES, DISSECTING = "stages", ("dissect", "chance")
 BEFORE_CLAIM = ("data", "data.json", ".lock")
 # What to lower where a stage takes more memory than there is.
 TRAINED, DISSECTED = "config.training.batch_size or config.data.image_size", "config.dissection.batch_size"
@@ -42,14 +44,14 @@ def check_workdir(config_text: str, workdir: Path, *, restart: bool = False) -> 
     if (workdir / "config.json").is_file():
         changed = differing_fields(config_text, current_config(workdir))
         source = json.loads(config_text)["data"]["source"]
-        differing = {
-            name: both for name, both in changed.items() if not may_change(name, *both, source, restart=restart)
-        }
+        dissected = any((workdir / STAGES / f"{name}{end}").exists() for name in DISSECTING for end in ("", ".json"))
+        allowed = functools.partial(may_change, source=source, restart=restart, dissected=dissected)
+        differing = {name: both for name, both in changed.items() if not allowed(name, *both)}
         if differing:
             fields = "\n".join(f"  config.{k} = {ours!r}, there {theirs!r}" for k, (ours, theirs) in differing.items())
             raise UserError(
                 f"workdir {workdir} holds a run of another configuration:\n{fields}\n"
-                "Give another --workdir, or remove that one."
+                f"Give what it has there, or another --workdir.{_hint(differing)}"
             )
         return without_spelling(changed)
     if workdir.exists() and not workdir.is_dir():
@@ -60,6 +62,15 @@ def check_workdir(config_text: str, workdir: Path, *, restart: bool = False) -> 
             "earlier run"
         )
     return {}
+
+
+def _hint(differing: Collection[str]) -> str:
+    """What else may be done where these fields differ."""
+    if all(name.startswith("optimizer.") for name in differing):
+        return " --restart_from=STEP starts training again from a checkpoint, by another optimizer."
+    if all(name.startswith("dissection.") for name in differing):
+        return " Its network can be dissected otherwise too: interpjax.load, and docs/dissection.md."
+    return ""
 
 
 def read_facts(workdir: Path) -> dict[str, Any]:
@@ -131,7 +142,10 @@ def lock_workdir(workdir: Path) -> Iterator[None]:
     with contextlib.ExitStack() as held:
 
         def lock() -> None:
-            workdir.mkdir(parents=True, exist_ok=True)
+            try:
+                workdir.mkdir(parents=True, exist_ok=True)
+            except FileNotFoundError as error:  # although its parents were to be made
+                raise UserError(f"workdir {workdir}: cannot be made ({error.strerror}); give another folder") from error
             held.enter_context(locked(workdir, told))
             for left in workdir.rglob(f"*{TEMPORARY}"):
                 left.unlink()
@@ -205,4 +219,4 @@ def forget_stage(workdir: Path, name: str) -> None:
 
 
 def _record(workdir: Path, name: str) -> Path:
-    return workdir / "stages" / f"{name}.json"
+    return workdir / STAGES / f"{name}.json"

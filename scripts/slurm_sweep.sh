@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs an experiment once for each line of a file, as an array of jobs of one GPU each:
 #
-#   sbatch --array=1-"$(wc -l < runs.txt)" scripts/slurm_sweep.sh runs.txt DIR --config=two_figures_gbn
+#   sbatch --array=1-"$(grep -c '' runs.txt)" scripts/slurm_sweep.sh runs.txt DIR --config=two_figures_gbn
 #
 # A line of runs.txt has the fields of one run, as --config.seed=1 --config.regularizer.block_norm.q=2, without spaces
 # in a value. Run N has the folder DIR/N; all that follows DIR goes to every run. `%4` behind the array lets four run at
@@ -35,12 +35,12 @@ step=
 forward() {
   stopped=1
   if [[ -n $step ]]; then
-    kill -TERM "$step"
+    scancel --signal=TERM "$SLURM_JOB_ID" # every task of the step; srun itself would kill them
   fi
 }
 trap forward TERM
 
-srun python -m interpjax --workdir="$folder/$SLURM_ARRAY_TASK_ID" "$@" "${fields[@]}" &
+srun --cpus-per-task="${SLURM_CPUS_PER_TASK:-8}" python -m interpjax --workdir="$folder/$SLURM_ARRAY_TASK_ID" "$@" "${fields[@]}" &
 step=$!
 if [[ -n $stopped ]]; then # by a signal that came before there was a step to pass it on to
   forward

@@ -4,8 +4,8 @@
 #   sbatch --nodes=2 scripts/slurm_train.sh --config=places365_gbn --workdir=DIR --config.dissection.broden=DIR
 #
 # All that follows the script goes to interpjax; DIR is on a file system that all hosts share. Give --partition,
-# --account and other sizes to sbatch, which prefers them to those below. Five minutes before its time is up, or as soon
-# as it is preempted, the run saves a checkpoint, and the job is put into the queue again, where it goes on.
+# --account and other sizes to sbatch, which prefers them to those below. Five minutes before its time is up the run
+# saves a checkpoint, and the job is put into the queue again, where it goes on.
 #SBATCH --job-name=interpjax
 #SBATCH --nodes=1
 #SBATCH --ntasks-per-node=4
@@ -23,13 +23,13 @@ step=
 forward() {
   stopped=1
   if [[ -n $step ]]; then
-    kill -TERM "$step" # srun passes it on to every task
+    scancel --signal=TERM "$SLURM_JOB_ID" # every task of the step; srun itself would kill them
   fi
 }
 trap forward TERM
 
 # All tasks of a host see all its GPUs, and each takes that of its number: gpus-per-task would show it only one.
-srun python -m interpjax "$@" &
+srun --cpus-per-task="${SLURM_CPUS_PER_TASK:-8}" python -m interpjax "$@" &
 step=$!
 if [[ -n $stopped ]]; then # by a signal that came before there was a step to pass it on to
   forward

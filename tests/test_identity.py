@@ -212,6 +212,17 @@ def test_a_restart_with_an_optimizer_of_another_kind_tells_that_its_memory_is_ne
 
 
 @pytest.mark.long
+def test_a_restart_from_a_damaged_checkpoint_loses_none_of_the_others(trained, copy):
+    config, _ = trained
+    path = copy / "checkpoints" / "2" / "_CHECKPOINT_METADATA"
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(UserError, match=r"checkpoints/2 is damaged"):
+        interpjax.run(config, copy, ("train",), restart_from=2)
+    assert kept_steps(copy) == (2, 4, 6)
+    assert not list(copy.glob("metrics_after*"))
+
+
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("stages", "step", "message"),
     [

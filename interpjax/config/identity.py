@@ -28,7 +28,9 @@ FOLDERS = {
 }
 
 
-def may_change(name: str, ours: Any, theirs: Any, source: str, *, restart: bool = False) -> bool:
+def may_change(
+    name: str, ours: Any, theirs: Any, source: str, *, restart: bool = False, dissected: bool = True
+) -> bool:
     """Whether a field may have another value than the run was begun with.
 
     Args:
@@ -37,7 +39,10 @@ def may_change(name: str, ours: Any, theirs: Any, source: str, *, restart: bool 
       theirs: the value in the workdir.
       source: ``data.source``.
       restart: whether training starts again from an earlier checkpoint, by an optimizer that may be another.
+      dissected: whether its network has been dissected; before that all fields of the dissection are free.
     """
+    if name.startswith("dissection.") and not dissected:
+        return True
     if name in WITHOUT_EFFECT or (restart and (name.startswith("optimizer.") or name == "training.on_nonfinite")):
         return True
     if name not in BY_CONTENT or same_path(ours, theirs):

@@ -6,6 +6,7 @@ import struct
 # What JPEG files call the segments that begin a frame, and so tell its size (ITU-T T.81, Tab. B.1); the numbers left
 # out are of tables and of arithmetic coding.
 FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
+SCAN = 0xDA  # begins the pixels, before which a frame must have begun
 ALONE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a segment behind them
 WIDTH_TAG, HEIGHT_TAG = 256, 257  # of TIFF 6.0, Sec. 8
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -15,7 +16,7 @@ Size = tuple[int, int]  # height, width
 def stated_size(encoded: bytes) -> Size | None:
     """(height, width) that an image's header states; None where the format is none of those below, or it is damaged.
 
-    JPEG, PNG, WebP, BMP, TIFF and Netpbm are known: of these a few kilobytes can stand for gigabytes of pixels.
+    JPEG, PNG, GIF, WebP, BMP, TIFF and Netpbm are known: of these a few kilobytes can stand for gigabytes of pixels.
 
     Args:
       encoded: the image's file.
@@ -27,13 +28,17 @@ def stated_size(encoded: bytes) -> Size | None:
         b"BM": _bmp,
         b"II*\0": lambda file: _tiff(file, "<"),
         b"MM\0*": lambda file: _tiff(file, ">"),
+        b"II+\0": lambda file: _big_tiff(file, "<"),
+        b"MM\0+": lambda file: _big_tiff(file, ">"),
+        b"GIF8": _gif,
+        b"P7": _pam,
         b"P": _netpbm,
     }
     for magic, read in readers.items():
         if encoded.startswith(magic):
             try:
                 return read(encoded)
-            except (struct.error, IndexError, ValueError):  # cut short, or not what its first bytes say
+            except (struct.error, LookupError, ValueError, OverflowError):  # cut short, or not what its first bytes say
                 return None
     return None
 
@@ -45,12 +50,14 @@ def png_depth(encoded: bytes) -> int | None:
 
 def _jpeg(file: bytes) -> Size | None:
     place = 2
-    while file[place] == 0xFF:
+    while (place := file.find(b"\xff", place)) != -1:  # decoders pass over stray bytes
         marker = file[place + 1]
         if marker == 0xFF:  # a byte that fills up
             place += 1
         elif marker in ALONE:
             place += 2
+        elif marker == SCAN:
+            return None
         elif marker in FRAMES:
             height, width = struct.unpack_from(">HH", file, place + 5)
             return height, width
@@ -95,6 +102,28 @@ def _tiff(file: bytes, order: str) -> Size | None:
         if tag in (WIDTH_TAG, HEIGHT_TAG):
             (found[tag],) = struct.unpack_from(f"{order}{'H' if kind == 3 else 'I'}", file, place + 10 + 12 * entry)
     return (found[HEIGHT_TAG], found[WIDTH_TAG]) if len(found) == 2 else None
+
+
+def _big_tiff(file: bytes, order: str) -> Size | None:
+    (place,) = struct.unpack_from(f"{order}Q", file, 8)
+    (entries,) = struct.unpack_from(f"{order}Q", file, place)
+    found = {}
+    for entry in range(min(entries, 2**16)):
+        tag, kind = struct.unpack_from(f"{order}HH", file, place + 8 + 20 * entry)
+        if tag in (WIDTH_TAG, HEIGHT_TAG):
+            form = {3: "H", 4: "I", 16: "Q"}[kind]
+            (found[tag],) = struct.unpack_from(f"{order}{form}", file, place + 20 + 20 * entry)
+    return (found[HEIGHT_TAG], found[WIDTH_TAG]) if len(found) == 2 else None
+
+
+def _gif(file: bytes) -> Size:
+    width, height = struct.unpack_from("<HH", file, 6)
+    return height, width
+
+
+def _pam(file: bytes) -> Size | None:
+    header = dict(re.findall(rb"^(WIDTH|HEIGHT)\s+(\d{1,9})\s*$", file[:4096], re.MULTILINE))
+    return (int(header[b"HEIGHT"]), int(header[b"WIDTH"])) if len(header) == 2 else None
 
 
 def _netpbm(file: bytes) -> Size | None:

@@ -19,11 +19,11 @@ EXPECTED = "a whole JPEG, PNG or other image that OpenCV reads"
 
 
 class BadImageError(UserError):
-    """An image that cannot be read; ``name`` says which."""
+    """An image that cannot be read; ``name`` says which, ``reason`` why."""
 
     def __init__(self, name: str, reason: str):
         super().__init__(f"image {name}: {reason}")
-        self.name = name
+        self.name, self.reason = name, reason
 
 
 @dataclasses.dataclass

@@ -79,7 +79,8 @@ class _Prepare:
             image = _decoded(example, self._max_pixels)
         except BadImageError as error:
             if not self._skip:
-                raise
+                hint = "config.data.on_bad_image = 'skip' leaves such images out"
+                raise BadImageError(error.name, f"{error.reason}; {hint}") from error
             self._skipped.add(error)
             if len(self._skipped.names) == self._examples:
                 raise UserError(f"none of the {self._examples} images can be read; the last: {error}") from error

@@ -46,6 +46,10 @@ class PassedOver:
             print(f"{field}: passed over {' and '.join(told)}", file=sys.stderr)
 
 
+USES = {"train": "train on", "validation": "validate on", "test": "test on"}
+SHOWN = 6  # names of classes that are told
+
+
 @dataclasses.dataclass(frozen=True)
 class Source:
     """A data set to train and test on.
@@ -63,6 +67,15 @@ class Source:
     class_names: tuple[str, ...]
     concepts: ConceptData | None = None
     validation: Split | None = None
+
+    def __str__(self) -> str:
+        """How many images of each kind, and of which classes."""
+        splits = {"train": self.train, "validation": self.validation, "test": self.test}
+        counts = ", ".join(
+            f"{len(split)} images to {USES[name]}" for name, split in splits.items() if split is not None
+        )
+        names = ", ".join(self.class_names[:SHOWN]) + (", …" if len(self.class_names) > SHOWN else "")
+        return f"{counts}; {len(self.class_names)} classes: {names}"
 
 
 def image_folder(folders: Mapping[str, str], classes: Sequence[str | int] = ()) -> Source:

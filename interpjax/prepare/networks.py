@@ -137,7 +137,9 @@ def read_weights(config: ConfigDict) -> Variables | None:
         return None
     try:
         variables = models.load_weights(settings.name, settings.weights, width=settings.width)
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        raise _unreadable("config.model.weights", settings.weights, error) from error
+    except ValueError as error:
         raise UserError(f"config.model.weights: {error}") from error  # the error names the file
     return jax.tree.map(lambda array: np.asarray(array, np.float32), variables)
 
@@ -172,10 +174,12 @@ def digests(config: ConfigDict, *, missing_ok: bool = False) -> dict[str, str]:
                 with Path(path).open("rb") as file:
                     found[field] = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
             except OSError as error:
-                raise UserError(
-                    f"{field} = {path!r}: cannot be read ({error.strerror}); expected a readable file"
-                ) from error
+                raise _unreadable(field, path, error) from error
     return found
+
+
+def _unreadable(field: str, path: str, error: OSError) -> UserError:
+    return UserError(f"{field} = {path!r}: cannot be read ({error.strerror}); expected a readable file")
 
 
 def _create(config: ConfigDict, classes: int) -> Any:

@@ -16,7 +16,7 @@ from jax.sharding import SingleDeviceSharding
 from orbax.checkpoint import v1 as ocp
 
 from interpjax import processes
-from interpjax.errors import UserError
+from interpjax.errors import UserError, refused
 from interpjax.training.checksums import by_name, checksum_of_json, checksums, misfit, not_finite
 from interpjax.training.optimizer import memory_at
 from interpjax.training.saved import AVERAGE, FOLDER, MEMORY, Position, Stored, as_tree, from_tree, memory_by_name
@@ -80,7 +80,9 @@ class Checkpoints:
         sums = checksums(by_name(tree)) | {POSITION: checksum_of_json(stands)}
         try:
             with _without_tracebacks():
-                self._orbax.save(step, tree, custom_metadata=stands | {CHECKSUMS: sums})
+                saved = self._orbax.save(step, tree, custom_metadata=stands | {CHECKSUMS: sums})
+            if not saved:
+                raise RuntimeError(f"a checkpoint of step {self.latest} is there already")
         except Exception as error:  # orbax passes on whatever its storage libraries raise
             kept = f"the last good one is of step {self.latest}" if self.latest is not None else "there is none yet"
             raise CheckpointError(
@@ -97,7 +99,9 @@ class Checkpoints:
             one is not of the form in the checkpoint of that step, it begins anew, which is told.
 
         Raises:
-          CheckpointError: if there is no checkpoint, all are damaged, or it is of another network or optimizer.
+          CheckpointError: if there is no checkpoint, all are damaged, one cannot be read for want of a right or of
+            memory or the like, or it is of another network or optimizer.
+          UserError: if processes that run together can read different ones.
         """
 
         def read(step: int) -> tuple[TrainState, Position]:
@@ -114,9 +118,19 @@ class Checkpoints:
                 found[MEMORY] = memory_by_name(memory_at(like.opt_state, step))
             return from_tree(found, like), stored.position
 
-        state, position = self._of_latest_whole(read)
+        state, position = processes.together(lambda: self._of_latest_whole(read))
+        processes.agreed("latest checkpoint that can be read", int(state.step))
         self._set_aside(after=int(state.step))
         return state, position
+
+    def require_whole(self, step: int) -> None:
+        """Raises CheckpointError if the checkpoint of a step is not there, damaged, or cannot be read."""
+
+        def read(step: int) -> None:
+            stored = self._stored(step)
+            self._load(stored, dict(stored.shapes), whole=True)
+
+        self._of_latest_whole(read, step)
 
     def restore_variables(self, like: Mapping[str, PyTree], *, at: int | None = None) -> dict[str, PyTree]:
         """Reads only the variables of the latest checkpoint that is not damaged, whatever the optimizer was.
@@ -158,9 +172,12 @@ class Checkpoints:
         for step in reversed(self._steps()) if at is None else [at]:
             try:
                 return read(step)
-            except (CheckpointError, MemoryError):
+            except CheckpointError:
                 raise
             except Exception as error:  # of damage, orbax passes on whatever its storage libraries raise
+                told = refused(error) or refused(_root(error))
+                if told is not None:  # the checkpoint is none the worse for it
+                    raise CheckpointError(f"checkpoint {self._folder}/{step} cannot be read: {told}") from error
                 damaged[step] = _reason(error)
             if at is None:
                 print(f"checkpoint {self._folder}/{step} is passed over: {damaged[step]}", file=sys.stderr)
@@ -204,16 +221,19 @@ class Checkpoints:
 
     def _set_aside(self, after: int) -> None:
         """Moves the damaged checkpoints of later steps away, so that training can write these steps again."""
-        later = [step for step in self._steps() if step > after]
-        for step in later:
-            aside = self._workdir / DAMAGED / str(step)
-            if processes.leads():
+
+        def move() -> bool:
+            later = [step for step in self._steps() if step > after]
+            for step in later:
+                aside = self._workdir / DAMAGED / str(step)
                 aside.parent.mkdir(exist_ok=True)
                 if aside.exists():
                     shutil.rmtree(aside)
                 (self._folder / str(step)).rename(aside)
                 print(f"checkpoint {self._folder}/{step} is moved to {aside.parent}", file=sys.stderr)
-        if later:
+            return bool(later)
+
+        if processes.lead(move):
             self._orbax.reload()
 
     def __enter__(self) -> "Checkpoints":
@@ -241,7 +261,15 @@ def _without_tracebacks() -> Iterator[None]:
 
 def _reason(error: BaseException) -> str:
     """The operating system's words for an error. In a long message of a storage library they are at the end."""
+    error = _root(error)
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     line = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return line if len(line) < 200 else f"…{line[-160:]}"
+
+
+def _root(error: BaseException) -> BaseException:
+    """The first of the errors that led to one: storage libraries put the cause behind several of their own."""
+    while (before := error.__cause__ or error.__context__) is not None:
+        error = before
+    return error

@@ -175,7 +175,7 @@ class StepLog:
 
     def _check(self, step: int, row: dict[str, float]) -> None:
         self._skipped = self._skipped + 1 if row.get(SKIPPED) else 0
-        if self._skipped == 0 or self._skipped == MOST_SKIPPED:
+        if self._skipped == 0 or self._skipped >= MOST_SKIPPED:
             _require_finite(step, row)
 
 

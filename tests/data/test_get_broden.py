@@ -1,5 +1,6 @@
 """Broden from a server, an archive or a folder becomes the data set that a run opens; no archive writes elsewhere."""
 
+import errno
 import io
 import os
 import shutil
@@ -178,6 +179,22 @@ def test_content_that_is_not_broden_is_named(folder, tmp_path):
         get_broden(tmp_path / "made", urls=(f"{server.url}/{NAME}",))
     assert not (tmp_path / "made" / "broden" / "1.0.0").exists()
     assert not (tmp_path / "made" / "archives" / NAME).exists()
+
+
+def test_a_full_disk_does_not_cost_the_download(folder, tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with loopback_server.serving({NAME: zipped(folder)}) as server:
+        urls = (f"{server.url}/{NAME}",)
+        with monkeypatch.context() as patched:
+            patched.setattr(builder.Broden, "_example", full)
+            with pytest.raises(UserError, match="the disk is full") as told:
+                get_broden(tmp_path / "made", urls=urls)
+        assert "removed" not in str(told.value)
+        get_broden(tmp_path / "made", urls=urls)
+        assert_is_broden(tmp_path / "made", folder)
+        assert len(server.asked) == 2  # its size and its bytes, once
 
 
 @pytest.mark.parametrize("where", ["unpacking", "building"])

@@ -21,6 +21,8 @@ FORMATS = {
     "bmp": (".bmp", []),
     "tiff": (".tiff", []),
     "ppm": (".ppm", []),
+    "gif": (".gif", []),
+    "pam": (".pam", []),
     "text ppm": (".ppm", [cv2.IMWRITE_PXM_BINARY, 0]),
 }
 
@@ -50,11 +52,47 @@ def test_file_that_is_cut_short_or_damaged_has_some_size_or_none(name):
 
 
 @given(
-    st.sampled_from([b"", b"\xff\xd8", b"\x89PNG\r\n\x1a\n", b"RIFF", b"BM", b"II*\0", b"MM\0*", b"P6"]), st.binary()
+    st.sampled_from(
+        [
+            b"",
+            b"\xff\xd8",
+            b"\x89PNG\r\n\x1a\n",
+            b"RIFF",
+            b"BM",
+            b"II*\0",
+            b"MM\0*",
+            b"II+\0",
+            b"GIF89a",
+            b"P7\n",
+            b"P6",
+        ]
+    ),
+    st.binary(),
 )
 def test_any_bytes_have_some_size_or_none(magic, rest):
     found = stated_size(magic + rest)
     assert found is None or min(found) >= 0
+
+
+def test_stray_bytes_between_the_segments_of_a_jpeg_are_passed_over_as_decoders_do():
+    file = encoded("jpg", 30, 40)
+    second = 4 + struct.unpack(">H", file[4:6])[0]
+    file = file[:second] + b"\0\x11" + file[second:]
+    assert stated_size(file) == (30, 40) == decode_image(file, "x").shape[:2]
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_the_size_of_a_tiff_with_wide_offsets_is_read(order):
+    """Of the layout in the design of BigTIFF: offsets and counts have 8 bytes, an entry has 20."""
+    entries = [(256, 3, "H", 500), (257, 4, "I", 300), (258, 3, "H", 8)]
+    packed = b"".join(
+        struct.pack(f"{order}HHQ", tag, kind, 1) + struct.pack(f"{order}{form}", value).ljust(8, b"\0")
+        for tag, kind, form, value in entries
+    )
+    start = {"<": b"II", ">": b"MM"}[order] + struct.pack(f"{order}HHHQ", 43, 8, 0, 16)
+    file = start + struct.pack(f"{order}Q", len(entries)) + packed
+    assert stated_size(file) == (300, 500)
+    assert stated_size(file[:-45]) is None
 
 
 def test_decompression_bomb_is_refused_before_it_is_decoded(tmp_path):

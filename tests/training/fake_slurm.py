@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Stands for srun and scontrol: starts the tasks of a step here, and notes what is put into the queue again."""
+"""Stands for srun, scancel and scontrol: starts the tasks of a step here, and notes what goes back into the queue."""
 
 import os
 import signal
@@ -9,17 +9,38 @@ from pathlib import Path
 
 
 def main() -> None:
-    """As srun: starts SLURM_NTASKS tasks, passes SIGTERM on to them, and ends with their largest code."""
+    """Does what the command of its name does."""
     name, *arguments = sys.argv
-    if Path(name).name == "scontrol":
-        Path(os.environ["FAKE_QUEUE"]).write_text(" ".join(arguments))
-        return
+    commands = {"srun": srun, "scancel": scancel, "scontrol": scontrol}
+    commands[Path(name).name](arguments)
+
+
+def srun(arguments: list[str]) -> None:
+    """Starts SLURM_NTASKS tasks, and ends with their largest code. On SIGTERM it kills them, as SLURM's own does."""
+    assert arguments[0].startswith("--cpus-per-task="), arguments
     tasks = []
-    signal.signal(signal.SIGTERM, lambda number, frame: [task.send_signal(number) for task in tasks])
+    signal.signal(signal.SIGTERM, lambda number, frame: [task.kill() for task in tasks])
     for number in range(int(os.environ["SLURM_NTASKS"])):
         told = {"SLURM_PROCID": str(number), "SLURM_LOCALID": str(number), "SLURM_STEP_NODELIST": "localhost"}
-        tasks.append(subprocess.Popen(arguments, env=os.environ | told))
+        tasks.append(subprocess.Popen(arguments[1:], env=os.environ | told))
+    _step().write_text(" ".join(str(task.pid) for task in tasks))
     sys.exit(max(task.wait() for task in tasks))
+
+
+def scancel(arguments: list[str]) -> None:
+    """Signals every task of the job."""
+    assert arguments == ["--signal=TERM", os.environ["SLURM_JOB_ID"]], arguments
+    for task in _step().read_text().split():
+        os.kill(int(task), signal.SIGTERM)
+
+
+def scontrol(arguments: list[str]) -> None:
+    """Notes the command."""
+    Path(os.environ["FAKE_QUEUE"]).write_text(" ".join(arguments))
+
+
+def _step() -> Path:
+    return Path(__file__).with_name(f"step-{os.environ['SLURM_JOB_ID']}")
 
 
 if __name__ == "__main__":

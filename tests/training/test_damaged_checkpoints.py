@@ -1,7 +1,9 @@
 """Checkpoints that were damaged after they were written are never read as if they were whole."""
 
+import errno
 import gc
 import json
+import os
 import shutil
 
 import numpy as np
@@ -123,6 +125,43 @@ def test_no_other_than_the_step_asked_for_is_read_and_none_that_is_damaged(workd
         pytest.raises(CheckpointError, match=r"checkpoints/4 is damaged: .*checkpoints/2 is damaged: .*Put a copy"),
     ):
         reader.restore_variables(state(0).variables)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ESTALE, os.strerror(errno.ESTALE)),
+        ValueError(f"Error opening file [OS error 24: {os.strerror(errno.EMFILE)}]"),
+        MemoryError(),
+        RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 4096 bytes"),
+    ],
+)
+def test_what_the_machine_refuses_is_no_damage(workdir, monkeypatch, error):
+    def refuse(*arguments, **named):
+        raise error
+
+    with Checkpoints(workdir, keep=3) as checkpoints:
+        with monkeypatch.context() as patched:
+            patched.setattr(checkpoints, "_load", refuse)
+            with pytest.raises(CheckpointError, match=r"checkpoints/4 cannot be read: (the|too many)"):
+                checkpoints.restore(state(0))
+        same(checkpoints.restore(state(0))[0], state(4))
+    assert kept_steps(workdir) == (2, 4)
+
+
+def test_a_checkpoint_can_be_required_to_be_whole(workdir):
+    with Checkpoints(workdir) as reader:
+        reader.require_whole(4)
+        damage_note(workdir, 2, lambda note: note["checksums"].update({"params/conv/kernel": 1}))
+        with pytest.raises(CheckpointError, match=r"checkpoints/2 is damaged: params/conv/kernel: not the numbers"):
+            reader.require_whole(2)
+
+
+def test_a_step_that_is_there_already_is_not_written_without_a_word(workdir):
+    with Checkpoints(workdir, keep=3) as checkpoints:
+        for step in (3, 4):
+            with pytest.raises(CheckpointError, match=rf"checkpoint of step {step} could not be written"):
+                checkpoints.save(state(step), position(step))
 
 
 def test_one_of_an_older_version_without_checksums_is_read(workdir):

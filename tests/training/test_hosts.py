@@ -186,7 +186,7 @@ def test_images_that_any_process_skipped_are_told_once(tmp_path):
 
 def fake_commands(folder):
     folder.mkdir()
-    for name in ("srun", "scontrol"):
+    for name in ("srun", "scancel", "scontrol"):
         (folder / name).symlink_to(Path(fake_slurm.__file__))
     return f"{folder}:{Path(sys.executable).parent}:{os.environ['PATH']}"
 

@@ -119,17 +119,18 @@ def test_steps_in_a_row_are_counted_up_to_the_latest(tmp_path):
         assert log.skipped_in_a_row() == 2  # one before the line's end, one after it
 
 
-def test_the_count_goes_on_from_an_earlier_session(tmp_path):
+@pytest.mark.parametrize(("before", "step"), [(MOST_SKIPPED - 3, 7), (MOST_SKIPPED + 20, 5)])
+def test_the_count_goes_on_from_an_earlier_session(tmp_path, before, step):
     def go_on():
         with (
             MetricsWriter(tmp_path, from_step=4) as writer,
-            StepLog(writer, 50, 4, batch_size=8, skipped=MOST_SKIPPED - 3) as log,
+            StepLog(writer, 50, 4, batch_size=8, skipped=before) as log,
         ):
             for step in (5, 6, 7):
                 log.add(step, row(2.0, 1))
             log.close_line({})
 
-    with pytest.raises(TrainingDivergedError, match=r"step 7: .* for the 10th step in a row"):
+    with pytest.raises(TrainingDivergedError, match=rf"step {step}: .* for the 10th step in a row"):
         go_on()
 
 

@@ -13,7 +13,7 @@ from interpjax.data.broden.records import PREPARED
 from interpjax.data.get.download import Archive, fetch, left_to_fetch, size_on_server
 from interpjax.data.get.folder import ARCHIVES, make, require_space
 from interpjax.data.get.unpack import unpack_zip, unpacked_size, wrong_zip
-from interpjax.errors import UserError
+from interpjax.errors import UserError, refused
 
 SERVER = "http://netdissect.csail.mit.edu/data"
 # Copies to take where the server does not answer. Of the other sizes none is known.
@@ -66,6 +66,8 @@ def _build(destination: Path, source: Path | None, urls: tuple[str, ...]) -> Non
     except UserError as error:
         if source is not None:
             raise UserError(f"{given}: {error}") from error
+        if refused(error.__cause__) is not None:  # the archive is none the worse for a full disk
+            raise
         given.unlink()  # which would be taken again for another address
         raise UserError(f"{given}: {error}; it is removed, so that another --url or --from can be tried") from error
 

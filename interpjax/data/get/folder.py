@@ -61,6 +61,8 @@ def working_in(folder: Path) -> Iterator[None]:
             folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         raise UserError(f"--to = {folder}: is a file or below one; expected a folder, which need not exist") from error
+    except OSError as error:
+        raise UserError(f"--to = {folder}: cannot be made ({error.strerror}); expected a folder to write to") from error
     told = f"--to = {folder}: another process is getting data into it; wait for its end"
     with refusals(f"--to = {folder}"), locked(folder, told):
         yield

@@ -138,7 +138,9 @@ def members(path: Path, content: IO[bytes] | None = None, *, inside: str = "") -
                     yield member.name.removeprefix("./"), file.read()
     except tarfile.TarError as error:
         where = f"{path}: {inside}" if inside else f"{path}"
-        raise UserError(f"{where}: damaged or cut short ({error}); remove it, and give the command again") from error
+        raise UserError(
+            f"{where}: damaged or cut short ({error}); put a whole one in its place, and give the command again"
+        ) from error
 
 
 def numbered(

@@ -37,5 +37,7 @@ def check_entries(
             problems.append(f"{stored[name]} is of dtype {array.dtype}, expected floating-point numbers")
         elif count := np.size(array) - np.count_nonzero(np.isfinite(array)):
             problems.append(f"{stored[name]} has {count} numbers that are not finite, expected none")
+    if sum("has the shape" in problem for problem in problems) > 1:
+        problems.append("is it a network of another width?")
     if problems:
         raise UserError(f"{what}: {'; '.join(problems)}")
