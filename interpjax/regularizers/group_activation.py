@@ -1,7 +1,7 @@
 """Losses that make filters of one group active in the same region, and filters of different groups in others."""
 
 import functools
-from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -99,7 +99,7 @@ def group_dissimilarity(
     """The parts of :func:`group_activation_loss`: mean dissimilarity of the pairs of each group."""
     members = _members_first(fields, grouping)
     _check_pairs(pairs, len(members))
-    return jnp.mean(_dissimilarity(members, jnp.asarray(pairs, jnp.int32), form, axis_name), axis=0)
+    return _mean_dissimilarity(members, jnp.asarray(pairs, jnp.int32), form, axis_name)
 
 
 def group_repulsion_loss(
@@ -137,7 +137,7 @@ def group_repulsion_loss(
     group = jnp.arange(groups, dtype=jnp.int32)[None]
     first, second = (jnp.asarray(pairs, jnp.int32)[:, side, None] * groups for side in (0, 1))
     across = jnp.stack([(first + group).ravel(), (second + (group + 1) % groups).ravel()], axis=1)
-    return 1 - jnp.mean(_dissimilarity(filters, across, form, axis_name))
+    return 1 - _mean_dissimilarity(filters, across, form, axis_name)[0]
 
 
 def _members_first(fields: Float[Array, "n h w c"], grouping: Grouping) -> Float[Array, "members groups n positions"]:
@@ -164,64 +164,69 @@ def _check_pairs(pairs: Array | np.ndarray, size: int) -> None:
 @functools.partial(
     jax.jit, static_argnames=("form", "axis_name")
 )  # so that it is compiled only once outside of a step too
-def _dissimilarity(
+def _mean_dissimilarity(
     filters: Float[Array, "rows groups n positions"], pairs: Pairs, form: str, axis_name: str | None
-) -> Float[Array, "pairs groups"]:
+) -> Float[Array, " groups"]:
+    """Mean of D over the pairs, for every group."""
     if form not in FORMS:
         raise ValueError(f"form = {form!r}: choose one of {', '.join(FORMS)}")
-    sizes, distances = jnp.sum(filters, axis=-1), _pair_distances(filters, pairs)
-    if form == "paper":
-        sizes, distances = jnp.sum(sizes, axis=-1), jnp.sum(distances, axis=-1)
-        if axis_name is not None:
-            sizes, distances = jax.lax.psum((sizes, distances), axis_name)
-    union = sizes[pairs[:, 0]] + sizes[pairs[:, 1]] + distances
-    # D is of relative sizes: those leave room for the square in the derivative of a quotient.
-    scale = jax.lax.stop_gradient(jnp.where(union > 0, union, 1))
-    ratio = 2 * (distances / scale) / jnp.where(union > 0, union / scale, 1)
-    return ratio if form == "paper" else jnp.mean(ratio, axis=-1)
+    return _with_gradient(filters, pairs, form, axis_name)
 
 
-@jax.custom_vjp
-def _pair_distances(filters: Float[Array, "rows groups n positions"], pairs: Pairs) -> Float[Array, "pairs groups n"]:
-    """ℓ1 distance of the maps of each pair, for every group and image."""
-    return _by_platform(_distances, filters, pairs)
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _with_gradient(filters: Array, pairs: Pairs, form: str, axis_name: str | None) -> Array:
+    return _by_platform(filters, pairs, form=form, axis_name=axis_name, differentiate=False)[0]
 
 
-def _distances_forward(filters: Array, pairs: Pairs) -> tuple[Array, tuple]:
-    return _pair_distances(filters, pairs), (filters, pairs)
+def _forward(filters: Array, pairs: Pairs, form: str, axis_name: str | None) -> tuple[Array, Array]:
+    # D of a pair is all of the loss that its maps are in, so its gradient is known while they are at hand.
+    return _by_platform(filters, pairs, form=form, axis_name=axis_name, differentiate=True)
 
 
-def _distances_backward(saved: tuple, cotangents: Array) -> tuple[Array, None]:
-    return _by_platform(_distances_gradient, *saved, cotangents), None
+def _backward(form: str, axis_name: str | None, gradient: Array, cotangents: Array) -> tuple[Array, None]:
+    if form == "paper" and axis_name is not None:  # each device's loss has the norms of all devices
+        cotangents = jax.lax.psum(cotangents, axis_name)
+    return gradient * cotangents[None, :, None, None], None
 
 
-_pair_distances.defvjp(_distances_forward, _distances_backward)
+_with_gradient.defvjp(_forward, _backward)
 
 
-def _by_platform(function: Callable, filters: Array, pairs: Pairs, *more: Array) -> Array:
+def _by_platform(filters: Array, pairs: Pairs, **settings: Any) -> tuple[Array, Array]:
     # A CPU is best off with a pair at a time, which stays in its cache; others with all of them at once.
     return jax.lax.platform_dependent(
         filters,
         pairs,
-        *more,
-        cpu=functools.partial(function, at_once=1),
-        default=functools.partial(function, at_once=len(pairs)),
+        cpu=functools.partial(_over_pairs, at_once=1, **settings),
+        default=functools.partial(_over_pairs, at_once=len(pairs), **settings),
     )
 
 
-def _distances(filters: Array, pairs: Pairs, at_once: int) -> Array:
-    def some(_: None, chosen: Pairs) -> tuple[None, Array]:
-        return None, jnp.sum(jnp.abs(filters[chosen[:, 0]] - filters[chosen[:, 1]]), axis=-1)
+def _over_pairs(
+    filters: Array, pairs: Pairs, *, at_once: int, form: str, axis_name: str | None, differentiate: bool
+) -> tuple[Array, Array]:
+    """The mean of D for every group, and its gradient, of the shape of the filters, or 0 if that is not asked for."""
+    sizes = jnp.sum(filters, axis=-1)
+    count = len(pairs) * (filters.shape[2] if form == "code" else 1)
 
-    distances = jax.lax.scan(some, None, pairs.reshape(-1, at_once, 2))[1]
-    return distances.reshape(len(pairs), *distances.shape[2:])
+    def some(gradient: Array, chosen: Pairs) -> tuple[Array, Array]:
+        first, second = chosen.T
+        difference = filters[first] - filters[second]
+        size, distance = sizes[first] + sizes[second], jnp.sum(jnp.abs(difference), axis=-1)
+        if form == "paper":
+            size, distance = (jnp.sum(own, axis=-1, keepdims=True) for own in (size, distance))
+            if axis_name is not None:
+                size, distance = jax.lax.psum((size, distance), axis_name)
+        union = size + distance
+        divisor = jnp.where(union > 0, union, 1)
+        ratio = 2 * (distance / divisor)
+        if differentiate:
+            of_size = -ratio / divisor / count
+            of_distance = jnp.where(union > 0, 2 / divisor, 0) / count + of_size
+            pull, push = jnp.sign(difference) * of_distance[..., None], of_size[..., None]
+            gradient = gradient.at[first].add(push + pull).at[second].add(push - pull)
+        return gradient, jnp.sum(ratio, axis=(0, 2))
 
-
-def _distances_gradient(filters: Array, pairs: Pairs, cotangents: Array, at_once: int) -> Array:
-    def some(gradient: Array, chosen: tuple) -> tuple[Array, None]:
-        (first, second), cotangent = chosen[0].T, chosen[1]
-        pull = jnp.sign(filters[first] - filters[second]) * cotangent[..., None]
-        return gradient.at[first].add(pull).at[second].add(-pull), None
-
-    parts = cotangents.reshape(-1, at_once, *cotangents.shape[1:])
-    return jax.lax.scan(some, jnp.zeros_like(filters), (pairs.reshape(-1, at_once, 2), parts))[0]
+    nothing = jnp.zeros_like(filters) if differentiate else jnp.zeros((), filters.dtype)
+    gradient, sums = jax.lax.scan(some, nothing, pairs.reshape(-1, at_once, 2))
+    return jnp.sum(sums, axis=0) / count, gradient

@@ -111,10 +111,33 @@ def test_refuses_what_has_no_pairs():
 
 def test_pairs_one_by_one_and_all_at_once_are_the_same():
     """A CPU takes the one way and an accelerator the other; pairs that share a filter add up in both."""
-    filters = jnp.asarray(RNG.normal(size=(3, 2, 4, 5)), jnp.float32)
-    pairs, cotangents = jnp.asarray(PAIRS), jnp.asarray(RNG.normal(size=(4, 2, 4)), jnp.float32)
-    one, all_ = (group_activation._distances(filters, pairs, at_once=count) for count in (1, 4))
-    np.testing.assert_allclose(one, all_, rtol=1e-6)
-    np.testing.assert_allclose(one, np.abs(filters[PAIRS[:, 0]] - filters[PAIRS[:, 1]]).sum(axis=-1), rtol=1e-6)
-    one, all_ = (group_activation._distances_gradient(filters, pairs, cotangents, at_once=count) for count in (1, 4))
-    np.testing.assert_allclose(one, all_, rtol=1e-5, atol=1e-6)
+    filters, pairs = jnp.asarray(RNG.random((3, 2, 4, 5)), jnp.float32), jnp.asarray(PAIRS)
+    for form in group_activation.FORMS:
+        settings = {"form": form, "axis_name": None, "differentiate": True}
+        found = [group_activation._over_pairs(filters, pairs, at_once=count, **settings) for count in (1, 4)]
+        for one, all_ in zip(*found, strict=True):
+            np.testing.assert_allclose(one, all_, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("form", ["code", "paper"])
+def test_gradient_is_that_of_the_formula(form):
+    """As JAX derives it from the formula written out, in float64."""
+    with jax.enable_x64(True):
+        filters = jnp.asarray(RNG.random((3, 2, 4, 5)))
+        weights = jnp.asarray([1.5, -0.5])
+
+        def written_out(filters):
+            first, second = filters[PAIRS[:, 0]], filters[PAIRS[:, 1]]
+            parts = [jnp.sum(jnp.abs(each), axis=-1) for each in (first, second, first - second)]
+            if form == "paper":
+                parts = [jnp.sum(part, axis=-1) for part in parts]
+            dissimilarity = 2 * parts[2] / sum(parts)
+            return weights @ (dissimilarity.mean(axis=-1) if form == "code" else dissimilarity).mean(axis=0)
+
+        def ours(filters):
+            return weights @ group_activation._mean_dissimilarity(filters, jnp.asarray(PAIRS), form, None)
+
+        for own, expected in zip(
+            jax.value_and_grad(ours)(filters), jax.value_and_grad(written_out)(filters), strict=True
+        ):
+            np.testing.assert_allclose(own, expected, rtol=1e-12, atol=1e-15)
