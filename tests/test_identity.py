@@ -74,6 +74,20 @@ def test_other_fields_may_not(claimed, fields):
         check(config, workdir, fields)
 
 
+def test_fields_of_the_dissection_are_free_until_it_is_made(claimed):
+    config, workdir = claimed
+    fields = {"dissection.protocol": "lite", "dissection.top_images": 3}
+    assert set(check(config, workdir, fields)) == set(fields)
+    (workdir / "stages").mkdir()
+    (workdir / "stages" / "dissect").mkdir()  # a dissection that was cut off
+    with pytest.raises(
+        UserError, match=r"another configuration(.|\n)*Its network can be dissected otherwise too: inte"
+    ):
+        check(config, workdir, fields)
+    with pytest.raises(UserError, match=r"optimizer.nesterov(.|\n)*--restart_from=STEP starts training again"):
+        check(config, workdir, {"optimizer.nesterov": True})
+
+
 def test_a_restart_may_have_another_optimizer_and_no_more(claimed):
     config, workdir = claimed
     fields = {"optimizer.learning_rate": 0.5, "optimizer.clip_norm": 1.0, "training.on_nonfinite": "rollback"}

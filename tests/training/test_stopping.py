@@ -113,6 +113,22 @@ def test_training_saves_the_step_under_way_and_ends_as_if_it_had_not_stopped(tmp
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("seconds", [0.5, 1.5])
+def test_a_signal_while_the_first_step_is_compiled_has_its_exit_code(tmp_path, seconds):
+    flags = [f"--config.{name}={value}" for name, value in tiny.FIELDS.items()]
+    own = {"compilation_cache": tmp_path / "cache", "data.directory": tmp_path / "data"}  # where nothing is compiled
+    flags += [f"--config.{name}={value}" for name, value in own.items()]
+    command = [sys.executable, str(ROOT / "launch.py"), *flags, f"--workdir={tmp_path / 'run'}", "--stages=train"]
+    process = tiny.start_command(command, ROOT)
+    assert any("train …" in line for line in process.stderr)
+    time.sleep(seconds)
+    process.send_signal(signal.SIGTERM)
+    told = process.communicate(timeout=300)[1]
+    assert process.returncode == 143, told
+    assert told.splitlines()[-1].startswith("stopped by SIGTERM; the same command goes on from")
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("number", stopping.SIGNALS)
 def test_a_run_that_is_stopped_goes_on_and_ends_bit_identical(tmp_path, number):
     fields = tiny.FIELDS | {
