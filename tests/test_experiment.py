@@ -146,6 +146,7 @@ def test_unreadable_images_are_named_or_skipped_and_counted(folders):
     assert "Skipped 1 unreadable images of train" in (folders / "run2" / "report.html").read_text()
 
 
+@pytest.mark.long
 def test_bad_label_map_stops_the_dissection_and_loses_nothing(folders):
     config, workdir = image_config(folders), folders / "run"
     broden_layout.write_map(folders / "broden/images/b_color.png", np.ones((16, 15), int))

@@ -76,6 +76,7 @@ def test_all_that_is_one_s_own_goes_together(page):
     assert found.stdout.split("\n")[-2] == "(3, 2)", found.stderr
 
 
+@pytest.mark.long
 def test_arrays_are_trained_and_evaluated_on(page):
     fields = {"data__source": "mydata:stripes", "training__num_steps": 2}
     summary = interpjax.run(tiny.tiny_config(**fields), page / "arrays", ("train", "evaluate"))

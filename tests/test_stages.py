@@ -333,6 +333,7 @@ def test_chance_is_drawn_where_it_is_asked_for_and_shown_beside_the_score(finish
     assert not (copy / "stages" / "chance.json").exists()
 
 
+@pytest.mark.long
 def test_an_untrained_network_is_that_of_the_first_step(folders):
     config = configure(folders)
     experiment = prepare(config, folders / "untrained", ("train", "chance"))

@@ -58,6 +58,7 @@ def test_gives_what_the_directory_gives(source, tmp_path, monkeypatch, shard_ima
     assert "tensorflow" not in sys.modules
 
 
+@pytest.mark.long
 def test_each_record_is_parsed_once_an_image_in_every_pass(source, tmp_path, monkeypatch):
     build_broden(source, tmp_path / "built")
     broden = load_broden(tmp_path / "built")

@@ -27,6 +27,7 @@ def small_steps(request, monkeypatch):
     monkeypatch.setattr(brackets, "Z", request.param)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "protocol", [PROTOCOL, pytest.param(dissection.get_protocol("lite", top_quantile=0.05), marks=pytest.mark.long)]
 )

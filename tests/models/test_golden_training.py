@@ -5,8 +5,8 @@ import jax
 import numpy as np
 import pytest
 
-QUICK = ("resnet18",)
-LONG = (
+NAMES = (
+    "resnet18",
     "caffenet",
     "alexnet",
     "cgl_alexnet",
@@ -29,7 +29,8 @@ def float64():
         yield
 
 
-@pytest.mark.parametrize("name", [*QUICK, *(pytest.param(name, marks=pytest.mark.long) for name in LONG)])
+@pytest.mark.long
+@pytest.mark.parametrize("name", NAMES)
 def test_gradients_and_running_statistics_equal_the_published_definition(shared, name):
     record = golden.load(shared, name)
     logits, loss, gradients, batch_stats = golden.loss_and_gradients(record)

@@ -143,7 +143,7 @@ def test_relevance_is_the_norm_of_each_group():
     np.testing.assert_allclose(relevance["conv1"][1], jnp.linalg.norm(kernel[..., 2:]), rtol=1e-6)
 
 
-@pytest.mark.parametrize("transform", ["jit", "vmap", "jvp", "hessian"])
+@pytest.mark.parametrize("transform", ["jit", "vmap", "jvp", pytest.param("hessian", marks=pytest.mark.long)])
 def test_works_under_transformations(transform):
     kernel = jnp.asarray(np.random.default_rng(4).normal(size=(2, 2, 6)), jnp.float32)
     norm = lambda w: reg.block_norm(w, reg.Grouping(num_groups=3), p=2, q=1)  # noqa: E731

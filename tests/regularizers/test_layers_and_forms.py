@@ -120,6 +120,7 @@ class Network(nnx.Module):
         self.fc = nnx.Linear(6, 2, rngs=rngs)
 
 
+@pytest.mark.long
 def test_nnx_state_is_as_good_as_a_dictionary():
     state = nnx.state(Network(), nnx.Param)
     total, values = reg.block_norm_penalty(state, G2)

@@ -47,7 +47,15 @@ def stepped(model, objective, given, accumulate_steps, **fields):
     return jax.tree.map(parallel.first, step(parallel.replicate(state), parallel.put_batch(given)))
 
 
-@pytest.mark.parametrize("fields", [{}, {"ema_decay": 0.5}, {"skip_nonfinite": True}], ids=["plain", "ema", "skip"])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        pytest.param({"ema_decay": 0.5}, marks=pytest.mark.long),
+        pytest.param({"skip_nonfinite": True}, marks=pytest.mark.long),
+    ],
+    ids=["plain", "ema", "skip"],
+)
 def test_without_batch_norm_it_is_the_step_of_the_whole_batch(fields):
     model = models.create_model("two_figures_cnn", num_classes=2, width=0.125)
     objective, given = tiny.recipe(tiny.tiny_config(**WEIGHTS), model).objective, batch()

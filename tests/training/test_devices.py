@@ -37,7 +37,7 @@ MODELS["cgl"] = MODELS["two_figures_cnn"] | {
 
 
 CASES = [
-    ("two_figures_cnn", (1, 4)),
+    pytest.param("two_figures_cnn", (1, 4), marks=pytest.mark.long),
     *(pytest.param(name, (1, 2, 4), marks=pytest.mark.long) for name in sorted(MODELS)),
 ]
 

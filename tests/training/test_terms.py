@@ -112,6 +112,7 @@ def test_strength_rises_over_the_warm_up():
     np.testing.assert_allclose(np.array(values) / values[-1], [0, 0.25, 1, 1], rtol=1e-6)
 
 
+@pytest.mark.long
 def test_losses_on_activations_are_means_over_layers():
     fields = {"grouping__num_groups": 2, "soft_receptive_field__scale": 2.0, "soft_receptive_field__shift": -1.0}
     found = penalties(group_activation__strength=0.5, spatial__strength=0.25, group_repulsion__strength=1.0, **fields)
