@@ -108,7 +108,7 @@ def refused(error: BaseException | None, less: str = "config.data.num_threads") 
     if isinstance(error, MemoryError) or OUT_OF_MEMORY in str(error):
         return f"the memory is used up ({words or 'MemoryError'}); free some, or lower {less}"
     # array_record raises RuntimeError, with the system's words in the text.
-    named = (number for number in REMEDIES if os.strerror(number) in str(error))
+    named = (number for number, told in REMEDIES.items() if told is not LOCKLESS and os.strerror(number) in str(error))
     number = error.errno if isinstance(error, OSError) else next(named, None)
     if number not in REMEDIES:
         return None

@@ -33,6 +33,7 @@ MADE_FROM = {
 }
 NEEDS_DISSECTION = ("chance", "visualize", "report")
 USES_NETWORK = ("evaluate", "dissect", "chance", "visualize")
+BY_STEPS = ("train", "evaluate")
 
 
 def ordered_stages(stages: Sequence[str]) -> tuple[str, ...]:
@@ -89,12 +90,20 @@ def run_stages(experiment: Experiment, pending: Sequence[str]) -> None:
     }
     for name in pending:
         if name in USES_NETWORK:
-            _agree_on_network(experiment)
-        run_stage(workdir, name, functools.partial(functions[name], experiment))
+            with processes.stopping_together():
+                _agree_on_network(experiment)
+        work = functools.partial(functions[name], experiment)
+        run_stage(workdir, name, functools.partial(_by_steps, work) if name in BY_STEPS else work)
         processes.lead(lambda: _forget_counts(workdir))
     processes.lead(
         lambda: write_atomic(workdir / "summary.json", json_files.to_text(summary(workdir), indent=2) + "\n")
     )
+
+
+def _by_steps(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Does work by parallelized steps, in which no process may leave the others."""
+    with processes.stopping_together():
+        return work()
 
 
 def _agree_on_network(experiment: Experiment) -> None:
@@ -147,19 +156,18 @@ def _train(experiment: Experiment) -> dict[str, Any]:
     assert recipe is not None
     if processes.leads():
         print(f"data: {source}", file=sys.stderr)
-    with processes.stopping_together():
-        trained = training.train(
-            experiment.model,
-            recipe,
-            (source.train, source.test),
-            validation=source.validation,
-            start=experiment.start,
-            pipeline=experiment.pipeline,
-            preprocessing=experiment.preprocessing,
-            groups=experiment.groups,
-            workdir=experiment.workdir,
-            restarted_from=restarted_from(experiment.workdir),
-        )
+    trained = training.train(
+        experiment.model,
+        recipe,
+        (source.train, source.test),
+        validation=source.validation,
+        start=experiment.start,
+        pipeline=experiment.pipeline,
+        preprocessing=experiment.preprocessing,
+        groups=experiment.groups,
+        workdir=experiment.workdir,
+        restarted_from=restarted_from(experiment.workdir),
+    )
     return {
         "num_steps": trained.num_steps,
         "skipped": trained.skipped,
@@ -179,8 +187,7 @@ def _evaluate(experiment: Experiment, *, trained_now: bool) -> dict[str, Any]:
         eval_step = make_eval_step(experiment.model, experiment.preprocessing)
         for name, split in {"test": source.test, "validation": source.validation}.items():
             if split is not None:
-                with processes.stopping_together():
-                    one = training.evaluate(eval_step, variables, split, experiment.pipeline, SkippedImages(), name)
+                one = training.evaluate(eval_step, variables, split, experiment.pipeline, SkippedImages(), name)
                 evaluated[name] = dataclasses.asdict(one)
     found = evaluated["test"]
     validation = {"validation": evaluated["validation"]} if "validation" in evaluated else {}
@@ -203,7 +210,8 @@ def _dissect(experiment: Experiment) -> dict[str, Any]:
             **settings,
         )
     )
-    results = _with_relevance(results, experiment)
+    with processes.stopping_together():
+        results = _with_relevance(results, experiment)
     processes.lead(lambda: _save_results(results, experiment.workdir / "dissection"))
     return {"scores": scores.score(results), "skipped": sorted(skipped.names) if skipped else []}
 

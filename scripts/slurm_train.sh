@@ -23,7 +23,8 @@ step=
 forward() {
   stopped=1
   if [[ -n $step ]]; then
-    scancel --signal=TERM "$SLURM_JOB_ID" # every task of the step; srun itself would kill them
+    # Every task of the step; srun itself would kill them. A trap that fails would end this script.
+    scancel --signal=TERM "$SLURM_JOB_ID" || echo "$0: the tasks could not be told to stop" >&2
   fi
 }
 trap forward TERM
@@ -32,6 +33,7 @@ trap forward TERM
 srun --cpus-per-task="${SLURM_CPUS_PER_TASK:-8}" python -m interpjax "$@" &
 step=$!
 if [[ -n $stopped ]]; then # by a signal that came before there was a step to pass it on to
+  sleep 10                  # until SLURM knows the step
   forward
 fi
 

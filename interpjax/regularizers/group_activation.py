@@ -193,11 +193,13 @@ _with_gradient.defvjp(_forward, _backward)
 
 
 def _by_platform(filters: Array, pairs: Pairs, **settings: Any) -> tuple[Array, Array]:
-    # A CPU is best off with a pair at a time, which stays in its cache; others with all of them at once.
+    # A CPU is best off with a pair at a time, which stays in its cache; others with all of them at once, and so is
+    # whoever has to add each pair's norms up over devices.
+    added_up = settings["form"] == "paper" and settings["axis_name"] is not None
     return jax.lax.platform_dependent(
         filters,
         pairs,
-        cpu=functools.partial(_over_pairs, at_once=1, **settings),
+        cpu=functools.partial(_over_pairs, at_once=len(pairs) if added_up else 1, **settings),
         default=functools.partial(_over_pairs, at_once=len(pairs), **settings),
     )
 

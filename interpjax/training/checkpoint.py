@@ -16,7 +16,7 @@ from jax.sharding import SingleDeviceSharding
 from orbax.checkpoint import v1 as ocp
 
 from interpjax import processes
-from interpjax.errors import UserError, refused
+from interpjax.errors import OUT_OF_MEMORY, UserError, refused
 from interpjax.training.checksums import by_name, checksum_of_json, checksums, misfit, not_finite
 from interpjax.training.optimizer import memory_at
 from interpjax.training.saved import AVERAGE, FOLDER, MEMORY, Position, Stored, as_tree, from_tree, memory_by_name
@@ -124,13 +124,16 @@ class Checkpoints:
         return state, position
 
     def require_whole(self, step: int) -> None:
-        """Raises CheckpointError if the checkpoint of a step is not there, damaged, or cannot be read."""
-
-        def read(step: int) -> None:
+        """Raises CheckpointError, naming the others, if the checkpoint of a step is damaged or cannot be read."""
+        try:
             stored = self._stored(step)
             self._load(stored, dict(stored.shapes), whole=True)
-
-        self._of_latest_whole(read, step)
+        except Exception as error:  # orbax passes on whatever its storage libraries raise
+            others = ", ".join(str(each) for each in self._steps() if each != step) or "none"
+            raise CheckpointError(
+                f"checkpoint {self._folder}/{step} cannot be read ({_reason(error)}); put a copy in its place, or take "
+                f"that of another step: {others}"
+            ) from error
 
     def restore_variables(self, like: Mapping[str, PyTree], *, at: int | None = None) -> dict[str, PyTree]:
         """Reads only the variables of the latest checkpoint that is not damaged, whatever the optimizer was.
@@ -172,10 +175,12 @@ class Checkpoints:
         for step in reversed(self._steps()) if at is None else [at]:
             try:
                 return read(step)
-            except CheckpointError:
+            except (CheckpointError, MemoryError):
                 raise
             except Exception as error:  # of damage, orbax passes on whatever its storage libraries raise
-                told = refused(error) or refused(_root(error))
+                if OUT_OF_MEMORY in str(error):
+                    raise
+                told = refused(_root(error))
                 if told is not None:  # the checkpoint is none the worse for it
                     raise CheckpointError(f"checkpoint {self._folder}/{step} cannot be read: {told}") from error
                 damaged[step] = _reason(error)
@@ -207,6 +212,9 @@ class Checkpoints:
         shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=one_device), like)
         context = ocp.Context()
         context.pytree.loading.partial_load = not whole
+        if processes.several():  # each reads for itself: one that fails must not leave the others waiting in orbax
+            own = jax.process_index()
+            context.multiprocessing.primary_host, context.multiprocessing.active_processes = own, {own}
         with context:
             tree = jax.tree.map(np.asarray, self._orbax.load(stored.step, shapes))
         found, written = checksums(by_name(tree)), stored.sums

@@ -29,9 +29,11 @@ def srun(arguments: list[str]) -> None:
 
 def scancel(arguments: list[str]) -> None:
     """Signals every task of the job."""
-    assert arguments == ["--signal=TERM", os.environ["SLURM_JOB_ID"]], arguments
-    for task in _step().read_text().split():
-        os.kill(int(task), signal.SIGTERM)
+    task = os.environ.get("SLURM_ARRAY_TASK_ID")
+    job = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{task}" if task else os.environ["SLURM_JOB_ID"]
+    assert arguments == ["--signal=TERM", job], arguments  # the number of an array stands for all of its tasks
+    for process in _step().read_text().split():
+        os.kill(int(process), signal.SIGTERM)
 
 
 def scontrol(arguments: list[str]) -> None:

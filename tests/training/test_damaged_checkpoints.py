@@ -132,8 +132,6 @@ def test_no_other_than_the_step_asked_for_is_read_and_none_that_is_damaged(workd
     [
         OSError(errno.ESTALE, os.strerror(errno.ESTALE)),
         ValueError(f"Error opening file [OS error 24: {os.strerror(errno.EMFILE)}]"),
-        MemoryError(),
-        RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 4096 bytes"),
     ],
 )
 def test_what_the_machine_refuses_is_no_damage(workdir, monkeypatch, error):
@@ -145,6 +143,9 @@ def test_what_the_machine_refuses_is_no_damage(workdir, monkeypatch, error):
             patched.setattr(checkpoints, "_load", refuse)
             with pytest.raises(CheckpointError, match=r"checkpoints/4 cannot be read: (the|too many)"):
                 checkpoints.restore(state(0))
+            error = MemoryError()  # which whoever reads knows how to mend
+            with pytest.raises(MemoryError):
+                checkpoints.restore(state(0))
         same(checkpoints.restore(state(0))[0], state(4))
     assert kept_steps(workdir) == (2, 4)
 
@@ -153,7 +154,10 @@ def test_a_checkpoint_can_be_required_to_be_whole(workdir):
     with Checkpoints(workdir) as reader:
         reader.require_whole(4)
         damage_note(workdir, 2, lambda note: note["checksums"].update({"params/conv/kernel": 1}))
-        with pytest.raises(CheckpointError, match=r"checkpoints/2 is damaged: params/conv/kernel: not the numbers"):
+        with pytest.raises(
+            CheckpointError,
+            match=r"checkpoints/2 cannot be read \(params/conv/.*\); .* step: 4",
+        ):
             reader.require_whole(2)
 
 
