@@ -1,4 +1,4 @@
-"""Every network in training mode against its published definition, in float64: loss, gradients, running statistics."""
+"""Networks of every kind in training mode against its published definition, in float64: loss, gradients, running statistics."""
 
 import golden
 import jax
