@@ -1,4 +1,4 @@
-"""Networks of every kind in training mode against its published definition, in float64: loss, gradients, running statistics."""
+"""Networks of every kind in training mode, against the published ones, in float64: loss, gradients, statistics."""
 
 import golden
 import jax
