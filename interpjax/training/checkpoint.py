@@ -15,7 +15,7 @@ import numpy as np
 from jax.sharding import SingleDeviceSharding
 from orbax.checkpoint import v1 as ocp
 
-from interpjax import processes
+from interpjax import parallel, processes
 from interpjax.errors import OUT_OF_MEMORY, UserError, refused
 from interpjax.training.checksums import by_name, checksum_of_json, checksums, misfit, not_finite
 from interpjax.training.optimizer import memory_at
@@ -213,7 +213,7 @@ class Checkpoints:
         context = ocp.Context()
         context.pytree.loading.partial_load = not whole
         if processes.several():  # each reads for itself: one that fails must not leave the others waiting in orbax
-            own = jax.process_index()
+            own, _ = parallel.shard()
             context.multiprocessing.primary_host, context.multiprocessing.active_processes = own, {own}
         with context:
             tree = jax.tree.map(np.asarray, self._orbax.load(stored.step, shapes))
