@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,15 +98,24 @@ class Job:
         here = {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(devices), "PYTHONPATH": str(ROOT)}
         return os.environ | cache | here
 
-    def start(self, workdir: Path, devices: int = 1) -> subprocess.Popen:
-        """Begins a run."""
+    def start(
+        self, workdir: Path, devices: int = 1, *, flags: Sequence[str] = (), told: Any = subprocess.PIPE
+    ) -> subprocess.Popen:
+        """Begins a run; it heeds signals even if this benchmark was told to ignore them, as by nohup.
+
+        Args:
+          workdir: its folder.
+          devices: how many it has.
+          flags: besides those of :meth:`command`.
+          told: where its stderr goes.
+        """
         return subprocess.Popen(
-            self.command(workdir),
+            [*self.command(workdir), *flags],
             env=self.environment(devices),
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
+            stderr=told,
             text=True,
-            preexec_fn=heed,
+            preexec_fn=_heed,
         )
 
     def run(self, workdir: Path, devices: int = 1) -> tuple[int, str]:
@@ -147,10 +156,7 @@ class Job:
         """Sends a signal to a run as soon as ``ready`` says so of its folder and of what it has told, then goes on."""
         workdir, told = self.fresh(name), self.folder / "told"
         with told.open("w") as file:
-            command, environment = self.command(workdir), self.environment()
-            process = subprocess.Popen(
-                command, env=environment, stdout=subprocess.DEVNULL, stderr=file, preexec_fn=heed
-            )
+            process = self.start(workdir, told=file)
             deadline = time.monotonic() + SECONDS
             while process.poll() is None and time.monotonic() < deadline:
                 if ready(workdir, told.read_text(errors="replace")):
@@ -172,7 +178,6 @@ def _summary(workdir: Path) -> dict[str, Any]:
     return {name: value for name, value in found.items() if name != "seconds"}
 
 
-def heed() -> None:
-    """Lets a run heed signals even if this benchmark was told to ignore them, as by nohup."""
+def _heed() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from faulty_job import SECONDS, Job, Outcome, heed
+from faulty_job import SECONDS, Job, Outcome
 
 KILLS, SEED = 8, 1  # moments at which a run is killed, drawn by this seed
 BOTH = (0, 1)
@@ -53,11 +53,7 @@ class Pair(Job):
         processes = []
         for number in BOTH:
             with self._told(number).open("w") as file:
-                command = [*self.command(workdir), *shared, f"--process_id={number}"]
-                here = self.environment()
-                processes.append(
-                    subprocess.Popen(command, env=here, stdout=subprocess.DEVNULL, stderr=file, preexec_fn=heed)
-                )
+                processes.append(self.start(workdir, flags=[*shared, f"--process_id={number}"], told=file))
         return processes
 
     def finished(self, processes: list[subprocess.Popen]) -> tuple[list[int], str]:

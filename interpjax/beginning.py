@@ -14,7 +14,7 @@ from interpjax.errors import UserError
 from interpjax.prepare import Experiment, facts, networks
 from interpjax.stages import MADE_FROM, pending_stages
 from interpjax.training.metrics import set_aside_metrics
-from interpjax.workdir import STAGES, check_workdir, claim_workdir, forget_stage
+from interpjax.workdir import check_workdir, claim_workdir, counts_folder, forget_stage
 
 
 def begin(experiment: Experiment, config: ConfigDict, stages: Sequence[str], restart_from: int | None) -> Sequence[str]:
@@ -113,5 +113,7 @@ def _go_back(workdir: Path, step: int) -> None:
     set_aside_metrics(workdir, step)
     for name in ("train", *MADE_FROM["train"]):
         forget_stage(workdir, name)
-        shutil.rmtree(workdir / STAGES / name, ignore_errors=True)  # what a dissection of the old network has counted
+        shutil.rmtree(
+            counts_folder(workdir, name), ignore_errors=True
+        )  # what a dissection of the old network has counted
     training.drop_checkpoints(workdir, after=step)

@@ -20,7 +20,7 @@ from interpjax.training.checksums import by_name, checksums
 from interpjax.training.metrics import read_metrics
 from interpjax.training.step import make_eval_step
 from interpjax.visualization import top_images
-from interpjax.workdir import forget_stage, read_stage, run_stage, stage_is_done
+from interpjax.workdir import counts_folder, forget_stage, read_stage, run_stage, stage_is_done
 
 # The later stages that are made from each stage: their records are removed when it is run again.
 MADE_FROM = {
@@ -33,7 +33,6 @@ MADE_FROM = {
 }
 NEEDS_DISSECTION = ("chance", "visualize", "report")
 USES_NETWORK = ("evaluate", "dissect", "chance", "visualize")
-BY_STEPS = ("train", "evaluate")
 
 
 def ordered_stages(stages: Sequence[str]) -> tuple[str, ...]:
@@ -90,22 +89,15 @@ def run_stages(experiment: Experiment, pending: Sequence[str]) -> None:
     }
     for name in pending:
         if name in USES_NETWORK:
-            with processes.stopping_together():
-                _agree_on_network(experiment)
-        work = functools.partial(functions[name], experiment)
-        run_stage(workdir, name, functools.partial(_by_steps, work) if name in BY_STEPS else work)
+            _agree_on_network(experiment)
+        run_stage(workdir, name, functools.partial(functions[name], experiment))
         processes.lead(lambda: _forget_counts(workdir))
     processes.lead(
         lambda: write_atomic(workdir / "summary.json", json_files.to_text(summary(workdir), indent=2) + "\n")
     )
 
 
-def _by_steps(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Does work by parallelized steps, in which no process may leave the others."""
-    with processes.stopping_together():
-        return work()
-
-
+@processes.stopping_together()
 def _agree_on_network(experiment: Experiment) -> None:
     """Reads it, in all processes at once, as orbax wants it; a shared file system may show them different files."""
     if processes.several():
@@ -126,7 +118,7 @@ def _forget_counts(workdir: Path) -> None:
     """Removes the counts of dissections that are done: they are of no more use once the record is written."""
     for counting in ("dissect", "chance"):
         if stage_is_done(workdir, counting):
-            shutil.rmtree(_counted(workdir, counting), ignore_errors=True)
+            shutil.rmtree(counts_folder(workdir, counting), ignore_errors=True)
 
 
 def summary(workdir: Path) -> dict[str, Any]:
@@ -148,6 +140,7 @@ def summary(workdir: Path) -> dict[str, Any]:
     }
 
 
+@processes.stopping_together()
 def _train(experiment: Experiment) -> dict[str, Any]:
     source, recipe = experiment.source, experiment.recipe
     assert source is not None
@@ -176,6 +169,7 @@ def _train(experiment: Experiment) -> dict[str, Any]:
     }
 
 
+@processes.stopping_together()
 def _evaluate(experiment: Experiment, *, trained_now: bool) -> dict[str, Any]:
     source, workdir = experiment.source, experiment.workdir
     assert source is not None
@@ -200,7 +194,7 @@ def _dissect(experiment: Experiment) -> dict[str, Any]:
     labelled = experiment.labelled
     assert labelled is not None
     skipped = SkippedImages() if labelled.skip_bad_images else None
-    settings = _settings(labelled, skipped, _counted(experiment.workdir, "dissect"))
+    settings = _settings(labelled, skipped, counts_folder(experiment.workdir, "dissect"))
     results = processes.together(
         lambda: dissection.dissect(
             experiment.network,
@@ -210,8 +204,7 @@ def _dissect(experiment: Experiment) -> dict[str, Any]:
             **settings,
         )
     )
-    with processes.stopping_together():
-        results = _with_relevance(results, experiment)
+    results = _with_relevance(results, experiment)
     processes.lead(lambda: _save_results(results, experiment.workdir / "dissection"))
     return {"scores": scores.score(results), "skipped": sorted(skipped.names) if skipped else []}
 
@@ -224,6 +217,7 @@ def _save_results(results: dict[str, dissection.Dissection], folder: Path) -> No
         result.save(folder / layer / "iou.npz")
 
 
+@processes.stopping_together()
 def _with_relevance(
     results: dict[str, dissection.Dissection], experiment: Experiment
 ) -> dict[str, dissection.Dissection]:
@@ -271,17 +265,12 @@ def _save_chances(kind: str, chances: dict[str, dissection.Chance], workdir: Pat
 def _chance_of(kind: str, experiment: Experiment, labelled: Labelled) -> dict[str, dissection.Chance]:
     # The names of what is skipped are in the dissection's record.
     skipped = SkippedImages() if labelled.skip_bad_images else None
-    settings = _settings(labelled, skipped, _counted(experiment.workdir, "chance"))
+    settings = _settings(labelled, skipped, counts_folder(experiment.workdir, "chance"))
     if kind == "untrained":
         untrained = dissection.dissect(experiment.untrained_network, labelled.concepts, top_images=0, **settings)
         return {layer: dissection.Chance.from_dissections([result]) for layer, result in untrained.items()}
     how: dict[str, Any] = {"kind": kind, "draws": labelled.chance.draws, "seed": labelled.chance.seed}
     return dissection.chance(experiment.network, labelled.concepts, **how, **settings)
-
-
-def _counted(workdir: Path, stage: str) -> Path:
-    """The folder in which a dissection keeps its counts so far, so that it can go on if it is cut off."""
-    return workdir / "stages" / stage
 
 
 def _load_results(workdir: Path) -> dict[str, dissection.Dissection]:

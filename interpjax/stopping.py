@@ -114,7 +114,7 @@ def check() -> None:
 
 
 def pending() -> int:
-    """The number of a signal that came in the innermost block alone, or before it; 0 in a block that looks itself."""
+    """The number of the signal that came; 0 if none did, or if the block of :func:`noted` is within another one."""
     return _watch.number if _watch.depth == 1 else 0
 
 

@@ -18,7 +18,7 @@ from interpjax.errors import UserError, refusals
 
 # The files that a run may have left in its folder if it was killed before it claimed the folder.
 ERROR_LOG = "error.log"
-STAGES, DISSECTING = "stages", ("dissect", "chance")
+DISSECTING = ("dissect", "chance")  # the stages that read the fields of the dissection first
 BEFORE_CLAIM = ("data", "data.json", ".lock")
 # What to lower where a stage takes more memory than there is.
 TRAINED, DISSECTED = "config.training.batch_size or config.data.image_size", "config.dissection.batch_size"
@@ -44,7 +44,7 @@ def check_workdir(config_text: str, workdir: Path, *, restart: bool = False) -> 
     if (workdir / "config.json").is_file():
         changed = differing_fields(config_text, current_config(workdir))
         source = json.loads(config_text)["data"]["source"]
-        dissected = any((workdir / STAGES / f"{name}{end}").exists() for name in DISSECTING for end in ("", ".json"))
+        dissected = any(stage_is_done(workdir, name) or counts_folder(workdir, name).exists() for name in DISSECTING)
         allowed = functools.partial(may_change, source=source, restart=restart, dissected=dissected)
         differing = {name: both for name, both in changed.items() if not allowed(name, *both)}
         if differing:
@@ -218,5 +218,10 @@ def forget_stage(workdir: Path, name: str) -> None:
     _record(workdir, name).unlink(missing_ok=True)
 
 
+def counts_folder(workdir: Path, stage: str) -> Path:
+    """The folder in which a dissection keeps its counts so far, so that it can go on if it is cut off."""
+    return workdir / "stages" / stage
+
+
 def _record(workdir: Path, name: str) -> Path:
-    return workdir / STAGES / f"{name}.json"
+    return workdir / "stages" / f"{name}.json"

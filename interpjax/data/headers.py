@@ -9,6 +9,8 @@ FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 SCAN = 0xDA  # begins the pixels, before which a frame must have begun
 ALONE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a segment behind them
 WIDTH_TAG, HEIGHT_TAG = 256, 257  # of TIFF 6.0, Sec. 8
+TIFF_FORMS = {3: "H", 4: "I", 16: "Q"}  # of a value, by the number of its type; 16 is BigTIFF's
+MOST_ENTRIES = 2**16
 PNG = b"\x89PNG\r\n\x1a\n"
 Size = tuple[int, int]  # height, width
 
@@ -28,8 +30,8 @@ def stated_size(encoded: bytes) -> Size | None:
         b"BM": _bmp,
         b"II*\0": lambda file: _tiff(file, "<"),
         b"MM\0*": lambda file: _tiff(file, ">"),
-        b"II+\0": lambda file: _big_tiff(file, "<"),
-        b"MM\0+": lambda file: _big_tiff(file, ">"),
+        b"II+\0": lambda file: _tiff(file, "<", big=True),
+        b"MM\0+": lambda file: _tiff(file, ">", big=True),
         b"GIF8": _gif,
         b"P7": _pam,
         b"P": _netpbm,
@@ -38,7 +40,7 @@ def stated_size(encoded: bytes) -> Size | None:
         if encoded.startswith(magic):
             try:
                 return read(encoded)
-            except (struct.error, LookupError, ValueError, OverflowError):  # cut short, or not what its first bytes say
+            except (struct.error, IndexError, ValueError, OverflowError):  # cut short, or not what its first bytes say
                 return None
     return None
 
@@ -93,26 +95,18 @@ def _bmp(file: bytes) -> Size:
     return abs(height), abs(width)  # a height below 0 is of rows from top to bottom
 
 
-def _tiff(file: bytes, order: str) -> Size | None:
-    (place,) = struct.unpack_from(f"{order}I", file, 4)
-    (entries,) = struct.unpack_from(f"{order}H", file, place)
+def _tiff(file: bytes, order: str, *, big: bool = False) -> Size | None:
+    # Where the place of the entries stands, how wide it and their count are, and the bytes before the first entry, of
+    # each, and before its value.
+    stands, wide, count, before, each, value = (8, "Q", "Q", 8, 20, 12) if big else (4, "I", "H", 2, 12, 8)
+    (place,) = struct.unpack_from(f"{order}{wide}", file, stands)
+    (entries,) = struct.unpack_from(f"{order}{count}", file, place)
     found = {}
-    for entry in range(entries):
-        tag, kind = struct.unpack_from(f"{order}HH", file, place + 2 + 12 * entry)
+    for entry in range(min(entries, MOST_ENTRIES)):
+        start = place + before + each * entry
+        tag, kind = struct.unpack_from(f"{order}HH", file, start)
         if tag in (WIDTH_TAG, HEIGHT_TAG):
-            (found[tag],) = struct.unpack_from(f"{order}{'H' if kind == 3 else 'I'}", file, place + 10 + 12 * entry)
-    return (found[HEIGHT_TAG], found[WIDTH_TAG]) if len(found) == 2 else None
-
-
-def _big_tiff(file: bytes, order: str) -> Size | None:
-    (place,) = struct.unpack_from(f"{order}Q", file, 8)
-    (entries,) = struct.unpack_from(f"{order}Q", file, place)
-    found = {}
-    for entry in range(min(entries, 2**16)):
-        tag, kind = struct.unpack_from(f"{order}HH", file, place + 8 + 20 * entry)
-        if tag in (WIDTH_TAG, HEIGHT_TAG):
-            form = {3: "H", 4: "I", 16: "Q"}[kind]
-            (found[tag],) = struct.unpack_from(f"{order}{form}", file, place + 20 + 20 * entry)
+            (found[tag],) = struct.unpack_from(f"{order}{TIFF_FORMS.get(kind, 'I')}", file, start + value)
     return (found[HEIGHT_TAG], found[WIDTH_TAG]) if len(found) == 2 else None
 
 

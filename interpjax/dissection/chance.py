@@ -258,6 +258,6 @@ def _whole_part(share: float, draws: int) -> int:
 
 
 def _check_share(share: float) -> float:
-    if isinstance(share, bool | str) or not isinstance(share, numbers.Real) or not 0 <= share < 1:
+    if isinstance(share, bool) or not isinstance(share, numbers.Real) or not 0 <= share < 1:
         raise ValueError(f"share = {share!r}: expected a number of 0 or more and below 1")
     return float(share)

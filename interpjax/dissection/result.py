@@ -152,7 +152,7 @@ class Dissection:
         Raises:
           ValueError: if the cuts are no sequence.
         """
-        if isinstance(thresholds, float | int | str) or not isinstance(thresholds, Iterable):
+        if isinstance(thresholds, str) or not isinstance(thresholds, Iterable):
             raise ValueError(f"thresholds = {thresholds!r}: expected a sequence of cuts, as [0.04, 0.05]")
         score = self.best()["iou"].to_numpy()
         rows = [

@@ -156,7 +156,7 @@ def train(
             MetricsWriter(workdir, from_step=first) as writer,
             StepLog(writer, total, first, recipe.duration.batch_size, position.skipped_steps) as log,
             jax.transfer_guard("disallow"),  # allows only explicit transfers to and from the devices
-            stopping.noted(),
+            stopping.deferred(),
         ):
             for step in range(first + 1, total + 1):
                 profile.before(step)
@@ -186,7 +186,6 @@ def train(
                         checkpoints.save(_checked(parallel.first(replicated)), reached)
                 if stop:
                     raise stopping.Stopped(stop, f"step {step} of {total}")
-    processes.together(stopping.check)  # of a signal that came to one process after all had asked
     return Training(total, position.seconds, skipped.sorted(), evaluated)
 
 

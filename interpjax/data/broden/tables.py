@@ -131,9 +131,9 @@ def _cells(texts: dict[str, str], where: str, known: frozenset[int]) -> Cells:
     cells: Cells = {}
     for category, text in texts.items():
         entries = [int(entry) if entry.isdecimal() else entry for entry in text.split(";") if entry]
-        below = [entry for entry in entries if isinstance(entry, str) and re.fullmatch(r"[-+]?[0-9.]+", entry)]
-        if below:
-            raise UserError(f"{where}: {category} = {below[0]!r}; expected a label's number, or a file below images/")
+        numeric = [entry for entry in entries if isinstance(entry, str) and re.fullmatch(r"[-+]?[0-9.]+", entry)]
+        if numeric:
+            raise UserError(f"{where}: {category} = {numeric[0]!r}; expected a label's number, or a file below images/")
         unknown = [entry for entry in entries if isinstance(entry, int) and entry not in known and entry != 0]
         if unknown:
             raise UserError(f"{where}: {category} label {unknown[0]} is not in label.csv")
