@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from interpjax import dissection, json_files, parallel, processes, training
 from interpjax.atomic import write_atomic
 from interpjax.changes import restarted_from
@@ -15,11 +17,12 @@ from interpjax.data.images import SkippedImages
 from interpjax.errors import UserError
 from interpjax.prepare import STAGES, Experiment
 from interpjax.prepare.labelled import Labelled
-from interpjax.report import figures, page, scores
+from interpjax.report import page, scores
 from interpjax.training.checksums import by_name, checksums
 from interpjax.training.metrics import read_metrics
 from interpjax.training.step import make_eval_step
-from interpjax.visualization import top_images
+from interpjax.visualization import views
+from interpjax.visualization.sights import NetworkSights
 from interpjax.workdir import counts_folder, forget_stage, read_stage, run_stage, stage_is_done
 
 # The later stages that are made from each stage: their records are removed when it is run again.
@@ -31,6 +34,7 @@ MADE_FROM = {
     "visualize": ("report",),
     "report": (),
 }
+VIEWS = Path("figures", "views")  # in a workdir, what the units look at
 NEEDS_DISSECTION = ("chance", "visualize", "report")
 USES_NETWORK = ("evaluate", "dissect", "chance", "visualize")
 
@@ -201,20 +205,29 @@ def _dissect(experiment: Experiment) -> dict[str, Any]:
             labelled.concepts,
             top_images=labelled.top_images,
             groups=experiment.groups.groupings(labelled.layers),
+            keep_images=labelled.intervals,
             **settings,
         )
     )
     results = _with_relevance(results, experiment)
-    processes.lead(lambda: _save_results(results, experiment.workdir / "dissection"))
-    return {"scores": scores.score(results), "skipped": sorted(skipped.names) if skipped else []}
+    found = processes.lead(lambda: _save_results(results, experiment.workdir / "dissection", labelled.intervals))
+    return {"scores": found, "skipped": sorted(skipped.names) if skipped else []}
 
 
-def _save_results(results: dict[str, dissection.Dissection], folder: Path) -> None:
+def _save_results(results: dict[str, dissection.Dissection], folder: Path, intervals: bool) -> dict[str, Any]:
+    """Returns the scores, with their intervals if these are asked for."""
     shutil.rmtree(folder, ignore_errors=True)  # left by a session that was cut off here
     for layer, result in results.items():
         (folder / layer).mkdir(parents=True)
         result.to_csv(folder / layer / "tally.csv")
         result.save(folder / layer / "iou.npz")
+    found = scores.score(results)
+    if not intervals:
+        return found
+    score, layers = dissection.bootstrap_all(results)
+    for layer, table in layers.items():
+        table.to_csv(folder / layer / "intervals.csv", index=False)
+    return scores.with_intervals(found, score)
 
 
 @processes.stopping_together()
@@ -283,25 +296,48 @@ def _load_results(workdir: Path) -> dict[str, dissection.Dissection]:
 
 
 def _visualize(experiment: Experiment) -> dict[str, Any]:
-    labelled, workdir = experiment.labelled, experiment.workdir
+    labelled = experiment.labelled
     assert labelled is not None
-    strips = top_images.draw_strips(
-        experiment.network,
-        labelled.concepts,
-        _load_results(workdir),
-        workdir / "figures" / "top_images",
-        batch_size=labelled.batch_size,
-        image_size=labelled.image_size,
+    sights = NetworkSights(
+        experiment.network, labelled.concepts, batch_size=labelled.batch_size, image_size=labelled.image_size
     )
-    return {"strips": strips}
+    found = views.view(sights, _load_results(experiment.workdir))
+    found.save(experiment.workdir / VIEWS)
+    return {"pictures": len(found.pictures)}
 
 
 def _report(experiment: Experiment) -> dict[str, Any]:
     workdir, found = experiment.workdir, summary(experiment.workdir)
-    chart = figures.detectors_by_category(found["layers"])
-    write_atomic(workdir / "figures" / "detectors_by_category.svg", chart)
-    metrics = read_metrics(workdir / "metrics.jsonl")
-    if figures.has_groups(metrics):
-        write_atomic(workdir / "figures" / "groups_over_training.svg", figures.groups_over_training(metrics))
-    page.write_report(workdir, found, _load_results(workdir), experiment.config_text)
+    content = page.Content(
+        title=workdir.name,
+        summary=found,
+        results=_load_results(workdir),
+        intervals=_load_intervals(workdir),
+        views=views.Views.load(workdir / VIEWS) if stage_is_done(workdir, "visualize") else None,
+        metrics=read_metrics(workdir / "metrics.jsonl"),
+        config=experiment.config_text,
+        facts=_facts(found, experiment.pipeline.seed),
+        chance_hint="give the command again with --stages=chance,report",
+    )
+    for drawing in page.paper_drawings(content):
+        drawing.save(workdir / "figures")
+    page.write_page(workdir / "report.html", content)
     return {}
+
+
+def _load_intervals(workdir: Path) -> dict[str, pd.DataFrame]:
+    layers = read_stage(workdir, "dissect")["result"]["scores"]["layers"]
+    paths = {layer: workdir / "dissection" / layer / "intervals.csv" for layer in layers}
+    return {layer: pd.read_csv(path) for layer, path in paths.items() if path.is_file()}
+
+
+def _facts(summary: dict[str, Any], seed: int) -> list[tuple[str, str]]:
+    """What the page says of the run."""
+    seconds = ", ".join(f"{stage} {value:.0f} s" for stage, value in summary["seconds"].items())
+    skipped = {split: len(names) for split, names in summary["skipped_images"].items() if names}
+    return [
+        ("seed", str(seed)),
+        *([("steps of training", str(summary["num_steps"]))] if "num_steps" in summary else []),
+        ("time of each stage", seconds),
+        *((f"unreadable images of {split}, skipped", str(count)) for split, count in skipped.items()),
+    ]

@@ -79,6 +79,7 @@ def default_config() -> ConfigDict:
             "broden": "",  # in Broden's layout, or as built from it; "": the labels that the data bring, as two_figures
             "batch_size": 64,
             "top_images": 5,  # shown for each unit in the report
+            "intervals": True,  # 95 % intervals of the counts and of every IoU, over images; keeps counts by image
             "chance": {  # of the stage chance, which is run where it is asked for
                 "kinds": ("labels", "untrained"),  # or rotation
                 "draws": 100,  # of labels and rotation; an untrained network is one, of the run's own seed

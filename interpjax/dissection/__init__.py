@@ -10,7 +10,7 @@ from interpjax.dissection.images import ImageCounts
 from interpjax.dissection.networks import Network, from_jax
 from interpjax.dissection.protocol import PROTOCOLS, Protocol, get_protocol
 from interpjax.dissection.result import Dissection
-from interpjax.dissection.significance import bootstrap_score
+from interpjax.dissection.significance import bootstrap_all, bootstrap_score
 from interpjax.dissection.torch_network import from_torch
 from interpjax.preprocessing import Preprocessing
 
@@ -25,6 +25,7 @@ __all__ = [
     "Network",
     "Preprocessing",
     "Protocol",
+    "bootstrap_all",
     "bootstrap_score",
     "chance",
     "compare",

@@ -68,20 +68,13 @@ def bootstrap(dissection: "Dissection", samples: int = 1000, seed: int = 0) -> p
     References:
       Efron and Tibshirani, *An Introduction to the Bootstrap*, 1993, Ch. 13 (percentile intervals).
     """
-    drawn = resample(dissection, samples, seed)
-    best = dissection.best()["iou"].to_numpy()
-    is_detector = (best >= dissection.protocol.detector_iou) & (best > 0)
-    rows: list[Row] = [("unique_detectors", dissection.unique_detectors(), drawn.detected.sum(axis=1))]
-    rows.append(("detectors", int(is_detector.sum()), drawn.detectors))
-    own = by_category(drawn.detected, dissection)
-    values = dissection.by_category()
-    rows += [(f"unique_detectors/{category}", values[category], own[category]) for category in own]
-    rows += [(f"iou/unit {unit}", float(value), drawn.iou[:, unit]) for unit, value in enumerate(best)]
-    return _table(rows)
+    return _table(_rows(dissection, resample(dissection, samples, seed)))
 
 
 def bootstrap_score(results: Mapping[str, "Dissection"], samples: int = 1000, seed: int = 0) -> pd.DataFrame:
     """As :func:`bootstrap`, of the interpretability score: the sum of the layers' unique detectors.
+
+    Of what every layer has by itself see :func:`bootstrap_all`, which gives both from the same resamples.
 
     Args:
       results: by layer, of the same images, with counts by image.
@@ -95,6 +88,13 @@ def bootstrap_score(results: Mapping[str, "Dissection"], samples: int = 1000, se
       ValueError: if there is no layer, or ``samples`` is no whole number of at least 1, or ``seed`` none of at least 0.
       UserError: if a layer has no counts by image, or other images than the first.
     """
+    return bootstrap_all(results, samples, seed)[0]
+
+
+def bootstrap_all(
+    results: Mapping[str, "Dissection"], samples: int = 1000, seed: int = 0
+) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
+    """What :func:`bootstrap_score` gives, and what :func:`bootstrap` gives of each layer; arguments as those."""
     if not isinstance(results, Mapping):
         raise ValueError(f"results: a {type(results).__name__}; expected {{layer: Dissection}}, as of dissect(…)")
     if not results:
@@ -104,10 +104,26 @@ def bootstrap_score(results: Mapping[str, "Dissection"], samples: int = 1000, se
     for layer in others:
         if not np.array_equal(numbers[first], numbers[layer]):
             raise UserError(f"layer {layer!r}: other images than layer {first!r}; expected the same for all layers")
-    drawn = {layer: resample(own, samples, seed).detected.sum(axis=1) for layer, own in results.items()}
+    counts: dict[str, np.ndarray] = {}
+    tables = {}
+    for layer, own in results.items():
+        drawn = resample(own, samples, seed)
+        counts[layer], tables[layer] = drawn.detected.sum(axis=1), _table(_rows(own, drawn))
     values = {layer: own.unique_detectors() for layer, own in results.items()}
-    rows: list[Row] = [("interpretability_score", sum(values.values()), np.sum(list(drawn.values()), axis=0))]
-    return _table(rows + [(f"{layer}/unique_detectors", values[layer], drawn[layer]) for layer in results])
+    rows: list[Row] = [("interpretability_score", sum(values.values()), np.sum(list(counts.values()), axis=0))]
+    rows += [(f"{layer}/unique_detectors", values[layer], counts[layer]) for layer in results]
+    return _table(rows), tables
+
+
+def _rows(dissection: "Dissection", drawn: "Resamples") -> list[Row]:
+    best = dissection.best()["iou"].to_numpy()
+    is_detector = (best >= dissection.protocol.detector_iou) & (best > 0)
+    rows: list[Row] = [("unique_detectors", dissection.unique_detectors(), drawn.detected.sum(axis=1))]
+    rows.append(("detectors", int(is_detector.sum()), drawn.detectors))
+    own = by_category(drawn.detected, dissection)
+    values = dissection.by_category()
+    rows += [(f"unique_detectors/{category}", values[category], own[category]) for category in own]
+    return rows + [(f"iou/unit {unit}", float(value), drawn.iou[:, unit]) for unit, value in enumerate(best)]
 
 
 def resample(dissection: "Dissection", samples: int, seed: int) -> Resamples:

@@ -37,6 +37,7 @@ class Labelled:
       batch_size: number of images at a time on each device.
       image_size: side in pixels to which images are resized, without keeping their aspect ratio.
       top_images: number of images that are kept for each unit.
+      intervals: whether counts by image are kept, and intervals made of them.
       num_threads: number of threads that read images.
       skip_bad_images: whether unreadable images are left out; otherwise they are errors.
       chance: how the stage ``chance`` draws.
@@ -50,6 +51,7 @@ class Labelled:
     batch_size: int
     image_size: int
     top_images: int
+    intervals: bool
     num_threads: int
     skip_bad_images: bool
     chance: ChanceSettings
@@ -136,6 +138,7 @@ def read_labelled(
         batch_size=settings.batch_size,
         image_size=size,
         top_images=settings.top_images,
+        intervals=settings.intervals,
         num_threads=config.data.num_threads,
         skip_bad_images=config.data.on_bad_image == "skip",
         chance=ChanceSettings(tuple(settings.chance.kinds), settings.chance.draws, settings.chance.seed),

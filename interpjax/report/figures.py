@@ -1,98 +1,93 @@
-"""Figures of the report, as SVG text."""
+"""Figures of a dissection: its detectors by category and by concept, and how its IoUs are distributed."""
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from matplotlib import rc_context
-from matplotlib.figure import Figure
+import numpy as np
+import pandas as pd
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-COLORS = {
-    "object": "#2a6fbb",
-    "part": "#45a5c4",
-    "scene": "#d1495b",
-    "material": "#edae49",
-    "texture": "#66a182",
-    "color": "#8d6a9f",
-    "shape": "#2a6fbb",
-    "color-shape": "#d1495b",
-}
-SPARE_COLOR = "#888888"
-LINE_COLOR = "#2a6fbb"
+from interpjax.dissection import Dissection
+from interpjax.report.drawing import COLORS, CYCLE, SPARE_COLOR, Drawing, drawing
+from interpjax.report.names import counted
+from interpjax.report.rows import Unit
+
 MOST_LABELS = 12  # layers whose names fit below bars, and in a legend
-ZERO_SHARE = "groups/zero_groups/"  # the metric, before the layer's name
+MOST_CONCEPTS = 60  # bars that can be told apart
+BINS = 40
 
 
-def detectors_by_category(layers: dict[str, dict[str, Any]]) -> str:
-    """Stacked bars: the unique detectors of each layer, by the category of their concept."""
+def detectors_by_category(layers: Mapping[str, Mapping[str, Any]]) -> Drawing:
+    """Stacked bars: the unique detectors of each layer, by the category of their concept.
+
+    Args:
+      layers: as those of :func:`interpjax.report.scores.score`.
+    """
     categories = list(next(iter(layers.values()))["by_category"])
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "interpjax", "font.family": "sans-serif"}):
-        many = len(layers) > MOST_LABELS
-        size = (1.6 + 0.25 * len(layers), 4.6) if many else (1.6 + 1.1 * len(layers), 3.4)
-        figure = Figure(figsize=size, layout="constrained")
-        axes = figure.subplots()
-        bottom = [0] * len(layers)
+    many = len(layers) > MOST_LABELS
+    size = (1.6 + 0.25 * len(layers), 4.6) if many else (1.6 + 1.1 * len(layers), 3.4)
+    rows = [(layer, category, own["by_category"][category]) for layer, own in layers.items() for category in categories]
+    with drawing(*size) as (figure, axes):
+        bottom = np.zeros(len(layers), int)
         for category in categories:
-            heights = [layer["by_category"][category] for layer in layers.values()]
+            heights = np.array([own["by_category"][category] for own in layers.values()])
             bars = axes.bar(list(layers), heights, 0.6, bottom, label=category, color=COLORS.get(category, SPARE_COLOR))
-            bottom = [low + height for low, height in zip(bottom, heights, strict=True)]
+            bottom = bottom + heights
         axes.bar_label(bars, labels=[str(total) for total in bottom], padding=2)
         axes.margins(y=0.15)
         axes.set_ylim(bottom=0, top=None if any(bottom) else 1)
         axes.set_ylabel("unique detectors")
         axes.tick_params("x", labelrotation=90 if many else 0)
-        axes.spines[["top", "right"]].set_visible(False)
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5), reverse=True)
-        return _svg(figure)
+        axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5), reverse=True)
+    table = pd.DataFrame(rows, columns=["layer", "category", "unique_detectors"])
+    return Drawing("detectors_by_category", figure, table)
 
 
-def has_groups(metrics: Sequence[Mapping[str, float]]) -> bool:
-    """Whether there is anything to draw of groups: the configured grouping may fit no layer."""
-    return any(name.startswith(ZERO_SHARE) for row in metrics for name in row)
+def units_per_concept(layer: str, units: Sequence[Unit]) -> Drawing | None:
+    """Bars: how many units of a layer detect each concept, coloured by category; None if none detects any.
 
-
-def groups_over_training(metrics: Sequence[Mapping[str, float]]) -> str:
-    """Small panels: the norm of each group of filters of each layer by step, and the share of groups that are zero.
-
-    Args:
-      metrics: lines of ``metrics.jsonl``.
+    It is the histogram of Network Dissection's report (Bau et al. 2017, Fig. 5).
     """
-    rows = [row for row in metrics if any(name.startswith(ZERO_SHARE) for name in row)]
-    layers = [name.removeprefix(ZERO_SHARE) for name in rows[0] if name.startswith(ZERO_SHARE)]
-    steps = [row["step"] for row in rows]
-    across = min(len(layers) + 1, 4)
-    down = -(-(len(layers) + 1) // across)
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "interpjax", "font.family": "sans-serif"}):
-        figure = Figure(figsize=(2.6 * across, 2.3 * down), layout="constrained")
-        panels = list(figure.subplots(down, across, squeeze=False).flat)
-        for layer, axes in zip(layers, panels, strict=False):
-            names = [name for name in rows[0] if name.startswith(f"group_norm/{layer}/")]
-            for name in names:
-                axes.plot(steps, [row[name] for row in rows], color=LINE_COLOR, linewidth=1, alpha=0.75)
-            if not names:
-                axes.text(0.5, 0.5, "too many groups", ha="center", transform=axes.transAxes)
-            axes.set_title(f"{layer}: norm of each group", fontsize="small")
-        for number, layer in enumerate(layers):
-            color = list(COLORS.values())[number % len(COLORS)]
-            panels[len(layers)].plot(steps, [row[ZERO_SHARE + layer] for row in rows], color=color, label=layer)
-        panels[len(layers)].set_title("share of zero groups", fontsize="small")
-        panels[len(layers)].set_ylim(-0.03, 1.03)
-        if len(layers) <= MOST_LABELS:
-            panels[len(layers)].legend(frameon=False, fontsize="x-small")
-        for axes in panels[: len(layers) + 1]:
-            axes.spines[["top", "right"]].set_visible(False)
-            axes.tick_params(labelsize="x-small")
-            axes.set_xlabel("step", fontsize="x-small")
-        for axes in panels[: len(layers)]:
-            axes.set_ylim(bottom=0)
-        for axes in panels[len(layers) + 1 :]:
-            axes.remove()
-        return _svg(figure)
+    detectors = [unit for unit in units if unit.detects]
+    if not detectors:
+        return None
+    categories = {unit.concept: unit.category for unit in detectors}
+    counts = counted(unit.concept for unit in detectors)
+    rows = [(layer, name, categories[name], count) for name, count in counts.items()]
+    shown = rows[:MOST_CONCEPTS]
+    with drawing(1.6 + 0.19 * len(shown), 3.2) as (figure, axes):
+        colors = [COLORS.get(category, SPARE_COLOR) for _, _, category, _ in shown]
+        axes.bar([name for _, name, _, _ in shown], [count for *_, count in shown], 0.75, color=colors)
+        axes.tick_params("x", labelrotation=90, labelsize="small")
+        axes.set_ylabel(f"units of {layer}")
+        axes.set_xlim(-0.7, len(shown) - 0.3)
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+        used = dict.fromkeys(category for _, _, category, _ in shown)
+        handles = [Patch(color=COLORS.get(category, SPARE_COLOR), label=category) for category in used]
+        axes.legend(handles=handles, fontsize="small", loc="upper right")
+    table = pd.DataFrame(rows, columns=["layer", "concept", "category", "units"])
+    return Drawing(f"units_per_concept_{layer.replace('/', '_')}", figure, table)
 
 
-def _svg(figure: Figure) -> str:
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return buffer.getvalue()
+def iou_distribution(results: Mapping[str, Dissection]) -> Drawing:
+    """Lines: how many units of each layer have their best IoU in each bin, beside the cut of a detector."""
+    best = {layer: result.iou.max(axis=1) for layer, result in results.items()}
+    cut = next(iter(results.values())).protocol.detector_iou
+    edges = np.linspace(0, max(2 * cut, *(float(own.max()) for own in best.values())), BINS + 1)
+    rows = []
+    with drawing(5.2, 2.6) as (figure, axes):
+        for number, (layer, values) in enumerate(best.items()):
+            counts, _ = np.histogram(values, edges)
+            rows += [(layer, low, high, int(count)) for low, high, count in zip(edges, edges[1:], counts, strict=False)]
+            axes.stairs(counts, edges, label=layer, color=CYCLE[number % len(CYCLE)], linewidth=1.4)
+        axes.axvline(cut, color=SPARE_COLOR, linestyle="--", linewidth=1)
+        axes.annotate(f" cut {cut:g}", (cut, 1), xycoords=("data", "axes fraction"), va="top", fontsize="small")
+        axes.set_xlabel("IoU of a unit with its best concept")
+        axes.set_ylabel("units")
+        axes.set_xlim(left=0)
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+        if len(best) <= MOST_LABELS:
+            axes.legend(fontsize="small")
+    return Drawing("iou_distribution", figure, pd.DataFrame(rows, columns=["layer", "low", "high", "units"]))

@@ -1,86 +1,153 @@
-"""``report.html``: the whole result of a run in one file that opens offline."""
+"""The page of a dissection, with a run around it or without: one file that opens offline."""
 
-import base64
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
-import markupsafe
-import numpy as np
+import pandas as pd
 
 from interpjax.atomic import write_atomic
-from interpjax.dissection import Dissection
-from interpjax.report.tables import CHANCE_COLUMNS, GROUP_COLUMNS, chance_rows, groups_rows
-from interpjax.visualization.top_images import strip_path
+from interpjax.dissection import Dissection, get_protocol
+from interpjax.report import curves, figures, names, pictures, rows
+from interpjax.report.drawing import Drawing
+from interpjax.report.tables import GROUP_COLUMNS, groups_rows
+from interpjax.visualization.views import Views
+
+CHANCE_WORDS = {
+    "labels": "labels exchanged between images",
+    "rotation": "the layer's maps mixed at random",
+    "untrained": "the network before its training",
+}
 
 
-def write_report(workdir: Path, summary: Mapping[str, Any], results: Mapping[str, Dissection], config: str) -> Path:
-    """Writes the report of a run.
+@dataclasses.dataclass(frozen=True)
+class Content:
+    """What is on the page.
 
-    Args:
-      workdir: has the figures that go into it.
-      summary: the run's; the parts of stages that were not run are left out.
-      results: of each layer.
-      config: the run's configuration as text.
-
-    Returns:
-      The file's path.
+    Attributes:
+      title: of the page.
+      summary: the scores of :func:`interpjax.report.scores.score`, and what a run has beside.
+      results: by layer.
+      intervals: by layer, of :meth:`Dissection.bootstrap`; empty where counts by image were not kept.
+      views: what the units look at; None without pictures.
+      metrics: lines of ``metrics.jsonl``; empty without a training.
+      config: the run's configuration as text; empty without a run.
+      facts: of the run, names and values.
+      chance_hint: what to do to have chance beside the scores, where it is not.
     """
+
+    title: str
+    summary: Mapping[str, Any]
+    results: Mapping[str, Dissection]
+    intervals: Mapping[str, pd.DataFrame]
+    views: Views | None
+    metrics: Sequence[Mapping[str, float]] = ()
+    config: str = ""
+    facts: Sequence[tuple[str, str]] = ()
+    chance_hint: str = "interpjax.dissection.chance draws it"
+
+    def units(self) -> dict[str, list[rows.Unit]]:
+        """The units of each layer, the largest IoU first."""
+        return {layer: rows.units(layer, own, self.intervals.get(layer)) for layer, own in self.results.items()}
+
+
+def drawings_of(content: Content) -> tuple[list[Drawing], list[Drawing]]:
+    """The figures of the training, and those of the dissection."""
+    training = [curves.training_curves(content.metrics), curves.groups_over_training(content.metrics)]
+    found = [figures.detectors_by_category(content.summary["layers"]), figures.iou_distribution(content.results)]
+    return [own for own in training if own is not None], found
+
+
+def paper_drawings(content: Content) -> list[Drawing]:
+    """All figures of the page, and those whose place is taken there by what can be clicked."""
+    by_concept = [figures.units_per_concept(layer, own) for layer, own in content.units().items()]
+    training, dissected = drawings_of(content)
+    return training + dissected + [own for own in by_concept if own is not None]
+
+
+def write_page(path: Path, content: Content) -> None:
+    """Writes the page to a file.
+
+    Raises:
+      OSError: if it cannot be written.
+    """
+    write_atomic(path, _environment().get_template("report.html").render(**_values(content)))
+
+
+def _values(content: Content) -> dict[str, Any]:
+    summary, results = content.summary, content.results
+    units = content.units()
+    groups = {layer: rows.groups(layer, results[layer], own) for layer, own in units.items()}
+    groups = {layer: own for layer, own in groups.items() if own}
+    concepts, others = rows.concepts(results, units, summary["concepts"])
+    everything = sorted((unit for own in units.values() for unit in own), key=lambda unit: -unit.iou)
+    protocol = next(iter(results.values())).protocol
+    training, dissected = drawings_of(content)
+    return {
+        "title": content.title,
+        "summary": summary,
+        "chance": summary.get("chance", {}),
+        "chance_words": CHANCE_WORDS,
+        "chance_hint": content.chance_hint,
+        "categories": list(next(iter(results.values())).categories),
+        "cut": f"{protocol.detector_iou:g}",
+        "top_share": names.share(protocol.top_quantile, 1),
+        "differences": _differences(protocol),
+        "facts": content.facts,
+        "config": content.config,
+        "detectors": sum(unit.detects for unit in everything),
+        "unique_over_layers": len({unit.column for unit in everything if unit.detects}),
+        "layers": {layer: _bars(own) for layer, own in units.items()},
+        "training": [own.svg() for own in training],
+        "drawings": [own.svg() for own in dissected],
+        "groups": groups,
+        "most_groups": max((len(own) for own in groups.values()), default=0),
+        "group_columns": list(GROUP_COLUMNS.values()),
+        "group_rows": groups_rows(summary),
+        "concepts": concepts,
+        "others": others,
+        "units": everything,
+        "with_pictures": content.views is not None,
+        "sample": pictures.sample_size(content.views),
+        "views": pictures.views_data(content.views, results),
+        "pictures": pictures.encoded(content.views),
+    }
+
+
+def _bars(units: Sequence[rows.Unit]) -> dict[str, Any]:
+    """The histogram of units per concept of a layer."""
+    detectors = [unit for unit in units if unit.detects]
+    of = {unit.concept: unit for unit in detectors}
+    counts = names.counted(unit.concept for unit in detectors)
+    return {
+        "rows": [(name, of[name].category, count, of[name].concept_address) for name, count in counts.items()],
+        "most": max(counts.values(), default=1),
+        "detectors": len(detectors),
+        "categories": list(dict.fromkeys(unit.category for unit in detectors)),
+    }
+
+
+def _differences(protocol: Any) -> list[tuple[str, Any, Any]]:
+    """The fields in which a protocol differs from the paper's."""
+    here, paper = dataclasses.asdict(protocol), dataclasses.asdict(get_protocol("paper"))
+    return [(name, here[name], paper[name]) for name in here if name != "name" and here[name] != paper[name]]
+
+
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("interpjax.report"), autoescape=True, undefined=jinja2.StrictUndefined
+        loader=jinja2.PackageLoader("interpjax.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    with_strips = "visualize" in summary["seconds"]
-    layers = {name: _units(workdir, name, result, with_strips) for name, result in results.items()}
-    page = environment.get_template("report.html").render(
-        title=workdir.name,
-        summary=summary,
-        categories=list(next(iter(summary["layers"].values()))["by_category"]),
-        concepts=sorted(summary["concepts"], key=lambda concept: -max(concept["best_iou"].values())),
-        layers=layers,
-        with_strips=with_strips,
-        chart=_drawing(workdir / "figures" / "detectors_by_category.svg"),
-        chance_columns=CHANCE_COLUMNS,
-        chance_rows=chance_rows(summary),
-        group_columns=list(GROUP_COLUMNS.values()),
-        group_rows=groups_rows(summary),
-        group_chart=_drawing(workdir / "figures" / "groups_over_training.svg"),
-        config=config,
-    )
-    path = workdir / "report.html"
-    write_atomic(path, page)
-    return path
-
-
-def _drawing(path: Path) -> str:
-    """A figure for use inside the page, or nothing if it was not drawn."""
-    if not path.is_file():
-        return ""
-    text = path.read_text()
-    return markupsafe.Markup(text[text.index("<svg") :])  # drawn here, its text escaped by matplotlib
-
-
-def _units(workdir: Path, layer: str, result: Dissection, with_strips: bool) -> list[dict[str, Any]]:
-    """The units of a layer, best first, each with its strip of top images if those were drawn."""
-    best = result.best().sort_values("iou", ascending=False, kind="stable")
-    folder = workdir / "figures" / "top_images"
-    units = []
-    for row in best.to_dict("records"):
-        unit = int(row["unit"])
-        strip = _jpeg(strip_path(folder, layer, unit)) if with_strips else ""
-        detects = row["iou"] >= result.protocol.detector_iou
-        dead = bool(result.top_values[unit].max(initial=-np.inf) <= 0) and result.top_values.shape[1] > 0
-        units.append(
-            row
-            | {
-                "number": unit + 1,
-                "strip": strip,
-                "detects": detects,
-                "dead": dead,
-            }
-        )
-    return units
-
-
-def _jpeg(path: Path) -> str:
-    return f"data:image/jpeg;base64,{base64.b64encode(path.read_bytes()).decode()}"
+    environment.filters |= {
+        "category_class": names.category_class,
+        "layer_address": names.layer_address,
+        "group_address": lambda layer, number: names.group_address(layer, number - 1),
+        "share": names.share,
+        "span": names.span,
+    }
+    return environment

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from interpjax.dissection import Chance, Dissection
 from interpjax.dissection.chance import calibrated, interval
@@ -29,6 +30,25 @@ def score(results: Mapping[str, Dissection]) -> dict[str, Any]:
         "concepts": _concepts(results),
         "protocol": dataclasses.asdict(protocol) | {"description": protocol.describe()},
     }
+
+
+def with_intervals(scores: Mapping[str, Any], intervals: pd.DataFrame) -> dict[str, Any]:
+    """Scores with the 95 % interval of the score and of each layer's unique detectors, as ``[low, high]``.
+
+    Args:
+      scores: of :func:`score`.
+      intervals: of :func:`interpjax.dissection.bootstrap_score`.
+    """
+    bounds = intervals.set_index("statistic")[["low", "high"]]
+
+    def of(statistic: str) -> list[float]:
+        return [float(value) for value in bounds.loc[statistic]]
+
+    layers = {
+        layer: own | {"unique_detectors_interval": of(f"{layer}/unique_detectors")}
+        for layer, own in scores["layers"].items()
+    }
+    return {**scores, "layers": layers, "interpretability_score_interval": of("interpretability_score")}
 
 
 def beside_chance(results: Mapping[str, Dissection], chances: Mapping[str, Chance]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from broden_layout import add_channels, make_broden
 
 from interpjax import dissection
 from interpjax.data import load_broden
-from interpjax.visualization.top_images import SIDE, counted_mask, draw_mask
+from interpjax.visualization.masks import counted_mask
 
 
 @pytest.mark.parametrize(
@@ -28,12 +28,3 @@ def test_masks_are_drawn_as_they_were_counted(tmp_path, name):
             for own, record in zip(maps, broden.records, strict=True)
         )
         assert area == result.unit_area[unit, 0] > 0
-
-
-def test_the_outside_of_a_mask_is_dimmed():
-    image, mask = np.full((40, 40, 3), 200, np.uint8), np.zeros((10, 10), bool)
-    mask[:, 5:] = True
-    drawn = draw_mask(image, mask)
-    assert drawn.shape == (SIDE, SIDE, 3)
-    assert (drawn[:, : SIDE // 2 - 1] == 70).all()
-    assert (drawn[2:-2, SIDE // 2 + 2 : -2] == 200).all()

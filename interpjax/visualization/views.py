@@ -1,0 +1,255 @@
+"""What each unit of a layer looks at: the images it is most active on and some it is less, its masks, the labels."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt8
+
+from interpjax import json_files
+from interpjax.atomic import replacing, write_atomic
+from interpjax.data.concepts import ConceptRecord
+from interpjax.dissection import Dissection, npz
+from interpjax.dissection.scoring import best_concepts
+from interpjax.errors import UserError
+from interpjax.visualization.masks import counted_mask
+from interpjax.visualization.sights import Sight, Sights
+
+SAMPLE = 256  # images drawn at random, of which weaker ones and the histogram are
+SEED = 0
+LOWER = (0.95, 0.75, 0.5)  # weaker images: where the unit is as active as on the image of this rank of the sample
+BINS = 32
+SIDE = 160  # pixels of a picture; images that are smaller keep their size
+QUALITY, LOSSLESS = 75, 101  # of WebP, as OpenCV counts
+AGAIN = "remove stages/visualize.json in the workdir, and run the stage visualize again"
+BOX = 256  # outlines are drawn in a square of so many units, whatever the image's shape
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LayerViews:
+    """What K units look at, on n images each: the most active first, then ``LOWER`` of a random sample.
+
+    Attributes:
+      images: [K, n] records.
+      values: [K, n] the unit's maximum on each.
+      top: how many of the n are those on which it is most active.
+      masks: [K][n] outline of the unit's mask, an SVG path in a square of side ``BOX``; empty where there is none.
+      labels: [K][n] the same of the label of the unit's best concept.
+      counts: [K, bins] how many activations of the sample are in each of equal bins, over all positions.
+      low: [K] where the first bin begins.
+      high: [K] where the last one ends.
+      sample: how many images the sample has.
+    """
+
+    images: Int[np.ndarray, "units shown"]
+    values: Float[np.ndarray, "units shown"]
+    top: int
+    masks: list[list[str]]
+    labels: list[list[str]]
+    counts: Int[np.ndarray, "units bins"]
+    low: Float[np.ndarray, " units"]
+    high: Float[np.ndarray, " units"]
+    sample: int
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it, for :meth:`from_json`."""
+        return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in vars(self).items()}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> "LayerViews":
+        """What :meth:`to_json` gave."""
+        arrays = {name: np.asarray(stored[name]) for name in ("images", "values", "counts", "low", "high")}
+        return cls(**{**stored, **arrays})
+
+
+class Views(NamedTuple):
+    """What the units of some layers look at.
+
+    Attributes:
+      layers: by name.
+      names: of all images that any unit is shown with, by record.
+      pictures: of the same, WebP files.
+    """
+
+    layers: dict[str, LayerViews]
+    names: dict[int, str]
+    pictures: dict[int, bytes]
+
+    def save(self, folder: Path) -> None:
+        """Writes ``views.json``, and ``pictures.npz`` with the bytes of each WebP file."""
+        files: dict[str, Any] = {str(number): np.frombuffer(own, np.uint8) for number, own in self.pictures.items()}
+        with replacing(folder / "pictures.npz") as file:
+            np.savez(file, **files)
+        stored = {"names": self.names, "layers": {layer: own.to_json() for layer, own in self.layers.items()}}
+        write_atomic(folder / "views.json", json_files.to_text(stored) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> "Views":
+        """Reads what :meth:`save` wrote.
+
+        Raises:
+          UserError: if it is damaged.
+        """
+        stored = json_files.read(folder / "views.json", AGAIN, keys=("names", "layers"))
+        try:
+            pictures = {int(number): own.tobytes() for number, own in npz.read(folder / "pictures.npz").items()}
+        except (OSError, *npz.DAMAGED) as error:
+            raise UserError(f"{folder / 'pictures.npz'}: cannot be read ({error}); {AGAIN}") from error
+        names = {int(number): name for number, name in stored["names"].items()}
+        return cls({layer: LayerViews.from_json(own) for layer, own in stored["layers"].items()}, names, pictures)
+
+
+class _Sample(NamedTuple):
+    """A layer's maps on a random sample of images."""
+
+    numbers: Int[np.ndarray, " images"]
+    maxima: Float[np.ndarray, "images units"]
+    counts: Int[np.ndarray, "units bins"]
+    low: Float[np.ndarray, " units"]
+    high: Float[np.ndarray, " units"]
+
+
+def view(sights: Sights, results: Mapping[str, Dissection]) -> Views:
+    """Looks at images with all units of some layers.
+
+    Args:
+      sights: of the network that was dissected, on the same data.
+      results: by layer.
+
+    Returns:
+      What each unit looks at, and the images.
+    """
+    samples = _samples(sights, results)
+    images = {layer: _chosen(result, samples[layer]) for layer, result in results.items()}
+    shown = {layer: _Shown(result, images[layer]) for layer, result in results.items()}
+    names, pictures = {}, {}
+    wanted = np.unique(np.concatenate([own.ravel() for own in images.values()]))
+    for sight in sights.of(wanted):
+        names[sight.number], pictures[sight.number] = sight.record.name, picture(sight.image)
+        for layer, own in shown.items():
+            own.add(sight, sight.maps[layer])
+    layers = {}
+    for layer, own in shown.items():
+        sample = samples[layer]
+        layers[layer] = LayerViews(
+            images=images[layer],
+            values=own.values,
+            top=results[layer].top_images.shape[1],
+            masks=own.masks,
+            labels=own.labels,
+            counts=sample.counts,
+            low=sample.low,
+            high=sample.high,
+            sample=len(sample.numbers),
+        )
+    return Views(layers, names, pictures)
+
+
+class _Shown:
+    """Collects what the units of a layer see on the images that they are shown with."""
+
+    def __init__(self, result: Dissection, images: Int[np.ndarray, "units shown"]):
+        self._result = result
+        self._numbers = result.concepts["number"].to_numpy()
+        self._concept, _ = best_concepts(result.iou)
+        self._images = images
+        self.values = np.zeros(images.shape)
+        self.masks = [[""] * images.shape[1] for _ in images]
+        self.labels = [[""] * images.shape[1] for _ in images]
+
+    def add(self, sight: Sight, maps: Float[np.ndarray, "h w units"]) -> None:
+        own_labels: dict[int, str] = {}
+        for unit, place in np.argwhere(self._images == sight.number):
+            activation = maps[..., unit]
+            mask = counted_mask(activation, self._result, int(unit), sight.record.label_shape, sight.input_shape)
+            self.values[unit, place] = activation.max()
+            self.masks[unit][place] = outline(mask)
+            concept = int(self._concept[unit])
+            if concept >= 0:
+                if concept not in own_labels:
+                    own_labels[concept] = outline(label_mask(sight.record, int(self._numbers[concept])))
+                self.labels[unit][place] = own_labels[concept]
+
+
+def _samples(sights: Sights, results: Mapping[str, Dissection]) -> dict[str, _Sample]:
+    """Goes over the sample twice: for the range of each unit's activations, and to count them."""
+    drawn = np.sort(np.random.default_rng(SEED).permutation(sights.numbers())[:SAMPLE])
+    seen: list[int] = []
+    maxima: dict[str, list[np.ndarray]] = {layer: [] for layer in results}
+    minima: dict[str, list[np.ndarray]] = {layer: [] for layer in results}
+    for sight in sights.of(drawn):
+        seen.append(sight.number)
+        for layer in results:
+            maxima[layer].append(sight.maps[layer].max(axis=(0, 1)).astype(np.float64))
+            minima[layer].append(sight.maps[layer].min(axis=(0, 1)).astype(np.float64))
+    samples = {}
+    for layer, result in results.items():
+        highest, low = np.stack(maxima[layer]), np.min(minima[layer], axis=0)
+        high = np.maximum(highest.max(axis=0), result.thresholds)
+        high = np.where(high > low, high, low + 1)  # of a unit whose maps are constant
+        samples[layer] = _Sample(np.array(seen), highest, np.zeros((len(low), BINS), np.int64), low, high)
+    for sight in sights.of(drawn):
+        for layer, sample in samples.items():
+            place = (sight.maps[layer] - sample.low) / (sample.high - sample.low) * BINS
+            columns = np.clip(place.astype(np.int64), 0, BINS - 1) + BINS * np.arange(len(sample.low))
+            sample.counts[...] += np.bincount(columns.ravel(), minlength=sample.counts.size).reshape(-1, BINS)
+    return samples
+
+
+def _chosen(result: Dissection, sample: _Sample) -> Int[np.ndarray, "units shown"]:
+    """The images of each unit: its top images, then those of the sample where it is weaker."""
+    order = np.argsort(sample.maxima, axis=0, kind="stable")
+    ranks = [min(int(share * len(order)), len(order) - 1) for share in LOWER]
+    return np.concatenate([result.top_images, sample.numbers[order[ranks].T]], axis=1)
+
+
+def label_mask(record: ConceptRecord, number: int) -> Bool[np.ndarray, "label_height label_width"]:
+    """Where an image carries a label, in any of its channels."""
+    mask = np.zeros(record.label_shape, bool)
+    for channels in record.labels().values():
+        for channel in channels:
+            mask |= channel == number  # an integer labels the whole image
+    return mask
+
+
+def outline(mask: Bool[np.ndarray, "height width"]) -> str:
+    """The border of a mask as an SVG path in a square of side ``BOX``, holes and all; empty if nothing is in it."""
+    if not mask.any():
+        return ""
+    if mask.all():
+        return f"M0 0H{BOX}V{BOX}H0Z"
+    # Each pixel becomes four, so that the line through the centres of the outermost of them runs inside the border.
+    large = cv2.resize(mask.astype(np.uint8), None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
+    contours, _ = cv2.findContours(large, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    scale = BOX / np.array([large.shape[1] - 1, large.shape[0] - 1])
+    paths = []
+    for contour in contours:
+        points = np.rint(cv2.approxPolyDP(contour, 1.0, True)[:, 0] * scale).astype(int)
+        first, *others = [f"{x} {y}" for x, y in points]
+        paths.append(f"M{first}{'L' if others else ''}{' '.join(others)}Z")
+    return "".join(paths)
+
+
+def picture(image: UInt8[np.ndarray, "height width 3"]) -> bytes:
+    """A square WebP file of an image, as large as ``SIDE`` at most; an image of few pixels is kept to the pixel."""
+    longest = max(image.shape[:2])
+    side = min(longest, SIDE)
+    how = cv2.INTER_AREA if side < longest else cv2.INTER_NEAREST
+    return encode(cv2.resize(image, (side, side), interpolation=how), lossless=longest < SIDE)
+
+
+def encode(image: UInt8[np.ndarray, "side side 3"], *, lossless: bool = False) -> bytes:
+    """A WebP file."""
+    quality = [cv2.IMWRITE_WEBP_QUALITY, LOSSLESS if lossless else QUALITY]
+    written, encoded = cv2.imencode(".webp", np.ascontiguousarray(image[..., ::-1]), quality)  # OpenCV writes BGR
+    assert written, image.shape
+    return encoded.tobytes()
+
+
+def concepts_of(result: Dissection, unit: int, most: int = 3) -> Sequence[tuple[int, float]]:
+    """The concepts that come behind a unit's best one: their columns and IoUs, falling; those without overlap not."""
+    order = np.argsort(-result.iou[unit], kind="stable")[1 : most + 1]
+    return [(int(column), float(result.iou[unit, column])) for column in order if result.iou[unit, column] > 0]
