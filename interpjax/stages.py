@@ -8,21 +8,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from interpjax import dissection, json_files, parallel, processes, training
+from interpjax import dissection, json_files, parallel, processes, showing, training
 from interpjax.atomic import write_atomic
 from interpjax.changes import restarted_from
 from interpjax.data.images import SkippedImages
 from interpjax.errors import UserError
+from interpjax.finished import load_results, summary
 from interpjax.prepare import STAGES, Experiment
 from interpjax.prepare.labelled import Labelled
-from interpjax.report import page, scores
+from interpjax.report import scores
 from interpjax.training.checksums import by_name, checksums
-from interpjax.training.metrics import read_metrics
 from interpjax.training.step import make_eval_step
-from interpjax.visualization import views
-from interpjax.visualization.sights import NetworkSights
 from interpjax.workdir import counts_folder, forget_stage, read_stage, run_stage, stage_is_done
 
 # The later stages that are made from each stage: their records are removed when it is run again.
@@ -34,7 +30,6 @@ MADE_FROM = {
     "visualize": ("report",),
     "report": (),
 }
-VIEWS = Path("figures", "views")  # in a workdir, what the units look at
 NEEDS_DISSECTION = ("chance", "visualize", "report")
 USES_NETWORK = ("evaluate", "dissect", "chance", "visualize")
 
@@ -88,8 +83,8 @@ def run_stages(experiment: Experiment, pending: Sequence[str]) -> None:
         "evaluate": functools.partial(_evaluate, trained_now="train" in pending),
         "dissect": _dissect,
         "chance": _chance,
-        "visualize": lambda experiment: processes.lead(lambda: _visualize(experiment)),
-        "report": lambda experiment: processes.lead(lambda: _report(experiment)),
+        "visualize": lambda experiment: processes.lead(lambda: showing.visualize(experiment)),
+        "report": lambda experiment: processes.lead(lambda: showing.report(experiment)),
     }
     for name in pending:
         if name in USES_NETWORK:
@@ -123,25 +118,6 @@ def _forget_counts(workdir: Path) -> None:
     for counting in ("dissect", "chance"):
         if stage_is_done(workdir, counting):
             shutil.rmtree(counts_folder(workdir, counting), ignore_errors=True)
-
-
-def summary(workdir: Path) -> dict[str, Any]:
-    """The results of all stages that are done in a workdir, as ``summary.json`` has them."""
-    done = {name: read_stage(workdir, name) for name in STAGES if stage_is_done(workdir, name)}
-    results = {name: stored["result"] for name, stored in done.items()}
-    trained, evaluated, dissected = (results.get(name, {}) for name in ("train", "evaluate", "dissect"))
-    held_out = evaluated.get("validation", {})
-    splits = {"train": trained, "validation": held_out, "test": evaluated, "dissection": dissected}
-    return {
-        **{name: evaluated[name] for name in ("accuracy", "top5", "cross_entropy") if evaluated},
-        **{f"validation_{name}": value for name, value in held_out.get("scores", {}).items()},
-        **dissected.get("scores", {}),
-        **{name: results[name] for name in ("chance",) if name in results},
-        **{name: evaluated[name] for name in ("groups",) if evaluated},
-        **{name: trained[name] for name in ("num_steps",) if trained},
-        "skipped_images": {split: result["skipped"] for split, result in splits.items() if result},
-        "seconds": {name: stored["seconds"] for name, stored in done.items()},
-    }
 
 
 @processes.stopping_together()
@@ -269,7 +245,7 @@ def _chance(experiment: Experiment) -> dict[str, Any]:
 
 def _save_chances(kind: str, chances: dict[str, dissection.Chance], workdir: Path) -> dict[str, Any]:
     """Returns them beside the scores."""
-    results = _load_results(workdir)
+    results = load_results(workdir)
     for layer, chance in chances.items():
         chance.save(workdir / "dissection" / layer / f"chance_{kind}.npz")
     return scores.beside_chance(results, chances)
@@ -284,60 +260,3 @@ def _chance_of(kind: str, experiment: Experiment, labelled: Labelled) -> dict[st
         return {layer: dissection.Chance.from_dissections([result]) for layer, result in untrained.items()}
     how: dict[str, Any] = {"kind": kind, "draws": labelled.chance.draws, "seed": labelled.chance.seed}
     return dissection.chance(experiment.network, labelled.concepts, **how, **settings)
-
-
-def _load_results(workdir: Path) -> dict[str, dissection.Dissection]:
-    layers = read_stage(workdir, "dissect")["result"]["scores"]["layers"]
-    try:
-        return {layer: dissection.Dissection.load(workdir / "dissection" / layer / "iou.npz") for layer in layers}
-    except (OSError, ValueError) as error:
-        again = "remove stages/dissect.json in the workdir, and run the stage dissect again"
-        raise UserError(f"the results of the dissection cannot be read: {error}; {again}") from error
-
-
-def _visualize(experiment: Experiment) -> dict[str, Any]:
-    labelled = experiment.labelled
-    assert labelled is not None
-    sights = NetworkSights(
-        experiment.network, labelled.concepts, batch_size=labelled.batch_size, image_size=labelled.image_size
-    )
-    found = views.view(sights, _load_results(experiment.workdir))
-    found.save(experiment.workdir / VIEWS)
-    return {"pictures": len(found.pictures)}
-
-
-def _report(experiment: Experiment) -> dict[str, Any]:
-    workdir, found = experiment.workdir, summary(experiment.workdir)
-    content = page.Content(
-        title=workdir.name,
-        summary=found,
-        results=_load_results(workdir),
-        intervals=_load_intervals(workdir),
-        views=views.Views.load(workdir / VIEWS) if stage_is_done(workdir, "visualize") else None,
-        metrics=read_metrics(workdir / "metrics.jsonl"),
-        config=experiment.config_text,
-        facts=_facts(found, experiment.pipeline.seed),
-        chance_hint="give the command again with --stages=chance,report",
-    )
-    for drawing in page.paper_drawings(content):
-        drawing.save(workdir / "figures")
-    page.write_page(workdir / "report.html", content)
-    return {}
-
-
-def _load_intervals(workdir: Path) -> dict[str, pd.DataFrame]:
-    layers = read_stage(workdir, "dissect")["result"]["scores"]["layers"]
-    paths = {layer: workdir / "dissection" / layer / "intervals.csv" for layer in layers}
-    return {layer: pd.read_csv(path) for layer, path in paths.items() if path.is_file()}
-
-
-def _facts(summary: dict[str, Any], seed: int) -> list[tuple[str, str]]:
-    """What the page says of the run."""
-    seconds = ", ".join(f"{stage} {value:.0f} s" for stage, value in summary["seconds"].items())
-    skipped = {split: len(names) for split, names in summary["skipped_images"].items() if names}
-    return [
-        ("seed", str(seed)),
-        *([("steps of training", str(summary["num_steps"]))] if "num_steps" in summary else []),
-        ("time of each stage", seconds),
-        *((f"unreadable images of {split}, skipped", str(count)) for split, count in skipped.items()),
-    ]

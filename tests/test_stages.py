@@ -17,7 +17,7 @@ import tiny
 
 import interpjax
 from interpjax import config as config_lib
-from interpjax import dissection, models, stages, training
+from interpjax import dissection, finished, models, stages, training
 from interpjax.data.splits import Deferred
 from interpjax.dissection.chance import calibrated
 from interpjax.prepare import memory, prepare
@@ -216,7 +216,7 @@ def test_sweep_gives_each_run_a_folder_and_a_row(folders, tmp_path):
 
 
 def test_the_report_calls_a_unit_dead_only_if_it_was_never_active(finished, folders):
-    results = stages._load_results(folders / "finished")
+    results = finished.load_results(folders / "finished")
     assert results["conv1"].protocol.tap == "pre"
     dead = int((results["conv1"].top_values.max(axis=1) <= 0).sum())
     page = (folders / "finished" / "report.html").read_text()

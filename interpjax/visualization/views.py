@@ -102,7 +102,7 @@ class Views(NamedTuple):
         return cls({layer: LayerViews.from_json(own) for layer, own in stored["layers"].items()}, names, pictures)
 
 
-class _Sample(NamedTuple):
+class Sample(NamedTuple):
     """A layer's maps on a random sample of images."""
 
     numbers: Int[np.ndarray, " images"]
@@ -122,8 +122,8 @@ def view(sights: Sights, results: Mapping[str, Dissection]) -> Views:
     Returns:
       What each unit looks at, and the images.
     """
-    samples = _samples(sights, results)
-    images = {layer: _chosen(result, samples[layer]) for layer, result in results.items()}
+    samples = draw_samples(sights, results)
+    images = {layer: chosen(result, samples[layer]) for layer, result in results.items()}
     shown = {layer: _Shown(result, images[layer]) for layer, result in results.items()}
     names, pictures = {}, {}
     wanted = np.unique(np.concatenate([own.ravel() for own in images.values()]))
@@ -174,8 +174,8 @@ class _Shown:
                 self.labels[unit][place] = own_labels[concept]
 
 
-def _samples(sights: Sights, results: Mapping[str, Dissection]) -> dict[str, _Sample]:
-    """Goes over the sample twice: for the range of each unit's activations, and to count them."""
+def draw_samples(sights: Sights, results: Mapping[str, Dissection]) -> dict[str, Sample]:
+    """A random sample of images. It goes over them twice: for the range of each unit's activations, and to count."""
     drawn = np.sort(np.random.default_rng(SEED).permutation(sights.numbers())[:SAMPLE])
     seen: list[int] = []
     maxima: dict[str, list[np.ndarray]] = {layer: [] for layer in results}
@@ -190,7 +190,7 @@ def _samples(sights: Sights, results: Mapping[str, Dissection]) -> dict[str, _Sa
         highest, low = np.stack(maxima[layer]), np.min(minima[layer], axis=0)
         high = np.maximum(highest.max(axis=0), result.thresholds)
         high = np.where(high > low, high, low + 1)  # of a unit whose maps are constant
-        samples[layer] = _Sample(np.array(seen), highest, np.zeros((len(low), BINS), np.int64), low, high)
+        samples[layer] = Sample(np.array(seen), highest, np.zeros((len(low), BINS), np.int64), low, high)
     for sight in sights.of(drawn):
         for layer, sample in samples.items():
             place = (sight.maps[layer] - sample.low) / (sample.high - sample.low) * BINS
@@ -199,7 +199,7 @@ def _samples(sights: Sights, results: Mapping[str, Dissection]) -> dict[str, _Sa
     return samples
 
 
-def _chosen(result: Dissection, sample: _Sample) -> Int[np.ndarray, "units shown"]:
+def chosen(result: Dissection, sample: Sample) -> Int[np.ndarray, "units shown"]:
     """The images of each unit: its top images, then those of the sample where it is weaker."""
     order = np.argsort(sample.maxima, axis=0, kind="stable")
     ranks = [min(int(share * len(order)), len(order) - 1) for share in LOWER]
