@@ -16,7 +16,7 @@ from absl import flags
 from ml_collections import config_flags
 
 import interpjax
-from interpjax.commands import get
+from interpjax.commands import dissect, get
 from interpjax.commands.endings import told_in_one_line
 from interpjax.config import get_field
 from interpjax.config.files import config_names, config_path
@@ -25,7 +25,7 @@ from interpjax.hosts import find_hosts
 
 HOST_FLAGS = ("coordinator_address", "num_processes", "process_id", "local_device_ids")
 DEFAULT_CONFIG = "two_figures_gbn"
-COMMANDS: dict[str, Callable[[list[str]], None]] = {"get": get.run}
+COMMANDS: dict[str, Callable[[list[str]], None]] = {"get": get.run, "dissect": dissect.run}
 HELP = """interpjax {version}: train a CNN whose filters form interpretable groups, and measure
 how interpretable they are.
 
@@ -33,6 +33,9 @@ Usage:
   interpjax [--config=NAME] [--workdir=DIR] [--stages=A,B] [--restart_from=STEP] [--config.FIELD=VALUE ...]
   interpjax get places365|broden|imagenet --to=DIR    fetches public data, or makes it of what one has; see
                                                       interpjax get --help
+  interpjax dissect --weights=FILE --model=NAME --broden=DIR --out=DIR
+                                                      dissects a network with published weights, or that of a run in
+                                                      another way; see interpjax dissect --help
 
 Without any argument it runs the small example {default} in a minute or two: it trains a network, measures its accuracy,
 dissects it, and writes workdirs/{default}/report.html. The same command, given again, goes on where it stopped.
@@ -73,6 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may have letters that the terminal has not
         sys.stdout.reconfigure(errors="backslashreplace")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))  # where networks, data and losses of one's own are looked for
     if given and given[0] in COMMANDS:
         COMMANDS[given[0]](given[1:])
         return
@@ -82,8 +87,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if "--version" in given:
         print(interpjax.__version__)
         return
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))  # where networks, data and losses of one's own are looked for
     try:
         sys.argv[1:] = _resolve_config(given)  # where ml_collections looks for the fields that are set
     except UserError as error:

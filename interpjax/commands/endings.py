@@ -1,13 +1,23 @@
 """How a command ends: a user's mistake with one line, a stop as the shell knows it, a bug with its traceback."""
 
+import argparse
 import contextlib
 import os
 import signal
 import sys
 from collections.abc import Iterator
+from typing import NoReturn
 
 from interpjax.errors import UserError
 from interpjax.stopping import Stopped
+
+
+class Parser(argparse.ArgumentParser):
+    """Reads the arguments of a command; a wrong one ends it with one line, as every mistake of a user does."""
+
+    def error(self, message: str) -> NoReturn:
+        """Ends the process, with exit code 1."""
+        sys.exit(f"{self.prog}: {message}; see {self.prog} --help")
 
 
 @contextlib.contextmanager

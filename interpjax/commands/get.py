@@ -1,10 +1,9 @@
 """``interpjax get``: public data, fetched or made of what one has."""
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from interpjax.commands.endings import told_in_one_line
+from interpjax.commands.endings import Parser, told_in_one_line
 from interpjax.stopping import on_signals
 
 HELP = """Fetches a public data set and writes it in the form that interpjax reads. Where it was stopped, the same
@@ -13,7 +12,7 @@ command goes on. With --from, nothing is downloaded."""
 
 def run(arguments: Sequence[str]) -> None:
     """Fetches a public data set, or makes it of what is on disk already."""
-    parser = argparse.ArgumentParser(prog="interpjax get", description=HELP, allow_abbrev=False)
+    parser = Parser(prog="interpjax get", description=HELP, allow_abbrev=False)
     names = parser.add_subparsers(dest="name", required=True, metavar="places365|broden|imagenet")
     places365 = names.add_parser("places365", help="256x256 images to train on, 27 GB; for --config.data.directory")
     broden = names.add_parser("broden", help="images with pixel labels, 1 GB; for --config.dissection.broden")
