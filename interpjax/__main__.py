@@ -4,28 +4,28 @@ A second time, the same command goes on where the first stopped.
 """
 
 import argparse
-import contextlib
 import io
 import logging
 import os
 import re
-import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from absl import flags
 from ml_collections import config_flags
 
 import interpjax
+from interpjax.commands import dissect, get
+from interpjax.commands.endings import told_in_one_line
 from interpjax.config import get_field
 from interpjax.config.files import config_names, config_path
 from interpjax.errors import UserError
 from interpjax.hosts import find_hosts
-from interpjax.stopping import Stopped, on_signals
 
 HOST_FLAGS = ("coordinator_address", "num_processes", "process_id", "local_device_ids")
 DEFAULT_CONFIG = "two_figures_gbn"
+COMMANDS: dict[str, Callable[[list[str]], None]] = {"get": get.run, "dissect": dissect.run}
 HELP = """interpjax {version}: train a CNN whose filters form interpretable groups, and measure
 how interpretable they are.
 
@@ -33,6 +33,9 @@ Usage:
   interpjax [--config=NAME] [--workdir=DIR] [--stages=A,B] [--restart_from=STEP] [--config.FIELD=VALUE ...]
   interpjax get places365|broden|imagenet --to=DIR    fetches public data, or makes it of what one has; see
                                                       interpjax get --help
+  interpjax dissect --weights=FILE --model=NAME --broden=DIR --out=DIR
+                                                      dissects a network with published weights, or that of a run in
+                                                      another way; see interpjax dissect --help
 
 Without any argument it runs the small example {default} in a minute or two: it trains a network, measures its accuracy,
 dissects it, and writes workdirs/{default}/report.html. The same command, given again, goes on where it stopped.
@@ -66,8 +69,6 @@ Examples:
 
 All fields and their defaults stand in interpjax/config/schema.py: {schema}
 """
-GET_HELP = """Fetches a public data set and writes it in the form that interpjax reads. Where it was stopped, the same
-command goes on. With --from, nothing is downloaded."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -75,8 +76,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may have letters that the terminal has not
         sys.stdout.reconfigure(errors="backslashreplace")
-    if given[:1] == ["get"]:
-        _get(given[1:])
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))  # where networks, data and losses of one's own are looked for
+    if given and given[0] in COMMANDS:
+        COMMANDS[given[0]](given[1:])
         return
     if {"--help", "-h"} & set(given) or given[:1] == ["help"]:
         print(_help())
@@ -84,8 +87,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if "--version" in given:
         print(interpjax.__version__)
         return
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))  # where networks, data and losses of one's own are looked for
     try:
         sys.argv[1:] = _resolve_config(given)  # where ml_collections looks for the fields that are set
     except UserError as error:
@@ -155,67 +156,13 @@ def _run(argv: list[str]) -> None:
     if values.workdir == "":  # as of a shell's variable that is not set
         sys.exit("--workdir = '': expected a folder; leave the flag out for the default one")
     workdir = values.workdir or default_workdir(config_flags.get_config_filename(values["config"]))
-    with _told_in_one_line():
+    with told_in_one_line():
         hosts = find_hosts(os.environ, **{name: values[name].value for name in HOST_FLAGS})
-    with leaving(hosts), _told_in_one_line():
+    with leaving(hosts), told_in_one_line():
         if hosts is not None:
             connect(hosts, values.initialization_timeout)
         stages = DEFAULT_STAGES if values.stages is None else values.stages
         interpjax.run(values.config, workdir, stages, values.restart_from)
-
-
-@contextlib.contextmanager
-def _told_in_one_line() -> Iterator[None]:
-    """Ends the process where the block is interrupted, or a user can mend what is wrong; a bug keeps its traceback."""
-    try:
-        yield
-    except Stopped as stop:
-        with contextlib.suppress(OSError):  # the terminal may be what was closed
-            print(stop, file=sys.stderr)
-        sys.exit(stop.exit_code)
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on where it stopped", file=sys.stderr)
-        sys.exit(128 + signal.SIGINT)
-    except UserError as error:
-        sys.exit(f"{type(error).__name__}: {error}")
-    except BrokenPipeError:  # who read what is printed has left, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python tells of it once more at its end
-        sys.exit(128 + signal.SIGPIPE)
-
-
-def _get(arguments: list[str]) -> None:
-    """Fetches a public data set, or makes it of what is on disk already."""
-    parser = argparse.ArgumentParser(prog="interpjax get", description=GET_HELP, allow_abbrev=False)
-    names = parser.add_subparsers(dest="name", required=True, metavar="places365|broden|imagenet")
-    places365 = names.add_parser("places365", help="256x256 images to train on, 27 GB; for --config.data.directory")
-    broden = names.add_parser("broden", help="images with pixel labels, 1 GB; for --config.dissection.broden")
-    imagenet = names.add_parser("imagenet", help="of the folders or archives one has; for --config.data.directory")
-    imagenet.add_argument("--from", type=Path, dest="source", metavar="DIR", required=True, help="what one has")
-    imagenet.add_argument("--to", type=Path, required=True, metavar="DIR", help="the folder to put it into")
-    broden.add_argument("--size", type=int, default=224, choices=(224, 227, 384), help="side of the images, 224")
-    broden.add_argument("--url", help="another address of the zip archive")
-    for each in (places365, broden):
-        each.add_argument("--to", type=Path, required=True, metavar="DIR", help="the folder to put it into")
-        each.add_argument("--from", type=Path, dest="source", metavar="DIR", help="archives, or what they hold")
-        each.add_argument("--keep", action="store_true", help="keep archives and what was unpacked in DIR/archives")
-    given = parser.parse_args(arguments)
-    with _told_in_one_line(), on_signals():
-        if given.name == "places365":
-            from interpjax.data.get.places365 import get_places365  # with TFDS, which --help does not need
-
-            get_places365(given.to, given.source, keep=given.keep)
-            print(f"done; train on it with --config.data.directory={given.to}")
-        elif given.name == "imagenet":
-            from interpjax.data.get.imagenet import get_imagenet
-
-            get_imagenet(given.to, given.source)
-            print(f"done; train on it with --config.data.directory={given.to}")
-        else:
-            from interpjax.data.get.broden import broden_urls, get_broden
-
-            urls = (given.url,) if given.url else broden_urls(given.size)
-            get_broden(given.to, given.source, urls=urls, keep=given.keep)
-            print(f"done; dissect with it by --config.dissection.broden={given.to}")
 
 
 if __name__ == "__main__":

@@ -8,14 +8,23 @@ from typing import Any
 import flax.linen as nn
 from ml_collections import ConfigDict
 
-from interpjax import json_files, models, processes, stopping, training
+from interpjax import dissection, json_files, models, processes, stopping, training
 from interpjax.beginning import begin, restarts
 from interpjax.changes import current_config
 from interpjax.compiling import compiling_into
 from interpjax.config import from_json, to_json, validate
 from interpjax.config.identity import BY_CONTENT
 from interpjax.errors import Problems, UserError, refusals
-from interpjax.prepare import DEFAULT_STAGES, Experiment, facts, networks, prepare
+from interpjax.prepare import (
+    DEFAULT_STAGES,
+    Experiment,
+    facts,
+    labelled,
+    networks,
+    prepare,
+    read_preprocessing,
+    tapped_network,
+)
 from interpjax.report import tables
 from interpjax.stages import ordered_stages, pending_stages, run_stages
 from interpjax.workdir import (
@@ -154,6 +163,24 @@ def load(workdir: str | Path) -> tuple[ConfigDict, nn.Module, dict[str, Any]]:
     if imported is not None:
         return config, alone, imported
     return config, alone, training.read_variables(model, config.data.image_size, workdir)
+
+
+def from_workdir(workdir: str | Path) -> dissection.Network:
+    """The network of a workdir as dissection sees it, which is also :func:`interpjax.dissection.from_workdir`.
+
+    It gives the layers that the run's configuration dissects, at the tap of its protocol, of uint8 RGB images
+    [batch, height, width, 3], which it prepares as the run does.
+
+    Args:
+      workdir: as of :func:`load`.
+
+    Raises:
+      UserError, CheckpointError: as :func:`load`; or naming the field, if the network has no such layer.
+    """
+    config, model, variables = load(workdir)
+    tap = labelled.read_protocol(config).tap
+    layers = labelled.read_layers(config, model, tap)
+    return tapped_network(model, variables, layers, tap, read_preprocessing(config))
 
 
 def _say(text: str) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from interpjax import dissection
+
 PACKAGE = Path(__file__).parents[1] / "interpjax"
 FILES = [path for path in PACKAGE.rglob("*.py") if "configs" not in path.relative_to(PACKAGE).parts]
 # They know data, devices and tables.
@@ -110,7 +112,14 @@ def test_no_file_is_in_a_circle():
 def test_configurations_are_read_in_their_own_rooms_alone():
     """What is below takes values."""
     users = {path.relative_to(PACKAGE).parts[0] for path in FILES if "ml_collections" in path.read_text()}
-    assert users == {"config", "prepare", "beginning.py", "experiment.py", "sweep.py", "__main__.py"}
+    assert users == {"config", "prepare", "beginning.py", "commands", "experiment.py", "sweep.py", "__main__.py"}
+
+
+def test_files_that_load_others_by_name_are_known():
+    """What they load is no import that the other tests see: the faces, and what a user names."""
+    users = {str(path.relative_to(PACKAGE)) for path in FILES if "import_module" in path.read_text()}
+    assert users == {"__init__.py", "dissection/__init__.py", "imports.py"}
+    assert dissection.NAMES == {"from_workdir": "interpjax.experiment"}
 
 
 @pytest.mark.parametrize("leaf", LEAVES)

@@ -77,11 +77,11 @@ def test_run_of_the_default_config_goes_to_its_own_folder(tmp_path):
     ("code", "out", "exit_code"),
     [
         ("main(['--version']); print('\\udcff √')", "\\udcff \\u221a", 0),
-        ("with _told_in_one_line():\n    raise BrokenPipeError", "", 141),
+        ("with told_in_one_line():\n    raise BrokenPipeError", "", 141),
     ],
 )
 def test_terminal_that_has_not_all_letters_or_is_gone_ends_in_no_traceback(code, out, exit_code):
-    command = [sys.executable, "-c", f"from interpjax.__main__ import _told_in_one_line, main\n{code}"]
+    command = [sys.executable, "-c", f"from interpjax.__main__ import main, told_in_one_line\n{code}"]
     environment = os.environ | {"PYTHONIOENCODING": "ascii"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (exit_code, "")

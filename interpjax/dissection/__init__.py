@@ -1,5 +1,8 @@
 """Network Dissection: how well each filter's activation matches each concept's pixels."""
 
+import importlib
+from typing import Any
+
 from interpjax.dissection.by_chance import chance
 from interpjax.dissection.chance import Chance
 from interpjax.dissection.comparison import Comparison, compare
@@ -34,5 +37,15 @@ __all__ = [
     "dissect_arrays",
     "from_jax",
     "from_torch",
+    "from_workdir",
     "get_protocol",
 ]
+# They know of runs, of which dissection does not: loaded when they are asked for.
+NAMES = {"from_workdir": "interpjax.experiment"}
+
+
+def __getattr__(name: str) -> Any:
+    """Hands on what is made of a run."""
+    if name in NAMES:
+        return getattr(importlib.import_module(NAMES[name]), name)
+    raise AttributeError(f"module 'interpjax.dissection' has no attribute {name!r}")

@@ -78,15 +78,31 @@ class Experiment:
 
     def _network(self, variables: dict[str, Any]) -> dissection.Network:
         assert self.labelled is not None
-        layers, tap = self.labelled.layers, self.labelled.protocol.tap
-        model = models.outside_of_devices(self.model)
-        return dissection.from_jax(
-            lambda variables, images: models.apply_with_taps(model, variables, images, layers=layers, stage=tap)[1],
-            variables,
-            layers=layers,
-            preprocessing=self.preprocessing,
-            name=f"{self.model!r}, {tap}",
+        return tapped_network(
+            self.model, variables, self.labelled.layers, self.labelled.protocol.tap, self.preprocessing
         )
+
+
+def tapped_network(
+    model: nn.Module, variables: dict[str, Any], layers: Sequence[str], tap: str, preprocessing: Preprocessing
+) -> dissection.Network:
+    """A network of this package as dissection sees it.
+
+    Args:
+      model: for parallel steps or not.
+      variables: of the model.
+      layers: to dissect.
+      tap: where in a layer its maps are taken, ``"pre"`` or ``"post"`` the activation.
+      preprocessing: of the images.
+    """
+    alone = models.outside_of_devices(model)
+    return dissection.from_jax(
+        lambda variables, images: models.apply_with_taps(alone, variables, images, layers=layers, stage=tap)[1],
+        variables,
+        layers=layers,
+        preprocessing=preprocessing,
+        name=f"{alone!r}, {tap}",
+    )
 
 
 def prepare(

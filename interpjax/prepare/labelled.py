@@ -128,7 +128,7 @@ def read_labelled(
             f"config.dissection.chance.kinds = {settings.chance.kinds}: labels are shuffled within one process; run "
             "the stage chance by itself afterwards, in one process, or leave 'labels' out"
         )
-    layers = _layers(config, model, protocol.tap)
+    layers = read_layers(config, model, protocol.tap)
     shapes = {layer.name: layer.shape for layer in models.outline(model, size).layers if layer.name in layers}
     return Labelled(
         concepts=concepts,
@@ -148,8 +148,12 @@ def read_labelled(
     )
 
 
-def _layers(config: ConfigDict, model: nn.Module, tap: str) -> tuple[str, ...]:
-    """The configured layers; by default every convolution with maps of its own, or all layers if there is none."""
+def read_layers(config: ConfigDict, model: nn.Module, tap: str) -> tuple[str, ...]:
+    """The configured layers; by default every convolution with maps of its own, or all layers if there is none.
+
+    Raises:
+      UserError: naming the field, if the network does not have one of the layers, or not at this tap.
+    """
     outline, name = models.outline(model, config.data.image_size), config.model.name
     if not outline.names:
         raise UserError(

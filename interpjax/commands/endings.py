@@ -1,0 +1,39 @@
+"""How a command ends: a user's mistake with one line, a stop as the shell knows it, a bug with its traceback."""
+
+import argparse
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from typing import NoReturn
+
+from interpjax.errors import UserError
+from interpjax.stopping import Stopped
+
+
+class Parser(argparse.ArgumentParser):
+    """Reads the arguments of a command; a wrong one ends it with one line, as every mistake of a user does."""
+
+    def error(self, message: str) -> NoReturn:
+        """Ends the process, with exit code 1."""
+        sys.exit(f"{self.prog}: {message}; see {self.prog} --help")
+
+
+@contextlib.contextmanager
+def told_in_one_line() -> Iterator[None]:
+    """Ends the process where the block is interrupted, or a user can mend what is wrong; a bug keeps its traceback."""
+    try:
+        yield
+    except Stopped as stop:
+        with contextlib.suppress(OSError):  # the terminal may be what was closed
+            print(stop, file=sys.stderr)
+        sys.exit(stop.exit_code)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on where it stopped", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
+    except UserError as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+    except BrokenPipeError:  # who read what is printed has left, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python tells of it once more at its end
+        sys.exit(128 + signal.SIGPIPE)
