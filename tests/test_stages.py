@@ -17,9 +17,10 @@ import tiny
 
 import interpjax
 from interpjax import config as config_lib
-from interpjax import dissection, finished, models, stages, training
+from interpjax import dissection, models, stages, training
 from interpjax.data.splits import Deferred
 from interpjax.dissection.chance import calibrated
+from interpjax.finished import load_results
 from interpjax.prepare import memory, prepare
 from interpjax.training.metrics import read_metrics
 
@@ -216,11 +217,11 @@ def test_sweep_gives_each_run_a_folder_and_a_row(folders, tmp_path):
 
 
 def test_the_report_calls_a_unit_dead_only_if_it_was_never_active(finished, folders):
-    results = finished.load_results(folders / "finished")
+    results = load_results(folders / "finished")
     assert results["conv1"].protocol.tap == "pre"
     dead = int((results["conv1"].top_values.max(axis=1) <= 0).sum())
     page = (folders / "finished" / "report.html").read_text()
-    assert page.count("never active</span>") == dead
+    assert page.count("Never active on any image.") == dead
 
 
 def test_a_bar_and_a_line_of_memory_are_told_on_stderr(finished, capsys, copy):
