@@ -33,6 +33,7 @@ Usage:
   interpjax [--config=NAME] [--workdir=DIR] [--stages=A,B] [--restart_from=STEP] [--config.FIELD=VALUE ...]
   interpjax get places365|broden|imagenet --to=DIR    fetches public data, or makes it of what one has; see
                                                       interpjax get --help
+  interpjax compare DIR DIR ... [-o PAGE.html]        puts finished runs beside each other, in a table and on a page
 
 Without any argument it runs the small example {default} in a minute or two: it trains a network, measures its accuracy,
 dissects it, and writes workdirs/{default}/report.html. The same command, given again, goes on where it stopped.
@@ -75,8 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may have letters that the terminal has not
         sys.stdout.reconfigure(errors="backslashreplace")
-    if given[:1] == ["get"]:
-        _get(given[1:])
+    if given[:1] and given[0] in COMMANDS:
+        COMMANDS[given[0]](given[1:])
         return
     if {"--help", "-h"} & set(given) or given[:1] == ["help"]:
         print(_help())
@@ -216,6 +217,17 @@ def _get(arguments: list[str]) -> None:
             urls = (given.url,) if given.url else broden_urls(given.size)
             get_broden(given.to, given.source, urls=urls, keep=given.keep)
             print(f"done; dissect with it by --config.dissection.broden={given.to}")
+
+
+def _compare(arguments: list[str]) -> None:
+    """Puts runs beside each other."""
+    from interpjax.commands import compare
+
+    with _told_in_one_line():
+        compare.main(arguments)
+
+
+COMMANDS = {"get": _get, "compare": _compare}
 
 
 if __name__ == "__main__":
