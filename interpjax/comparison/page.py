@@ -40,7 +40,7 @@ def render(settings: Sequence[Setting], runs: Sequence[Run], samples: int, folde
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("interpjax.report"), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters |= {"mean": mean_words, "percent": percent_words, "show": show}
+    environment.filters |= {"mean": mean_words, "percent": percent_words, "span": span_words, "show": show}
     found = {run.name: detectors(run) for run in runs}
     concepts = all_concepts(found)
     addresses = concept_addresses(concepts)
@@ -72,15 +72,25 @@ def mean_words(mean: Mean, signed: bool = False) -> str:
     """``"17.3 (16.1 to 18.5)"``; without an interval, the value alone."""
     sign = "+" if signed else ""
     if math.isnan(mean.low):
-        return f"{mean.value:{sign}g}"
-    return f"{mean.value:{sign}.1f} ({mean.low:{sign}.1f} to {mean.high:{sign}.1f})"
+        return _true_minus(f"{mean.value:{sign}g}")
+    return _true_minus(f"{mean.value:{sign}.1f} ({mean.low:{sign}.1f} to {mean.high:{sign}.1f})")
 
 
 def percent_words(mean: Mean, signed: bool = False) -> str:
     """A share in percent, as ``"99.2 (98.1 to 100.3)"``; without an interval, the value alone."""
     sign = "+" if signed else ""
     value, low, high = (f"{100 * each:{sign}.2f}" for each in mean[:3])
-    return value if math.isnan(mean.low) else f"{value} ({low} to {high})"
+    return _true_minus(value if math.isnan(mean.low) else f"{value} ({low} to {high})")
+
+
+def span_words(difference: tuple[float, float, float]) -> str:
+    """A difference of counts with its interval, as ``"+2 (−1 to +4)"``."""
+    value, low, high = difference
+    return _true_minus(f"{value:+g} ({low:+g} to {high:+g})")
+
+
+def _true_minus(words: str) -> str:
+    return words.replace("-", "−")
 
 
 def concept_addresses(concepts: Sequence[Concept]) -> dict[Concept, str]:

@@ -58,6 +58,8 @@ def accuracy_against_score(series: Sequence[Series]) -> str:
         axes.set_xlabel("interpretability score (unique detectors, summed over layers)")
         axes.set_ylabel("test accuracy, %")
         axes.margins(0.12)
+        low, high = axes.get_ylim()
+        axes.set_ylim(low, min(high, 100 + 0.05 * (100 - low)))  # an interval may reach above 100 %, the axis need not
         _finish(figure, axes)
         return _svg(figure, "scatter")
 
