@@ -1,6 +1,7 @@
 """The runs that are compared, as their workdirs hold them."""
 
 import dataclasses
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -38,7 +39,7 @@ class Run:
     facts: Mapping[str, Any]
     results: Mapping[str, Dissection]
 
-    @property
+    @functools.cached_property
     def fields(self) -> dict[str, Any]:
         """The configuration's fields by their dotted names."""
         return flatten(json.loads(self.config_text))
@@ -48,7 +49,7 @@ class Run:
         """``config.seed``."""
         return int(self.fields["seed"])
 
-    @property
+    @functools.cached_property
     def scores(self) -> dict[str, float]:
         """``accuracy`` (0 to 1, where it was measured), ``interpretability_score``, and each layer's unique detectors.
 
@@ -70,6 +71,9 @@ def read_runs(workdirs: Sequence[str | Path]) -> list[Run]:
     Args:
       workdirs: two at least, each of a run that has been dissected.
 
+    Returns:
+      The runs in that order. Of more than two, the dissections are without counts by image.
+
     Raises:
       ValueError: if ``workdirs`` is one path and no sequence of them.
       UserError: naming the workdir, if there are less than two, one is given twice, or one has no run, no summary or no
@@ -83,7 +87,14 @@ def read_runs(workdirs: Sequence[str | Path]) -> list[Run]:
     for place, folder in enumerate(folders):
         if folder.resolve() in [other.resolve() for other in folders[:place]]:
             raise UserError(f"workdir {folder}: given twice; expected each run once")
-    return [_read(folder, name) for folder, name in zip(folders, _names(folders), strict=True)]
+    runs = [_read(folder, name) for folder, name in zip(folders, _names(folders), strict=True)]
+    return runs if len(runs) == 2 else [_without_images(run) for run in runs]
+
+
+def _without_images(run: Run) -> Run:
+    """Without the counts by image, which may be large and are used where two runs alone are compared."""
+    results = {layer: dataclasses.replace(result, images=None) for layer, result in run.results.items()}
+    return dataclasses.replace(run, results=results)
 
 
 def differences_in_measure(one: Run, other: Run) -> list[str]:

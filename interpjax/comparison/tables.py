@@ -10,8 +10,7 @@ import pandas as pd
 from interpjax.comparison.runs import Run, differences_in_measure, differences_in_test
 from interpjax.comparison.settings import Setting
 from interpjax.comparison.statistics import Mean, mean_interval, sign_flip_p, smallest_p
-
-SCORES = ("accuracy", "top5", "validation_accuracy", "interpretability_score", "rud")
+from interpjax.sweep import SCORES
 
 
 class Difference(NamedTuple):
