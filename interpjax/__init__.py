@@ -7,12 +7,14 @@ from interpjax.sweep import sweep  # not when it is asked for, since the file be
 
 if TYPE_CHECKING:
     from interpjax import config, data, dissection, models, regularizers, training
+    from interpjax.comparison import compare
     from interpjax.config.files import get_config
     from interpjax.experiment import load, run
 
 __version__ = "0.1.0"
 __all__ = [
     "__version__",
+    "compare",
     "config",
     "data",
     "dissection",
@@ -25,7 +27,12 @@ __all__ = [
     "training",
 ]
 ROOMS = ("config", "data", "dissection", "models", "regularizers", "training")
-NAMES = {"get_config": "interpjax.config.files", "load": "interpjax.experiment", "run": "interpjax.experiment"}
+NAMES = {
+    "compare": "interpjax.comparison",
+    "get_config": "interpjax.config.files",
+    "load": "interpjax.experiment",
+    "run": "interpjax.experiment",
+}
 
 
 def __getattr__(name: str) -> Any:

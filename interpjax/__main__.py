@@ -16,7 +16,7 @@ from absl import flags
 from ml_collections import config_flags
 
 import interpjax
-from interpjax.commands import dissect, get
+from interpjax.commands import compare, dissect, get
 from interpjax.commands.endings import told_in_one_line
 from interpjax.config import get_field
 from interpjax.config.files import config_names, config_path
@@ -25,7 +25,7 @@ from interpjax.hosts import find_hosts
 
 HOST_FLAGS = ("coordinator_address", "num_processes", "process_id", "local_device_ids")
 DEFAULT_CONFIG = "two_figures_gbn"
-COMMANDS: dict[str, Callable[[list[str]], None]] = {"get": get.run, "dissect": dissect.run}
+COMMANDS: dict[str, Callable[[list[str]], None]] = {"compare": compare.run, "dissect": dissect.run, "get": get.run}
 HELP = """interpjax {version}: train a CNN whose filters form interpretable groups, and measure
 how interpretable they are.
 
@@ -36,6 +36,7 @@ Usage:
   interpjax dissect --weights=FILE --model=NAME --broden=DIR --out=DIR
                                                       dissects a network with published weights, or that of a run in
                                                       another way; see interpjax dissect --help
+  interpjax compare DIR DIR ... [-o PAGE.html]        puts finished runs beside each other, in a table and on a page
 
 Without any argument it runs the small example {default} in a minute or two: it trains a network, measures its accuracy,
 dissects it, and writes workdirs/{default}/report.html. The same command, given again, goes on where it stopped.

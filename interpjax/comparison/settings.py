@@ -1,0 +1,132 @@
+"""Runs that differ by their seed alone are one setting; what else differs gives the settings their names."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from interpjax.comparison.runs import Run, differences_in_measure, differences_in_test
+from interpjax.config import default_config, differing_fields, may_change, to_json, without_spelling
+from interpjax.errors import UserError
+
+# Files of which a run notes no fingerprint: another path may be another file.
+BY_PATH = ("data.mean_image", "model.weights")
+TRAINED = ("train_images", "validation_images")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Setting:
+    """Runs of one configuration with several seeds.
+
+    Attributes:
+      number: from 1, in the order in which the runs were given.
+      fields: the values of the fields that tell the settings apart.
+      description: those of the fields that are not at their defaults, in words.
+      runs: by rising seed, each of another.
+    """
+
+    number: int
+    fields: Mapping[str, Any]
+    description: str
+    runs: tuple[Run, ...]
+
+    @property
+    def label(self) -> str:
+        """Short, for columns and figures: ``"S1"``."""
+        return f"S{self.number}"
+
+    def by_seed(self) -> dict[int, Run]:
+        """The runs by their seeds."""
+        return {run.seed: run for run in self.runs}
+
+
+def group_runs(runs: Sequence[Run]) -> list[Setting]:
+    """The settings of some runs, in the order of their first ones.
+
+    Two runs are of one setting if they dissect the same layers, by the same protocol on the same labelled images, have
+    the same classes and images, and differ in no field but ``seed`` and those that change no result.
+
+    Raises:
+      UserError: naming both, if two runs have the same setting and seed.
+    """
+    groups: list[list[Run]] = []
+    for run in runs:
+        home = next((group for group in groups if _same_setting(group[0], run)), None)
+        if home is None:
+            groups.append([run])
+            continue
+        for other in home:
+            if other.seed == run.seed:
+                raise UserError(
+                    f"workdirs {other.workdir} and {run.workdir}: both are of one configuration and seed "
+                    f"{run.seed}; expected each seed of a setting once"
+                )
+        home.append(run)
+    names = naming_fields([group[0] for group in groups])
+    words = [_describe(group[0], names) for group in groups]
+    return [
+        Setting(
+            number=number,
+            fields={name: group[0].fields.get(name) for name in names},
+            description=told if words.count(told) == 1 else f"{told} ({group[0].name})",
+            runs=tuple(sorted(group, key=lambda run: run.seed)),
+        )
+        for number, (group, told) in enumerate(zip(groups, words, strict=True), start=1)
+    ]
+
+
+def deciding_fields(one: Run, other: Run) -> dict[str, tuple[Any, Any]]:
+    """``{field: (value of one, value of other)}`` of the fields in which two trainings differ, but the seed.
+
+    Fields of the dissection are not among them: what they decide is seen in its results. Folders of data are not,
+    either, for runs note fingerprints of what is in them.
+    """
+    source = one.fields["data.source"]
+    differing = without_spelling(differing_fields(one.config_text, other.config_text))
+    return {
+        name: both
+        for name, both in differing.items()
+        if name != "seed" and (name in BY_PATH or not may_change(name, *both, source, dissected=False))
+    }
+
+
+def naming_fields(runs: Sequence[Run]) -> list[str]:
+    """The fields in which any of some runs differs from the first in what it was trained to."""
+    return sorted({name for run in runs[1:] for name in deciding_fields(runs[0], run)})
+
+
+def all_differing_fields(runs: Sequence[Run]) -> list[str]:
+    """Every field in which any of some runs differs from the first, with the seed and those that change no result."""
+    return sorted({name for run in runs[1:] for name in differing_fields(runs[0].config_text, run.config_text)})
+
+
+def _same_setting(one: Run, other: Run) -> bool:
+    return (
+        list(one.results) == list(other.results)
+        and _trained_on(one) == _trained_on(other)
+        and not differences_in_measure(one, other)
+        and not differences_in_test(one, other)
+        and not deciding_fields(one, other)
+    )
+
+
+def _trained_on(run: Run) -> dict[str, Any]:
+    """The facts of the images trained on. Which of them are held out is drawn by the seed: then their numbers alone."""
+    drawn = run.fields["data.validation"] > 0
+    return {
+        name: value for name, value in run.facts.items() if (name in TRAINED if drawn else name.startswith(TRAINED))
+    }
+
+
+def _describe(run: Run, names: Sequence[str]) -> str:
+    if not names:
+        return "the one configuration"
+    changed = differing_fields(run.config_text, to_json(default_config()))
+    told = [f"{name} = {show(run.fields.get(name))}" for name in names if name in changed]
+    return ", ".join(told) or "these fields at their defaults"
+
+
+def show(value: Any) -> str:
+    """A field's value as people read it."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    return repr(value) if isinstance(value, str) else str(value)
