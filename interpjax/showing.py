@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from interpjax.config.words import in_words
 from interpjax.finished import VIEWS, load_intervals, load_results, load_views, summary
 from interpjax.prepare import Experiment
 from interpjax.report import page
@@ -33,6 +34,7 @@ def report(experiment: Experiment) -> dict[str, Any]:
         views=load_views(workdir),
         metrics=read_metrics(workdir / "metrics.jsonl"),
         config=experiment.config_text,
+        words=in_words(experiment.config_text),
         facts=_facts(found, experiment.pipeline.seed),
         chance_hint="give the command again with --stages=chance,report",
     )

@@ -26,7 +26,7 @@ def training_curves(metrics: Sequence[Mapping[str, float]]) -> Drawing | None:
     if not losses:
         return None
     with rc_context(STYLE):
-        figure = Figure(figsize=(7.6, 2.6), layout="constrained")
+        figure = Figure(figsize=(9.2, 2.6), layout="constrained")
         for axes, (title, shown) in zip(figure.subplots(1, 2), panels.items(), strict=True):
             for number, (name, label) in enumerate(shown.items()):
                 rows = [row for row in metrics if name in row]
@@ -43,7 +43,7 @@ def training_curves(metrics: Sequence[Mapping[str, float]]) -> Drawing | None:
             axes.set_title(title, fontsize="small")
             axes.set_xlabel("step", fontsize="small")
             axes.tick_params(labelsize="small")
-            axes.legend(fontsize="x-small")
+            axes.legend(fontsize="x-small", loc="center left", bbox_to_anchor=(1, 0.5))
         if all(row[name] > 0 for row in metrics for name in losses if name in row):
             figure.axes[0].set_yscale("log")
     wanted = ["step", *(name for shown in panels.values() for name in shown)]

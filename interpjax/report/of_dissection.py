@@ -67,6 +67,6 @@ def report(
         results=results,
         intervals=intervals,
         views=found,
-        facts=[("labelled images", broden.name)],
+        words=f"the labelled images of {broden.name}",
     )
     page.write_page(path, content)

@@ -34,6 +34,7 @@ class Content:
       views: what the units look at; None without pictures.
       metrics: lines of ``metrics.jsonl``; empty without a training.
       config: the run's configuration as text; empty without a run.
+      words: what was dissected, in a sentence.
       facts: of the run, names and values.
       chance_hint: what to do to have chance beside the scores, where it is not.
     """
@@ -45,6 +46,7 @@ class Content:
     views: Views | None
     metrics: Sequence[Mapping[str, float]] = ()
     config: str = ""
+    words: str = ""
     facts: Sequence[tuple[str, str]] = ()
     chance_hint: str = "interpjax.dissection.chance draws it"
 
@@ -97,6 +99,7 @@ def _values(content: Content) -> dict[str, Any]:
         "differences": _differences(protocol),
         "facts": content.facts,
         "config": content.config,
+        "words": content.words,
         "detectors": sum(unit.detects for unit in everything),
         "unique_over_layers": len({unit.column for unit in everything if unit.detects}),
         "layers": {layer: _bars(own) for layer, own in units.items()},

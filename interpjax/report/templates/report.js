@@ -63,7 +63,7 @@ const fillers = {
     holder.append(row("most active", first.map(index => tile(shownOf(layer, place, index, "mask", concept)))));
     if (concept) holder.append(row(concept, first.map(index => tile(shownOf(layer, place, index, "label", concept)))));
     const weaker = indices.slice(top).map(index => tile(shownOf(layer, place, index, "mask", concept)));
-    holder.append(row(`more than ${views.lower.join(", ")} %`, weaker), histogram(layer, place));
+    holder.append(row(`weaker: above ${views.lower.join(", ")} % of images`, weaker), histogram(layer, place));
   },
   group(holder, layer, places) {
     for (const place of places) {
