@@ -39,13 +39,14 @@ __all__ = [
     "from_torch",
     "from_workdir",
     "get_protocol",
+    "report",
 ]
-# They know of runs, of which dissection does not: loaded when they are asked for.
-NAMES = {"from_workdir": "interpjax.experiment"}
+# They know of runs and of pages, of which dissection does not: loaded when they are asked for.
+NAMES = {"from_workdir": "interpjax.experiment", "report": "interpjax.report.of_dissection"}
 
 
 def __getattr__(name: str) -> Any:
-    """Hands on what is made of a run."""
+    """Hands on what knows of a run or a page."""
     if name in NAMES:
         return getattr(importlib.import_module(NAMES[name]), name)
     raise AttributeError(f"module 'interpjax.dissection' has no attribute {name!r}")

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,9 @@ class Drawing:
         text = self._rendered("svg").decode()
         start = text.index("<svg")
         hidden = text[start:].replace("<svg", '<svg aria-hidden="true"', 1)
-        return markupsafe.Markup(hidden)  # drawn here, its text escaped by matplotlib
+        # Figures of one page would have ids in common.
+        own = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{self.name}-", hidden)
+        return markupsafe.Markup(own)  # drawn here, its text escaped by matplotlib
 
     def _rendered(self, kind: str) -> bytes:
         buffer = io.BytesIO()

@@ -8,6 +8,7 @@ from typing import Any
 import jinja2
 import pandas as pd
 
+from interpjax import json_files
 from interpjax.atomic import write_atomic
 from interpjax.dissection import Dissection, get_protocol
 from interpjax.report import curves, figures, names, pictures, rows
@@ -112,10 +113,19 @@ def _values(content: Content) -> dict[str, Any]:
         "concepts": concepts,
         "others": others,
         "units": everything,
-        "with_pictures": content.views is not None,
-        "sample": pictures.sample_size(content.views),
-        "views": pictures.views_data(content.views, results),
-        "pictures": pictures.encoded(content.views),
+        **_pictures(content),
+    }
+
+
+def _pictures(content: Content) -> dict[str, Any]:
+    if content.views is None:
+        return {"with_pictures": False}
+    data = json_files.to_text(pictures.views_data(content.views, content.results))
+    return {
+        "with_pictures": True,
+        "sample": next(iter(content.views.layers.values())).sample,
+        "views": pictures.within_page(data),
+        "pictures": pictures.within_page(json_files.to_text(pictures.encoded(content.views, len(data)))),
     }
 
 

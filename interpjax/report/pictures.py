@@ -6,27 +6,38 @@ from collections.abc import Mapping
 from typing import Any
 
 import cv2
+import markupsafe
 import numpy as np
 
 from interpjax.dissection import Dissection
 from interpjax.report.names import layer_address
 from interpjax.visualization.views import BOX, LOWER, Views, encode
 
-MOST_BYTES = 14_000_000  # of all pictures together; as text they take a third more, and a page is to have 25 MB at most
+PAGE = 24_000_000  # bytes of a whole page at most
+FRAME = 3_000  # bytes of a page for each unit, beside its outlines and pictures
 FEW_PIXELS = 100  # images with a smaller side are shown pixel by pixel
 DIGITS = 4
 
 
-def encoded(views: Views | None) -> dict[int, str]:
-    """The pictures as text, by record, made smaller where they are too much together."""
-    if views is None:
-        return {}
+def encoded(views: Views, outlines: int) -> dict[int, str]:
+    """The pictures as text, by record, made smaller where the page would be too large.
+
+    Args:
+      views: with the pictures.
+      outlines: bytes of what the page has of the views beside the pictures.
+    """
+    units = sum(len(own.images) for own in views.layers.values())
+    room = max(PAGE - outlines - FRAME * units, PAGE // 4) * 3 / 4  # for as text they take a third more
     total = sum(map(len, views.pictures.values()))
-    shrink = min(1.0, math.sqrt(MOST_BYTES / total))
-    kept = views.pictures
-    if shrink < 1:
-        kept = {number: _shrunk(picture, shrink) for number, picture in kept.items()}
-    return {number: base64.b64encode(picture).decode() for number, picture in kept.items()}
+    shrink = math.sqrt(room / total)
+    if shrink >= 1:
+        return {number: base64.b64encode(own).decode() for number, own in views.pictures.items()}
+    return {number: base64.b64encode(_shrunk(own, shrink)).decode() for number, own in views.pictures.items()}
+
+
+def within_page(text: str) -> markupsafe.Markup:
+    """JSON as it may stand in a script element of a page: without what could end it."""
+    return markupsafe.Markup(text.replace("<", "\\u003c"))
 
 
 def picture_url(picture: bytes) -> str:
@@ -40,10 +51,8 @@ def _shrunk(picture: bytes, factor: float) -> bytes:
     return encode(cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)[..., ::-1])
 
 
-def views_data(views: Views | None, results: Mapping[str, Dissection]) -> dict[str, Any]:
+def views_data(views: Views, results: Mapping[str, Dissection]) -> dict[str, Any]:
     """What the page's script reads: the images, outlines and histograms of each unit."""
-    if views is None:
-        return {}
     layers = {}
     for layer, own in views.layers.items():
         stored = own.to_json()
@@ -59,11 +68,6 @@ def views_data(views: Views | None, results: Mapping[str, Dissection]) -> dict[s
         "addresses": {layer: layer_address(layer).removeprefix("layer-") for layer in layers},
         "pixels": first.shape[0] < FEW_PIXELS,
     }
-
-
-def sample_size(views: Views | None) -> int:
-    """How many random images the weaker ones were chosen of."""
-    return 0 if views is None else next(iter(views.layers.values())).sample
 
 
 def _decoded(picture: bytes) -> np.ndarray:

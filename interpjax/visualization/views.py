@@ -25,6 +25,9 @@ BINS = 32
 SIDE = 160  # pixels of a picture; images that are smaller keep their size
 QUALITY, LOSSLESS = 75, 101  # of WebP, as OpenCV counts
 AGAIN = "remove stages/visualize.json in the workdir, and run the stage visualize again"
+TIMES = 3  # pixels are made so much larger before lines are drawn around them
+LEEWAYS = (0.7, 1.5, 3.0, 6.0)  # of these by how much a line may be off: more where it would be too long
+LONGEST = 1200  # characters of a line; a page has ten thousand of them
 BOX = 256  # outlines are drawn in a square of so many units, whatever the image's shape
 
 
@@ -221,16 +224,22 @@ def outline(mask: Bool[np.ndarray, "height width"]) -> str:
         return ""
     if mask.all():
         return f"M0 0H{BOX}V{BOX}H0Z"
-    # Each pixel becomes four, so that the line through the centres of the outermost of them runs inside the border.
-    large = cv2.resize(mask.astype(np.uint8), None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
+    # OpenCV's lines run through the centres of the outermost pixels. Of pixels made three times as large these lie
+    # within the pixel itself, so that the line never runs around one that is not in the mask.
+    large = cv2.resize(mask.astype(np.uint8), None, fx=TIMES, fy=TIMES, interpolation=cv2.INTER_NEAREST)
     contours, _ = cv2.findContours(large, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-    scale = BOX / np.array([large.shape[1] - 1, large.shape[0] - 1])
-    paths = []
-    for contour in contours:
-        points = np.rint(cv2.approxPolyDP(contour, 1.0, True)[:, 0] * scale).astype(int)
-        first, *others = [f"{x} {y}" for x, y in points]
-        paths.append(f"M{first}{'L' if others else ''}{' '.join(others)}Z")
-    return "".join(paths)
+    scale = BOX / np.array([large.shape[1], large.shape[0]])
+    for leeway in LEEWAYS:
+        path = "".join(_closed(cv2.approxPolyDP(contour, leeway, True)[:, 0], scale) for contour in contours)
+        if len(path) <= LONGEST:
+            break
+    return path
+
+
+def _closed(points: Int[np.ndarray, "points 2"], scale: Float[np.ndarray, "2"]) -> str:
+    """A line through points of the enlarged mask and back to the first."""
+    first, *others = [f"{x} {y}" for x, y in np.rint((points + 0.5) * scale).astype(int)]
+    return f"M{first}{'L' if others else ''}{' '.join(others)}Z"
 
 
 def picture(image: UInt8[np.ndarray, "height width 3"]) -> bytes:
