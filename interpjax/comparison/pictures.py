@@ -7,7 +7,7 @@ from typing import NamedTuple
 from interpjax.comparison.concepts import Detector
 from interpjax.comparison.runs import LABELLED, Run
 from interpjax.report.pictures import encoded
-from interpjax.visualization.views import BOX, Views
+from interpjax.visualization.views import Views
 
 MOST_TILES = 5  # images of a unit
 
@@ -18,14 +18,12 @@ class Tile(NamedTuple):
     Attributes:
       picture: the key of the image among all of the page.
       name: of the image.
-      mask: the outline of the unit's mask, an SVG path in a square of side ``BOX``; empty where there is none.
-      outside: the same of all that is not in the mask.
+      mask: the outline of the unit's mask, an SVG path in a square of side ``views.BOX``; empty where there is none.
     """
 
     picture: int
     name: str
     mask: str
-    outside: str
 
 
 class Album:
@@ -55,4 +53,4 @@ class Album:
     def _tile(self, run: str, views: Views, image: int, mask: str) -> Tile:
         key = self._keys.setdefault((self._data[run], image), len(self._keys))
         self._pictures[key] = views.pictures[image]
-        return Tile(key, views.names[image], mask, f"M0 0H{BOX}V{BOX}H0Z{mask}")
+        return Tile(key, views.names[image], mask)
