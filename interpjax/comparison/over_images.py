@@ -26,7 +26,7 @@ def compare_layers(first: Run, second: Run, samples: int) -> tuple[dict[str, Com
         ours, theirs = first.results[layer], second.results[layer]
         if ours.images is None or theirs.images is None:
             run = first if ours.images is None else second
-            obstacles.append(f"{layer}: {run.name} has kept no counts by image")
+            obstacles.append(f"{layer}: {run.name} has kept no counts by image (see config.dissection.intervals)")
             continue
         try:
             found[layer] = dissection.compare(ours, theirs, samples=samples)

@@ -2,10 +2,9 @@
 
 import math
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote
 
 import jinja2
@@ -14,26 +13,18 @@ import pandas as pd
 
 from interpjax.comparison.concepts import Concept, Detector, all_concepts, changes, detectors, group_tables
 from interpjax.comparison.over_images import compare_layers
+from interpjax.comparison.pictures import Album
 from interpjax.comparison.runs import Run, differences_in_measure, differences_in_test
 from interpjax.comparison.settings import Setting, all_differing_fields, naming_fields, show
 from interpjax.comparison.statistics import Mean
 from interpjax.comparison.tables import category_means, means, paired_differences
 from interpjax.report.comparison_figures import Series, accuracy_against_score, grouped_bars
-from interpjax.report.pictures import picture_url
+from interpjax.report.names import category_class, concept_addresses, share, unit_address
 from interpjax.visualization.views import BOX
 
-PICTURES = 18_000_000  # characters of pictures, so that a page stays below 25 MB
 MOST_UNITS = 12  # of a layer that are listed for a concept
 NOT_LAYERS = ("accuracy", "interpretability_score")
 LARGEST = 13  # radius of the circle of the most relevant group, in pixels
-
-
-class Picture(NamedTuple):
-    """An image that a unit is shown with: a data URL, the outline of the unit's mask, and the image's name."""
-
-    url: str
-    outline: str
-    name: str
 
 
 def render(settings: Sequence[Setting], runs: Sequence[Run], samples: int, folder: Path) -> str:
@@ -49,9 +40,11 @@ def render(settings: Sequence[Setting], runs: Sequence[Run], samples: int, folde
         loader=jinja2.PackageLoader("interpjax.report"), autoescape=True, undefined=jinja2.StrictUndefined
     )
     environment.filters |= {"mean": mean_words, "percent": percent_words, "span": span_words, "show": show}
+    environment.filters |= {"category_class": category_class, "unit_address": unit_address}
     found = {run.name: detectors(run) for run in runs}
     concepts = all_concepts(found)
-    addresses = concept_addresses(concepts)
+    album = Album(runs)
+    columns = _concepts(runs, found, concepts, album)
     own_means = {setting.label: means(setting) for setting in settings}
     return environment.get_template("compare.html").render(
         runs=runs,
@@ -67,9 +60,11 @@ def render(settings: Sequence[Setting], runs: Sequence[Run], samples: int, folde
         categories=list(dict.fromkeys(name for run in runs for name in run.dissection.categories)),
         over_images=compare_layers(runs[0], runs[1], samples) if len(runs) == 2 else None,
         changes=changes(found),
-        addresses=addresses,
-        concepts=_concepts(runs, found, concepts),
-        cut=runs[0].dissection.protocol.detector_iou,
+        addresses=_addresses(concepts),
+        concepts=columns,
+        pictures=album.pictures(),
+        cut=f"{runs[0].dissection.protocol.detector_iou:g}",
+        top_share=share(runs[0].dissection.protocol.top_quantile, 1),
         protocols=list(dict.fromkeys(run.dissection.protocol.describe() for run in runs)),
         groups=_groups(group_tables([setting.runs[0] for setting in settings])),
         fields=all_differing_fields(runs),
@@ -102,17 +97,10 @@ def _true_minus(words: str) -> str:
     return words.replace("-", "−")
 
 
-def concept_addresses(concepts: Sequence[Concept]) -> dict[Concept, str]:
-    """The id of each concept's part of the page, ``"concept-grass"``: of letters, digits, ``_`` and ``-`` alone."""
-    taken: dict[Concept, str] = {}
-    for concept in concepts:
-        plain = address = "concept-" + re.sub(r"[^\w-]+", "-", concept[0]).strip("-")
-        number = 1
-        while address in taken.values():
-            number += 1
-            address = f"{plain}-{number}"
-        taken[concept] = address
-    return taken
+def _addresses(concepts: Sequence[Concept]) -> dict[Concept, str]:
+    """The address of each concept's part of the page."""
+    names = pd.DataFrame({"name": [name for name, _ in concepts], "number": range(1, len(concepts) + 1)})
+    return dict(zip(concepts, concept_addresses(names), strict=True))
 
 
 def _obstacles(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
@@ -122,7 +110,7 @@ def _obstacles(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
 
 
 def _charts(settings: Sequence[Setting], own_means: Mapping[str, Mapping[str, Mean]]) -> dict[str, markupsafe.Markup]:
-    """The SVGs, drawn here, whose text matplotlib has escaped."""
+    """The figures, for use inside of the page."""
     by_layer, by_category, scatter = [], [], []
     for setting in settings:
         own = {name: mean[:3] for name, mean in own_means[setting.label].items()}
@@ -130,33 +118,33 @@ def _charts(settings: Sequence[Setting], own_means: Mapping[str, Mapping[str, Me
         by_layer.append(Series(label, {name: mean for name, mean in own.items() if name not in NOT_LAYERS}))
         by_category.append(Series(label, {name: mean[:3] for name, mean in category_means(setting).items()}))
         if "accuracy" in own:
-            points = [(run.scores["accuracy"], run.scores["interpretability_score"]) for run in setting.runs]
+            points = [(run.scores["interpretability_score"], run.scores["accuracy"]) for run in setting.runs]
             scatter.append(Series(label, own, points))
-    charts = {"layers": grouped_bars(by_layer, "layers"), "categories": grouped_bars(by_category, "categories")}
+    charts = {"layers": grouped_bars(by_layer, "by_layer"), "categories": grouped_bars(by_category, "by_category")}
     if scatter:
         charts["scatter"] = accuracy_against_score(scatter)
-    return {name: markupsafe.Markup(text) for name, text in charts.items()}
+    return {name: chart.svg() for name, chart in charts.items()}
 
 
 def _concepts(
-    runs: Sequence[Run], found: Mapping[str, Mapping[Concept, list[Detector]]], concepts: Sequence[Concept]
+    runs: Sequence[Run],
+    found: Mapping[str, Mapping[Concept, list[Detector]]],
+    concepts: Sequence[Concept],
+    album: Album,
 ) -> dict[Concept, list[dict[str, Any]]]:
-    """For each concept what each run has of it: the number of its units, those of each layer, the best's pictures."""
-    left = PICTURES
+    """For each concept what each run has of it: the number of its units, those of each layer, the best's images."""
     shown: dict[Concept, list[dict[str, Any]]] = {}
     for concept in concepts:
         shown[concept] = []
         for run in runs:
             own = found[run.name].get(concept, [])
-            pictures = _pictures(run, own[0], left) if own else []
-            left -= sum(len(each.url) for each in pictures)
             by_layer = {layer: [each for each in own if each.layer == layer] for layer in run.results}
             shown[concept].append(
                 {
                     "run": run,
                     "count": len(own),
                     "best": own[0] if own else None,
-                    "pictures": pictures,
+                    "tiles": album.tiles(run, own[0]) if own else [],
                     "layers": {
                         layer: (units[:MOST_UNITS], len(units[MOST_UNITS:]))
                         for layer, units in by_layer.items()
@@ -165,19 +153,6 @@ def _concepts(
                 }
             )
     return shown
-
-
-def _pictures(run: Run, detector: Detector, left: int) -> list[Picture]:
-    """The images that a unit is most active on; none if they were not looked for, or the page has no room for them."""
-    if run.views is None:
-        return []
-    own = run.views.layers[detector.layer]
-    numbers = own.images[detector.unit, : own.top].tolist()
-    found = [
-        Picture(picture_url(run.views.pictures[number]), outline, run.views.names[number])
-        for number, outline in zip(numbers, own.masks[detector.unit], strict=False)
-    ]
-    return found if sum(len(each.url) for each in found) <= left else []
 
 
 def _groups(tables: Mapping[str, Mapping[str, pd.DataFrame]]) -> dict[str, dict[str, list[dict[str, Any]]]]:

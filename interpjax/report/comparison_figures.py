@@ -1,23 +1,20 @@
-"""Figures of a comparison, as SVG text that a page takes in."""
+"""Figures of a comparison: a colour, a marker and a hatch for each setting."""
 
-import io
 import math
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from matplotlib import rc_context
+import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-# Okabe and Ito's palette, which the colour-blind tell apart; its black and yellow are lost on a dark or a white page.
-COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+from interpjax.report.drawing import CYCLE, Drawing, drawing
+
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-HATCHES = ("", "///", "...", "xxx", "\\\\\\", "+++")
+HATCHES = ("", "///", "...", "xxx")
 MOST_NAMES = 8  # below bars, without turning them
-STYLE: Any = {"svg.fonttype": "none", "svg.hashsalt": "interpjax", "font.family": "sans-serif"}
+AXES = ("interpretability_score", "accuracy")
 Estimate = tuple[float, float, float]  # value, low, high; NaN where there is no interval
 
 
@@ -27,7 +24,7 @@ class Series(NamedTuple):
     Attributes:
       label: in the legend.
       values: with their intervals, by what they are of.
-      points: the accuracy and the score of each of its runs.
+      points: the score and the accuracy (0 to 1) of each of its runs.
     """
 
     label: str
@@ -35,78 +32,74 @@ class Series(NamedTuple):
     points: Sequence[tuple[float, float]] = ()
 
 
-def accuracy_against_score(series: Sequence[Series]) -> str:
+def accuracy_against_score(series: Sequence[Series]) -> Drawing:
     """A point for each setting with its intervals, over a faint one for each of its runs.
 
     Args:
       series: whose ``values`` have ``"accuracy"`` (0 to 1) and ``"interpretability_score"``.
     """
-    with rc_context(STYLE):
-        figure = Figure(figsize=(5.6, 3.8), layout="constrained")
-        axes = figure.subplots()
+    with drawing(5.6, 3.8) as (figure, axes):
         for number, own in enumerate(series):
-            color, marker = COLORS[number % len(COLORS)], MARKERS[number % len(MARKERS)]
-            (x, *across), (y, *along) = (own.values[name] for name in ("interpretability_score", "accuracy"))
-            axes.scatter(
-                [score for _, score in own.points], [100 * value for value, _ in own.points],
-                s=18, marker=marker, color=color, alpha=0.45, linewidths=0,
-            )  # fmt: skip
-            axes.errorbar(
-                x, 100 * y, xerr=_reach(x, *across), yerr=100 * _reach(y, *along),
-                color=color, marker=marker, markersize=8, capsize=3, linewidth=1.4, linestyle="none", label=own.label,
-            )  # fmt: skip
+            color, marker = CYCLE[number % len(CYCLE)], MARKERS[number % len(MARKERS)]
+            scores, accuracies = np.array(own.points).T
+            axes.scatter(scores, 100 * accuracies, s=18, marker=marker, color=color, alpha=0.45, linewidths=0)
+            score, accuracy = own.values["interpretability_score"], own.values["accuracy"]
+            ranges: dict[str, Any] = {"xerr": _reach(score), "yerr": 100 * _reach(accuracy)}
+            looks: dict[str, Any] = {
+                "color": color,
+                "marker": marker,
+                "markersize": 8,
+                "capsize": 3,
+                "linestyle": "none",
+            }
+            axes.errorbar(score[0], 100 * accuracy[0], **ranges, **looks, label=own.label)
         axes.set_xlabel("interpretability score (unique detectors, summed over layers)")
         axes.set_ylabel("test accuracy, %")
         axes.margins(0.12)
         low, high = axes.get_ylim()
         axes.set_ylim(low, min(high, 100 + 0.05 * (100 - low)))  # an interval may reach above 100 %, the axis need not
-        _finish(figure, axes)
-        return _svg(figure, "scatter")
+        _legend(axes)
+    return Drawing("accuracy_against_score", figure, _table(series, AXES))
 
 
-def grouped_bars(series: Sequence[Series], name: str) -> str:
+def grouped_bars(series: Sequence[Series], name: str) -> Drawing:
     """Bars side by side for each setting, with their intervals: unique detectors by layer or by category.
 
     Args:
       series: of each setting; what one lacks has no bar.
-      name: of the figure, another for each on a page.
+      name: of the figure.
     """
     names = list(dict.fromkeys(key for own in series for key in own.values))
     width = 0.8 / len(series)
-    with rc_context(STYLE):
-        figure = Figure(figsize=(2.2 + 0.24 * len(names) * max(len(series), 3), 3.6), layout="constrained")
-        axes = figure.subplots()
+    with drawing(2.2 + 0.24 * len(names) * max(len(series), 3), 3.6) as (figure, axes):
         for number, own in enumerate(series):
             values = [own.values.get(key, (0.0, math.nan, math.nan)) for key in names]
-            axes.bar(
-                np.arange(len(names)) + (number - (len(series) - 1) / 2) * width,
-                [value for value, _, _ in values],
-                width,
-                yerr=np.concatenate([_reach(*value) for value in values], axis=1),
-                color=COLORS[number % len(COLORS)], edgecolor="#000000", linewidth=0.6, ecolor="#000000", capsize=2,
-                hatch=HATCHES[number // len(COLORS) % len(HATCHES)], label=own.label,
-            )  # fmt: skip
+            places = np.arange(len(names)) + (number - (len(series) - 1) / 2) * width
+            ranges = np.concatenate([_reach(value) for value in values], axis=1)
+            fill: dict[str, Any] = {
+                "color": CYCLE[number % len(CYCLE)],
+                "hatch": HATCHES[number // len(CYCLE) % len(HATCHES)],
+            }
+            edge: dict[str, Any] = {"edgecolor": "#000000", "linewidth": 0.6, "ecolor": "#000000", "capsize": 2}
+            axes.bar(places, [value for value, _, _ in values], width, yerr=ranges, **fill, **edge, label=own.label)
         axes.set_xticks(range(len(names)), names, rotation=0 if len(names) <= MOST_NAMES else 90)
         axes.set_ylabel("unique detectors")
         axes.set_ylim(bottom=0, top=None if axes.dataLim.y1 > 0 else 1)
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-        _finish(figure, axes)
-        return _svg(figure, name)
+        _legend(axes)
+    return Drawing(name, figure, _table(series, names))
 
 
-def _reach(value: float, low: float, high: float) -> np.ndarray:
+def _reach(estimate: Estimate) -> np.ndarray:
     """[2, 1] from the value down and up to its interval's ends; 0 where there is none."""
+    value, low, high = estimate
     return np.nan_to_num(np.array([[value - low], [high - value]]))
 
 
-def _finish(figure: Figure, axes: Axes) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(frameon=False, fontsize="small", loc="outside upper left", ncols=3)
+def _legend(axes: Axes) -> None:
+    axes.figure.legend(fontsize="small", loc="outside upper left", ncols=6)
 
 
-def _svg(figure: Figure, name: str) -> str:
-    """Without a background, so that the page's shows, and with ids that no other figure of the page has."""
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    text = buffer.getvalue()
-    return re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text[text.index("<svg") :])
+def _table(series: Sequence[Series], names: Sequence[str]) -> pd.DataFrame:
+    rows = [(own.label, name, *own.values[name]) for own in series for name in names if name in own.values]
+    return pd.DataFrame(rows, columns=["setting", "of", "value", "low", "high"])

@@ -1,0 +1,56 @@
+"""The images that the best units of a comparison look at, each image once for all runs that have it."""
+
+import itertools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from interpjax.comparison.concepts import Detector
+from interpjax.comparison.runs import LABELLED, Run
+from interpjax.report.pictures import encoded
+from interpjax.visualization.views import Views
+
+MOST_TILES = 5  # images of a unit
+
+
+class Tile(NamedTuple):
+    """An image as a unit sees it.
+
+    Attributes:
+      picture: the key of the image among all of the page.
+      name: of the image.
+      mask: the outline of the unit's mask, an SVG path in a square of side ``views.BOX``; empty where there is none.
+    """
+
+    picture: int
+    name: str
+    mask: str
+
+
+class Album:
+    """Collects tiles, and the pictures that they show."""
+
+    def __init__(self, runs: Sequence[Run]):
+        """Of the runs whose units it is to show, where their stage ``visualize`` was done."""
+        # Records of the same number are the same image where the fingerprints of the labelled images are.
+        self._data = {run.name: run.facts.get(LABELLED, run.name) for run in runs}
+        self._keys: dict[tuple[str, int], int] = {}
+        self._pictures: dict[int, bytes] = {}
+
+    def tiles(self, run: Run, detector: Detector) -> list[Tile]:
+        """The images on which a unit is most active; none if the run has no pictures."""
+        views = run.views
+        if views is None:
+            return []
+        layer = views.layers[detector.layer]
+        shown = zip(layer.images[detector.unit], layer.masks[detector.unit], strict=True)
+        most = min(layer.top, MOST_TILES)
+        return [self._tile(run.name, views, int(image), mask) for image, mask in itertools.islice(shown, most)]
+
+    def pictures(self) -> dict[int, str]:
+        """The pictures of all tiles by their keys, as the text of WebP files, made smaller where they are too much."""
+        return encoded(Views({}, {}, self._pictures)) if self._pictures else {}
+
+    def _tile(self, run: str, views: Views, image: int, mask: str) -> Tile:
+        key = self._keys.setdefault((self._data[run], image), len(self._keys))
+        self._pictures[key] = views.pictures[image]
+        return Tile(key, views.names[image], mask)

@@ -1,0 +1,39 @@
+"""The page of a comparison in a real browser: an address opens its concept, the search finds, everyone can read it."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from made_up_runs import dissected, write_run
+
+import interpjax
+
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))  # tests and benchmarks open a page in the same way
+
+import browser
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    if lacking := browser.missing():
+        pytest.skip(f"no browser: expected {lacking}")
+    folder = tmp_path_factory.mktemp("runs")
+    runs = [
+        write_run(folder / name, {"conv1": dissected(own, groups=True)}, seed=seed, model__width=width)
+        for name, own, seed, width in (("a", [0, 1], 0, 1.0), ("b", [0, 2], 1, 1.0), ("c", [1, 3], 0, 0.5))
+    ]
+    interpjax.compare(runs, folder / "page.html")
+    return folder / "page.html"
+
+
+def test_an_address_opens_its_concept_and_the_search_finds(page):
+    with browser.chromium() as started, browser.opened(started, page, fragment="concept-dog") as opened:
+        shown = "[...document.querySelectorAll('details.one-concept')].filter(each => each.{}).map(each => each.id)"
+        assert opened.page.evaluate(shown.format("open")) == ["concept-dog"]
+        opened.page.fill("#find", "COLOR")
+        assert opened.page.evaluate(shown.format("checkVisibility()")) == ["concept-red-c"]
+        assert opened.page.inner_text("#shown") == "1 of 4 concepts"
+        assert (opened.requests, opened.errors) == ([], [])
+        for width in browser.WIDTHS.values():
+            opened.page.set_viewport_size({"width": width, "height": browser.HEIGHT})
+            assert browser.too_wide(opened) == []
