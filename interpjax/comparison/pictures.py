@@ -10,6 +10,7 @@ from interpjax.report.pictures import encoded
 from interpjax.visualization.views import Views
 
 MOST_TILES = 5  # images of a unit
+BESIDE = 6_000_000  # bytes of a page for all but pictures
 
 
 class Tile(NamedTuple):
@@ -48,7 +49,7 @@ class Album:
 
     def pictures(self) -> dict[int, str]:
         """The pictures of all tiles by their keys, as the text of WebP files, made smaller where they are too much."""
-        return encoded(Views({}, {}, self._pictures)) if self._pictures else {}
+        return encoded(self._pictures, BESIDE)
 
     def _tile(self, run: str, views: Views, image: int, mask: str) -> Tile:
         key = self._keys.setdefault((self._data[run], image), len(self._keys))

@@ -16,6 +16,7 @@ from interpjax.report.drawing import Drawing
 from interpjax.report.tables import GROUP_COLUMNS, groups_rows
 from interpjax.visualization.views import Views
 
+UNIT = 3_000  # bytes of the page for each unit, beside its outlines and pictures
 CHANCE_WORDS = {
     "labels": "labels exchanged between images",
     "rotation": "the layer's maps mixed at random",
@@ -121,11 +122,12 @@ def _pictures(content: Content) -> dict[str, Any]:
     if content.views is None:
         return {"with_pictures": False}
     data = json_files.to_text(pictures.views_data(content.views, content.results))
+    beside = len(data) + UNIT * sum(len(own.images) for own in content.views.layers.values())
     return {
         "with_pictures": True,
         "sample": next(iter(content.views.layers.values())).sample,
         "views": pictures.within_page(data),
-        "pictures": pictures.within_page(json_files.to_text(pictures.encoded(content.views, len(data)))),
+        "pictures": pictures.within_page(json_files.to_text(pictures.encoded(content.views.pictures, beside))),
     }
 
 

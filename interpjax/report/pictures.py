@@ -14,25 +14,21 @@ from interpjax.report.names import layer_address
 from interpjax.visualization.views import BOX, LOWER, Views, encode
 
 PAGE = 24_000_000  # bytes of a whole page at most
-FRAME = 3_000  # bytes of a page for each unit, beside its outlines and pictures
 FEW_PIXELS = 100  # images with a smaller side are shown pixel by pixel
 DIGITS = 4
 
 
-def encoded(views: Views, outlines: int) -> dict[int, str]:
-    """The pictures as text, by record, made smaller where the page would be too large.
+def encoded(pictures: Mapping[int, bytes], beside: int) -> dict[int, str]:
+    """Pictures as text, made smaller where the page would be too large.
 
     Args:
-      views: with the pictures.
-      outlines: bytes of what the page has of the views beside the pictures.
+      pictures: WebP files by their keys.
+      beside: bytes that the page has beside them.
     """
-    units = sum(len(own.images) for own in views.layers.values())
-    room = max(PAGE - outlines - FRAME * units, PAGE // 4) * 3 / 4  # for as text they take a third more
-    total = sum(map(len, views.pictures.values()))
-    shrink = math.sqrt(room / total)
-    if shrink >= 1:
-        return {number: base64.b64encode(own).decode() for number, own in views.pictures.items()}
-    return {number: base64.b64encode(_shrunk(own, shrink)).decode() for number, own in views.pictures.items()}
+    room = max(PAGE - beside, PAGE // 4) * 3 / 4  # for as text they take a third more
+    shrink = math.sqrt(room / max(1, sum(map(len, pictures.values()))))
+    kept = {key: _shrunk(own, shrink) if shrink < 1 else own for key, own in pictures.items()}
+    return {key: base64.b64encode(own).decode() for key, own in kept.items()}
 
 
 def within_page(text: str) -> markupsafe.Markup:

@@ -92,9 +92,8 @@ def test_concepts_of_one_name_have_addresses_of_their_own(made):
 def test_pictures_are_made_smaller_until_the_page_is_small(made, monkeypatch):
     broden, maps, names, results = made
     views = view(StoredSights(maps, broden, names), results)
-    whole = sum(len(own) for own in pictures.encoded(views, 0).values())
+    whole = sum(len(own) for own in pictures.encoded(views.pictures, 0).values())
     monkeypatch.setattr(pictures, "PAGE", whole)
-    monkeypatch.setattr(pictures, "FRAME", 0)
-    small = pictures.encoded(views, outlines=whole * 3 // 4)
+    small = pictures.encoded(views.pictures, whole * 3 // 4)
     assert 0 < sum(len(own) for own in small.values()) < whole / 2
     assert small.keys() == views.pictures.keys()
