@@ -119,7 +119,7 @@ def test_files_that_load_others_by_name_are_known():
     """What they load is no import that the other tests see: the faces, and what a user names."""
     users = {str(path.relative_to(PACKAGE)) for path in FILES if "import_module" in path.read_text()}
     assert users == {"__init__.py", "dissection/__init__.py", "imports.py"}
-    assert dissection.NAMES == {"from_workdir": "interpjax.experiment"}
+    assert dissection.NAMES == {"from_workdir": "interpjax.experiment", "report": "interpjax.report.of_dissection"}
 
 
 @pytest.mark.parametrize("leaf", LEAVES)
