@@ -1,6 +1,7 @@
 """Image classifiers whose filters can be tapped by layer name."""
 
 from interpjax.models.classifier import Classifier
+from interpjax.models.interventions import apply_with_changes
 from interpjax.models.layers import Layer, LayerInfo, Outline, check_logits, layers, outline, outside_of_devices
 from interpjax.models.offers import offer
 from interpjax.models.taps import apply_in_training, apply_with_taps
@@ -16,6 +17,7 @@ __all__ = [
     "LayerInfo",
     "Outline",
     "apply_in_training",
+    "apply_with_changes",
     "apply_with_taps",
     "check_logits",
     "create_model",
