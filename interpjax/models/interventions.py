@@ -51,8 +51,8 @@ def apply_with_changes(
     for layer, tap in zip(layers, taps, strict=True):
         if tap not in reached:
             raise ValueError(
-                f"layer {layer!r}: its maps cannot be changed inside of a transformed module, as of nn.remat or nn.jit; "
-                "expected a network that runs without"
+                f"layer {layer!r}: its maps cannot be changed inside of a transformed module, as by nn.remat; "
+                "expected a network without"
             )
     changing: dict[Any, list[tuple[str, Change]]] = {}  # two layers may share their maps, as a block and its last one
     for layer, tap in zip(layers, taps, strict=True):

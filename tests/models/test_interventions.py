@@ -99,7 +99,7 @@ def test_what_comes_before_is_computed_once_for_all_changes():
 
 def test_what_cannot_be_changed_is_refused():
     model, variables, images = made("two_figures_cnn", 12)
-    with pytest.raises(ValueError, match="layer 'conv99': .* offers no such layer"):
+    with pytest.raises(ValueError, match=r"layer 'conv99': .* offers no such layer"):
         models.apply_with_changes(model, variables, images, {"conv99": lambda maps: maps})
     with pytest.raises(ValueError, match=r"layer 'conv1': its maps \(.*\) were changed to \(\); expected the same"):
         models.apply_with_changes(model, variables, images, {"conv1": jnp.sum})
