@@ -87,6 +87,7 @@ def trained(images=128, size=16, steps=200):
     return model, {"params": params}, seen
 
 
+@pytest.mark.long
 def test_a_maximized_image_excites_its_unit_more_than_any_image_of_the_data_set():
     model, variables, images = trained()
     sets = [0, 5, 10, (0, 1, 2)]
