@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from interpjax.sweep import sweep  # not when it is asked for, since the file bears the function's name
 
 if TYPE_CHECKING:
-    from interpjax import config, data, dissection, models, regularizers, training
+    from interpjax import config, data, dissection, models, regularizers, training, visualization
     from interpjax.comparison import compare
     from interpjax.config.files import get_config
     from interpjax.experiment import load, run
@@ -25,8 +25,9 @@ __all__ = [
     "run",
     "sweep",
     "training",
+    "visualization",
 ]
-ROOMS = ("config", "data", "dissection", "models", "regularizers", "training")
+ROOMS = ("config", "data", "dissection", "models", "regularizers", "training", "visualization")
 NAMES = {
     "compare": "interpjax.comparison",
     "get_config": "interpjax.config.files",

@@ -6,6 +6,7 @@ from interpjax.visualization.class_model import class_model
 from interpjax.visualization.filters import FirstLayerFilters, first_layer_filters
 from interpjax.visualization.pictures import displayed
 from interpjax.visualization.saliency import grad_cam, saliency, smooth_grad
+from interpjax.visualization.unit_figure import show_unit
 
 __all__ = [
     "Ablation",
@@ -18,5 +19,6 @@ __all__ = [
     "maximize_activation",
     "maximize_activations",
     "saliency",
+    "show_unit",
     "smooth_grad",
 ]

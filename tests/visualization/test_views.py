@@ -14,8 +14,8 @@ from interpjax import dissection
 from interpjax.data import load_broden
 from interpjax.errors import UserError
 from interpjax.visualization.masks import counted_mask
-from interpjax.visualization.show_unit import show_unit
 from interpjax.visualization.sights import NetworkSights, StoredSights
+from interpjax.visualization.unit_figure import show_unit
 from interpjax.visualization.views import BOX, LOWER, Views, label_mask, outline, view
 
 UNITS = 6
