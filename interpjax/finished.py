@@ -8,6 +8,7 @@ import pandas as pd
 from interpjax import dissection
 from interpjax.errors import UserError
 from interpjax.prepare import STAGES
+from interpjax.visualization.exhibits import Exhibits
 from interpjax.visualization.views import Views
 from interpjax.workdir import read_stage, stage_is_done
 
@@ -52,6 +53,15 @@ def load_intervals(workdir: Path) -> dict[str, pd.DataFrame]:
     layers = read_stage(workdir, "dissect")["result"]["scores"]["layers"]
     paths = {layer: workdir / "dissection" / layer / "intervals.csv" for layer in layers}
     return {layer: pd.read_csv(path) for layer, path in paths.items() if path.is_file()}
+
+
+def load_exhibits(workdir: Path) -> Exhibits:
+    """Pictures of what the network looks for and what its units cause; none if the stage ``visualize`` is not done.
+
+    Raises:
+      UserError: if they cannot be read.
+    """
+    return Exhibits.load(workdir / VIEWS) if stage_is_done(workdir, "visualize") else Exhibits([], [])
 
 
 def load_views(workdir: Path) -> Views | None:

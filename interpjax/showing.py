@@ -2,25 +2,74 @@
 
 from typing import Any
 
+import jax.numpy as jnp
+import numpy as np
+
+from interpjax import models
 from interpjax.config.words import in_words
-from interpjax.finished import VIEWS, load_intervals, load_results, load_views, summary
+from interpjax.data.images import SkippedImages, resize
+from interpjax.data.pipeline import test_batches
+from interpjax.data.splits import PartSplit
+from interpjax.dissection import Dissection
+from interpjax.finished import VIEWS, load_exhibits, load_intervals, load_results, load_views, summary
 from interpjax.prepare import Experiment
 from interpjax.report import page
 from interpjax.training.metrics import read_metrics
-from interpjax.visualization import views
+from interpjax.visualization import causes, gallery, views
+from interpjax.visualization.ablation import Batch
+from interpjax.visualization.exhibits import Exhibits
 from interpjax.visualization.sights import NetworkSights
 
 
 def visualize(experiment: Experiment) -> dict[str, Any]:
-    """Looks at images with every unit that was dissected."""
-    labelled = experiment.labelled
+    """Looks at images with every unit that was dissected, and makes the pictures that are asked for beside."""
+    labelled, results = experiment.labelled, load_results(experiment.workdir)
     assert labelled is not None
     sights = NetworkSights(
         experiment.network, labelled.concepts, batch_size=labelled.batch_size, image_size=labelled.image_size
     )
-    found = views.view(sights, load_results(experiment.workdir))
+    found = views.view(sights, results)
     found.save(experiment.workdir / VIEWS)
-    return {"pictures": len(found.pictures)}
+    subject = _subject(experiment, results, sights)
+    shown = gallery.gallery(subject, experiment.pictures.kinds)
+    batches = _test_images(experiment)
+    caused = causes.causes(subject, batches) if batches else []
+    Exhibits(shown, caused).save(experiment.workdir / VIEWS)
+    return {"pictures": len(found.pictures) + len(shown)}
+
+
+def _subject(experiment: Experiment, results: dict[str, Dissection], sights: NetworkSights) -> gallery.Subject:
+    settings, source = experiment.pictures, experiment.source
+    size = experiment.pipeline.image_size
+    # Of labelled images, which any dissection has; spread over the data, for neighbours may be of one kind.
+    numbers = sights.numbers()[:: max(1, len(sights.numbers()) // settings.most)][: settings.most]
+    return gallery.Subject(
+        model=models.outside_of_devices(experiment.model),
+        variables=experiment.variables,
+        preprocessing=experiment.preprocessing,
+        image_size=size,
+        results=results,
+        groupings=experiment.groups.groupings(tuple(results)),
+        class_names=source.class_names if source is not None else (),
+        images=np.stack([resize(sight.image, size, size) for sight in sights.of(numbers)]),
+        seed=experiment.pipeline.seed,
+        most=settings.most,
+    )
+
+
+def _test_images(experiment: Experiment) -> list[Batch]:
+    """Batches to measure on what units cause; none if that is not asked for, or there are no test images."""
+    source, settings = experiment.source, experiment.pictures
+    if "causes" not in settings.kinds or source is None or source.test is None:
+        return []
+    found: list[Batch] = []
+    # Spread over the split, for its classes may be in order.
+    spread = np.unique(np.linspace(0, len(source.test) - 1, settings.test_images).astype(int))
+    split = PartSplit(source.test, spread)
+    for batch in test_batches(split, experiment.pipeline, SkippedImages(), shard=(0, 1)):
+        real = batch["mask"] > 0
+        found.append((jnp.asarray(experiment.preprocessing(batch["image"][real])), batch["label"][real]))
+    return found
 
 
 def report(experiment: Experiment) -> dict[str, Any]:
@@ -32,6 +81,7 @@ def report(experiment: Experiment) -> dict[str, Any]:
         results=load_results(workdir),
         intervals=load_intervals(workdir),
         views=load_views(workdir),
+        exhibits=load_exhibits(workdir),
         metrics=read_metrics(workdir / "metrics.jsonl"),
         config=experiment.config_text,
         words=in_words(experiment.config_text),

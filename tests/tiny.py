@@ -25,6 +25,7 @@ FIELDS = {
     "dissection.batch_size": 8,
     "dissection.top_images": 2,
     "data.num_threads": 2,
+    "visualization.pictures": (),
 }
 
 

@@ -30,6 +30,7 @@ CHOICES = {
     "optimizer.schedule": ("constant", "step", "cosine"),
 }
 CHANCE_KINDS = ("labels", "rotation", "untrained")
+PICTURES = ("filters", "causes", "maximized_units", "maximized_groups", "class_models", "saliency", "grad_cam")
 IMPORTABLE = ("data.source", "optimizer.name")  # these may also be the import path of the user's own
 POSITIVE = (
     "data.image_size",
@@ -52,6 +53,8 @@ POSITIVE = (
     "dissection.batch_size",
     "dissection.top_images",
     "dissection.chance.draws",
+    "visualization.most",
+    "visualization.test_images",
 )
 NON_NEGATIVE = (
     "data.validation",
@@ -99,8 +102,8 @@ def validate(config: ConfigDict) -> None:
     _require(problems, config, "data.std", lambda v: min(v, default=1) > 0, "expected a number above 0")
     smallest = 1 / 256  # a smaller deviation is less than one step of an 8-bit image
     _require(problems, config, "data.std", lambda v: max(v, default=1) >= smallest, "expected those of images in 0..1")
-    checks = (_check_duration, _check_profile, _check_classes, _check_sizes, _check_chance, _check_optimizer)
-    for check in (*checks, _check_average):
+    checks = (_check_duration, _check_profile, _check_classes, _check_sizes, _check_chance, _check_pictures)
+    for check in (*checks, _check_optimizer, _check_average):
         with problems.collected():
             check(config)
     problems.raise_all()
@@ -151,6 +154,14 @@ def _check_chance(config: ConfigDict) -> None:
     if not kinds or any(kind not in CHANCE_KINDS for kind in kinds) or len(set(kinds)) < len(kinds):
         raise UserError(
             f"config.dissection.chance.kinds = {kinds!r}: expected one or more of {', '.join(CHANCE_KINDS)}, none twice"
+        )
+
+
+def _check_pictures(config: ConfigDict) -> None:
+    kinds = config.visualization.pictures
+    if any(kind not in PICTURES for kind in kinds) or len(set(kinds)) < len(kinds):
+        raise UserError(
+            f"config.visualization.pictures = {kinds!r}: expected some of {', '.join(PICTURES)}, none twice, or ()"
         )
 
 

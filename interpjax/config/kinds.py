@@ -20,6 +20,7 @@ AT_MOST = {
     "data.num_threads": 1_024,
     "dissection.chance.draws": 1_000_000,
     "dissection.top_images": 10_000,
+    "visualization.most": 1_000,
     "model.width": 100.0,
     "training.num_epochs": 1e9,
 }
@@ -27,6 +28,7 @@ TEXTS = (
     "model.frozen",
     "dissection.layers",
     "dissection.chance.kinds",
+    "visualization.pictures",
     *(f"regularizer.{term}.layers" for term in TERMS),
 )
 NUMBERS = ("data.mean", "data.std")

@@ -87,6 +87,15 @@ def default_config() -> ConfigDict:
             },
         }
     )
+    config.visualization = ConfigDict(
+        {
+            # Beside the top images: filters, causes (what is lost without a unit or group), maximized_units,
+            # maximized_groups, class_models, saliency, grad_cam.
+            "pictures": ("filters", "causes"),
+            "most": 8,  # units of each layer, groups, classes or images of each kind of picture
+            "test_images": 512,  # that causes are measured on, at most
+        }
+    )
     return config.lock()
 
 

@@ -17,7 +17,7 @@ from interpjax.data.sources import Source
 from interpjax.errors import Problems, UserError
 from interpjax.prepare import labelled, memory, networks, recipes, sources
 from interpjax.prepare.checks import check_length, check_profile
-from interpjax.prepare.labelled import Labelled
+from interpjax.prepare.labelled import Labelled, PictureSettings
 from interpjax.preprocessing import WHITE, Preprocessing, read_mean_image
 from interpjax.training.diagnostics import GroupDiagnostics
 from interpjax.workdir import read_stage
@@ -42,6 +42,7 @@ class Experiment:
       recipe: how the network is trained.
       groups: what is measured of the network's groups of filters.
       labelled: the labelled images, and how the network is dissected with them.
+      pictures: which pictures the report has beside those of units.
     """
 
     workdir: Path
@@ -55,6 +56,7 @@ class Experiment:
     recipe: training.Recipe | None
     groups: GroupDiagnostics
     labelled: Labelled | None
+    pictures: PictureSettings
 
     @functools.cached_property
     def variables(self) -> dict[str, Any]:
@@ -174,6 +176,7 @@ def prepare(
         recipe=recipe,
         groups=groups,
         labelled=images,
+        pictures=labelled.read_pictures(config),
     )
 
 

@@ -58,6 +58,21 @@ class Labelled:
     memory: Memory | None
 
 
+@dataclasses.dataclass(frozen=True)
+class PictureSettings:
+    """Which pictures the report has beside the top images; fields as those of the configuration's ``visualization``."""
+
+    kinds: tuple[str, ...]
+    most: int
+    test_images: int
+
+
+def read_pictures(config: ConfigDict) -> PictureSettings:
+    """The settings of a configuration."""
+    settings = config.visualization
+    return PictureSettings(tuple(settings.pictures), settings.most, settings.test_images)
+
+
 def open_concepts(config: ConfigDict, stages: Sequence[str], brought: bool) -> ConceptData | None:
     """Opens the labelled images that a configuration names.
 

@@ -23,8 +23,8 @@ def open_source(config: ConfigDict, workdir: Path, stages: Sequence[str]) -> Sou
       config: the experiment.
       workdir: the run's folder. Data that have to be made, and labels that have to be read, are written there when the
         examples are first used.
-      stages: the stages that are to be run. Training uses both splits, evaluation only the test split, and the training
-        split where a share of it is held out for validation.
+      stages: the stages that are to be run. Training uses both splits; evaluation, and pictures of what units cause,
+        only the test split, and evaluation the training split where a share of it is held out for validation.
 
     Returns:
       The data; None if the stages use none.
@@ -33,7 +33,10 @@ def open_source(config: ConfigDict, workdir: Path, stages: Sequence[str]) -> Sou
       UserError: naming the field and what to put where, if the data are missing or not of the right form.
     """
     settings, evaluated = config.data, "evaluate" in stages
-    wanted = {"train": evaluated and settings.validation > 0, "test": evaluated}
+    # What units cause is told of a network whose classes are those of the data, as one that was trained on them has.
+    pictures = config.visualization.pictures if "visualize" in stages else ()
+    causes = "causes" in pictures and networks.is_trained(workdir, stages)
+    wanted = {"train": evaluated and settings.validation > 0, "test": evaluated or causes}
     fields = [field for field, used in wanted.items() if used or "train" in stages]
     if not fields and not (set(USES_LABELS) & set(stages) and brings_concepts(config, workdir, stages)):
         return None

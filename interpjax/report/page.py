@@ -14,8 +14,28 @@ from interpjax.dissection import Dissection, get_protocol
 from interpjax.report import curves, figures, names, pictures, rows
 from interpjax.report.drawing import Drawing
 from interpjax.report.tables import GROUP_COLUMNS, groups_rows
+from interpjax.visualization.exhibits import Exhibits
+from interpjax.visualization.gallery import Shown
 from interpjax.visualization.views import Views
 
+MADE = ("maximized_units", "maximized_groups")  # pictures that stand with their unit or group
+GALLERIES = {
+    "filters": (
+        "First filters",
+        "The kernels of the first convolution, which are small pictures of what they look for.",
+    ),
+    "class_models": (
+        "Class models",
+        "An image made so that the score of the class is as large as can be: what the network takes for typical of it.",
+    ),
+    "saliency": (
+        "Saliency",
+        "Of some images, how much the score of the class that the network sees in them changes with each pixel: bright "
+        "where it changes most.",
+    ),
+    "grad_cam": ("Grad-CAM", "The same images, bright at the places whose maps speak for that class."),
+}
+NOTHING = Exhibits([], [])
 UNIT = 3_000  # bytes of the page for each unit, beside its outlines and pictures
 CHANCE_WORDS = {
     "labels": "labels exchanged between images",
@@ -34,6 +54,7 @@ class Content:
       results: by layer.
       intervals: by layer, of :meth:`Dissection.bootstrap`; empty where counts by image were not kept.
       views: what the units look at; None without pictures.
+      exhibits: pictures of what the network looks for, and what its units cause.
       metrics: lines of ``metrics.jsonl``; empty without a training.
       config: the run's configuration as text; empty without a run.
       words: what was dissected, in a sentence.
@@ -46,6 +67,7 @@ class Content:
     results: Mapping[str, Dissection]
     intervals: Mapping[str, pd.DataFrame]
     views: Views | None
+    exhibits: Exhibits = NOTHING
     metrics: Sequence[Mapping[str, float]] = ()
     config: str = ""
     words: str = ""
@@ -114,8 +136,33 @@ def _values(content: Content) -> dict[str, Any]:
         "concepts": concepts,
         "others": others,
         "units": everything,
+        "causes": {(own.layer, own.kind, own.number + 1): own for own in content.exhibits.causes},
+        "made": {
+            (own.layer, own.kind, own.number + 1): pictures.picture_url(own.picture)
+            for own in content.exhibits.shown
+            if own.kind in MADE
+        },
+        "galleries": _galleries(content.exhibits),
         **_pictures(content),
     }
+
+
+def _galleries(exhibits: Exhibits) -> list[tuple[str, str, list[tuple[str, str, str]]]]:
+    """Of each kind of picture its title, its explanation, and each one's image, text and address, empty without one."""
+    found = []
+    for kind, (title, explanation) in GALLERIES.items():
+        own = [shown for shown in exhibits.shown if shown.kind == kind]
+        rows = [(pictures.picture_url(shown.picture), *_caption(shown)) for shown in own]
+        if rows:
+            found.append((title, explanation, rows))
+    return found
+
+
+def _caption(shown: Shown) -> tuple[str, str]:
+    if not shown.layer:
+        return shown.text, ""
+    text = f"unit {shown.number + 1}" + (f", {shown.text}" if shown.text else "")
+    return text, names.unit_address(shown.layer, shown.number)
 
 
 def _pictures(content: Content) -> dict[str, Any]:

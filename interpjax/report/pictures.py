@@ -36,6 +36,11 @@ def within_page(text: str) -> markupsafe.Markup:
     return markupsafe.Markup(text.replace("<", "\\u003c"))
 
 
+def picture_url(picture: bytes) -> str:
+    """A WebP file as the address of an image, which holds it."""
+    return f"data:image/webp;base64,{base64.b64encode(picture).decode()}"
+
+
 def _shrunk(picture: bytes, factor: float) -> bytes:
     image = _decoded(picture)
     side = max(1, int(factor * image.shape[0]))

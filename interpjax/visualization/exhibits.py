@@ -1,0 +1,47 @@
+"""What the stage ``visualize`` keeps of a network beside its units' views: pictures, and what its units cause."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from interpjax import json_files
+from interpjax.atomic import replacing, write_atomic
+from interpjax.dissection import npz
+from interpjax.errors import UserError
+from interpjax.visualization.causes import Cause
+from interpjax.visualization.gallery import Shown
+from interpjax.visualization.views import AGAIN
+
+
+class Exhibits(NamedTuple):
+    """Pictures of what a network looks for, and what is lost without its units and groups."""
+
+    shown: list[Shown]
+    causes: list[Cause]
+
+    def save(self, folder: Path) -> None:
+        """Writes ``exhibits.json``, and ``exhibits.npz`` with the bytes of each WebP file."""
+        files: dict[str, Any] = {
+            str(place): np.frombuffer(own.picture, np.uint8) for place, own in enumerate(self.shown)
+        }
+        with replacing(folder / "exhibits.npz") as file:
+            np.savez(file, **files)
+        shown = [{name: value for name, value in own._asdict().items() if name != "picture"} for own in self.shown]
+        stored = {"shown": shown, "causes": self.causes}
+        write_atomic(folder / "exhibits.json", json_files.to_text(stored) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> "Exhibits":
+        """Reads what :meth:`save` wrote.
+
+        Raises:
+          UserError: if it is damaged.
+        """
+        stored = json_files.read(folder / "exhibits.json", AGAIN, keys=("shown", "causes"))
+        try:
+            files = npz.read(folder / "exhibits.npz")
+            shown = [Shown(**own, picture=files[str(place)].tobytes()) for place, own in enumerate(stored["shown"])]
+        except (OSError, *npz.DAMAGED) as error:
+            raise UserError(f"{folder / 'exhibits.npz'}: cannot be read ({error}); {AGAIN}") from error
+        return cls(shown, [Cause(*own) for own in stored["causes"]])
