@@ -16,6 +16,7 @@ import docs
 import interpjax
 from interpjax import models
 from interpjax.__main__ import _resolve_config
+from interpjax.commands import dissect
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -59,6 +60,9 @@ def commands(page):
 def test_commands_name_configurations_and_fields_that_there_are(page, monkeypatch):
     monkeypatch.chdir(ROOT)
     for command in commands(page):
+        if command.startswith("interpjax dissect "):
+            assert dissect.parser().parse_args(docs.arguments(command)[1:])
+            continue
         flags = [word for word in docs.arguments(command) if word.startswith("--")]
         assert _resolve_config(flags)
 

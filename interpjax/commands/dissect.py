@@ -32,7 +32,7 @@ OF_FILES = ("model", "image_size", "mean_image")  # options that a run has its o
 
 def run(arguments: Sequence[str]) -> None:
     """Dissects the network that the arguments name; a user's mistake ends the process with one line."""
-    given = _parser().parse_args(arguments)
+    given = parser().parse_args(arguments)
     for logger in (logging.getLogger(), logging.getLogger("absl")):
         logger.setLevel(logging.WARNING)  # jax tells of every backend that it did not find
     with told_in_one_line():
@@ -41,15 +41,16 @@ def run(arguments: Sequence[str]) -> None:
         interpjax.run(config, given.out, stages)
 
 
-def _parser() -> Parser:
-    parser = Parser(
+def parser() -> Parser:
+    """Of the command's arguments."""
+    made = Parser(
         prog="interpjax dissect",
         description=HELP,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    add = parser.add_argument
+    add = made.add_argument
     add("--weights", type=Path, required=True, metavar="FILE|DIR", help="weights, of PyTorch (.pth), .npz or "
         ".safetensors (model.weights); or the folder of a run, whose trained network it is then")  # fmt: skip
     add("--out", type=Path, required=True, metavar="DIR", help="the folder to write to, a new one or that of before")
@@ -61,13 +62,13 @@ def _parser() -> Parser:
         "changed; by default paper, and that of the run")  # fmt: skip
     add("--batch_size", type=int, metavar="N", help="images at a time on each device, 64 (dissection.batch_size)")
     add("--chance", action="store_true", help="also what chance gives, which takes as long again or longer")
-    files = parser.add_argument_group("for a file of weights alone")
+    files = made.add_argument_group("for a file of weights alone")
     files.add_argument("--model", metavar="NAME", help="the network (model.name), as resnet18; see docs/models.md")
     files.add_argument("--image_size", type=int, metavar="N", help="side of the images that the network sees "
         "(data.image_size); by default 224, or 227 for Caffe's networks")  # fmt: skip
     files.add_argument("--mean_image", metavar="FILE.npy", help="a mean image to subtract, of values in 0..255, in "
         "place of the three means of the published weights (data.mean_image)")  # fmt: skip
-    return parser
+    return made
 
 
 def _of_file(given: argparse.Namespace) -> ConfigDict:

@@ -75,19 +75,19 @@ def test_search_and_filters_leave_the_units_that_match(report, chromium, units):
     cut = float(np.median([unit["iou"] for unit in units]).round(2))
     with browser.opened(chromium, report) as opened:
         page, tools = opened.page, opened.page.locator("form.tools")
-        for label, given, matches in (
-            ("Search", "unit 7", lambda unit: unit["number"] == 7),
-            ("Search", kind["concept"].upper(), lambda unit: kind["concept"] in unit["concept"]),
-            ("Search", "nowhere", lambda unit: False),
-            ("Layer", "conv2", lambda unit: unit["address"].startswith("conv2")),
-            ("Category", kind["category"], lambda unit: unit["category"] == kind["category"]),
-            ("Group", "2", lambda unit: unit["group"] == 2),
-            ("IoU at least", str(cut), lambda unit: unit["iou"] >= cut),
+        for name, given, matches in (
+            ("text", "unit 7", lambda unit: unit["number"] == 7),
+            ("text", kind["concept"].upper(), lambda unit: kind["concept"] in unit["concept"]),
+            ("text", "nowhere", lambda unit: False),
+            ("layer", "conv2", lambda unit: unit["address"].startswith("conv2")),
+            ("category", kind["category"], lambda unit: unit["category"] == kind["category"]),
+            ("group", "2", lambda unit: unit["group"] == 2),
+            ("iou", str(cut), lambda unit: unit["iou"] >= cut),
         ):
-            field = tools.get_by_label(label, exact=True)
-            field.select_option(given) if label in ("Layer", "Category", "Group") else field.fill(given)
+            field = tools.locator(f"[name={name}]")
+            field.select_option(given) if name in ("layer", "category", "group") else field.fill(given)
             expected = {unit["address"] for unit in units if matches(unit)}
-            assert set(shown(page)) == expected, (label, given)
+            assert set(shown(page)) == expected, (name, given)
             assert tools.locator("output").inner_text() == f"{len(expected)} of {len(units)} units"
             tools.get_by_role("button", name="Show all").click()
             tools.locator("output", has_text=f"{len(units)} of {len(units)} units").wait_for()
