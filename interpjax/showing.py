@@ -5,7 +5,7 @@ from typing import Any
 from interpjax.config.words import in_words
 from interpjax.finished import VIEWS, load_intervals, load_results, load_views, summary
 from interpjax.prepare import Experiment
-from interpjax.report import page
+from interpjax.report import page, tensorboard
 from interpjax.training.metrics import read_metrics
 from interpjax.visualization import views
 from interpjax.visualization.sights import NetworkSights
@@ -24,7 +24,7 @@ def visualize(experiment: Experiment) -> dict[str, Any]:
 
 
 def report(experiment: Experiment) -> dict[str, Any]:
-    """Writes ``report.html`` and the figures, of all stages that are done."""
+    """Writes ``report.html``, the figures, and what TensorBoard shows of it, of all stages that are done."""
     workdir, found = experiment.workdir, summary(experiment.workdir)
     content = page.Content(
         title=workdir.name,
@@ -40,6 +40,7 @@ def report(experiment: Experiment) -> dict[str, Any]:
     )
     for drawing in page.paper_drawings(content):
         drawing.save(workdir / "figures")
+    tensorboard.write_events(workdir / "events", found, content.results, content.views, experiment.config_text)
     page.write_page(workdir / "report.html", content)
     return {}
 

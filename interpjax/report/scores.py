@@ -51,6 +51,22 @@ def with_intervals(scores: Mapping[str, Any], intervals: pd.DataFrame) -> dict[s
     return {**scores, "layers": layers, "interpretability_score_interval": of("interpretability_score")}
 
 
+def final_scores(summary: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of a run's summary by which runs are compared.
+
+    Args:
+      summary: of the stages that are done.
+
+    Returns:
+      ``accuracy``, ``validation_accuracy``, ``interpretability_score``, ``rud``, and ``unique_detectors/LAYER``; what
+      no stage has found is not among them.
+    """
+    names = ("accuracy", "validation_accuracy", "interpretability_score", "rud")
+    found = {name: float(summary[name]) for name in names if name in summary}
+    layers = summary.get("layers", {})
+    return found | {f"unique_detectors/{layer}": float(own["unique_detectors"]) for layer, own in layers.items()}
+
+
 def beside_chance(results: Mapping[str, Dissection], chances: Mapping[str, Chance]) -> dict[str, Any]:
     """The score of some layers by chance, and what the dissection has above it.
 
