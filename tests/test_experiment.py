@@ -70,8 +70,8 @@ def test_tensorboard_gets_group_norms_top_images_and_final_scores(finished):
         np.testing.assert_allclose(held[f"group_norms/{layer}"].sum, sum(norms))
     values = [value for _, value in event_files.read(workdir / "events")]
     scores = {value.tag: value.simple_value for value in values if value.HasField("simple_value")}
-    np.testing.assert_allclose(scores["accuracy"], summary["accuracy"], rtol=1e-6)  # float32
-    assert scores["unique_detectors/conv2"] == summary["layers"]["conv2"]["unique_detectors"]
+    np.testing.assert_allclose(scores["final/accuracy"], summary["accuracy"], rtol=1e-6)  # float32
+    assert scores["final/unique_detectors/conv2"] == summary["layers"]["conv2"]["unique_detectors"]
     images = {value.tag: value.image for value in values if value.HasField("image")}
     for layer in ("conv1", "conv2"):
         table = pd.read_csv(workdir / "dissection" / layer / "tally.csv", keep_default_na=False)

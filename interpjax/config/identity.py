@@ -13,6 +13,7 @@ WITHOUT_EFFECT = {
     "training.checkpoint_every_steps": "a run goes on from a checkpoint as if it had not stopped",
     "training.keep_checkpoints": "only how many earlier checkpoints stay",
     "training.profile_steps": "the profiler watches and changes nothing",
+    "wandb": "metrics and scores are read from the run and never enter it",
     "compilation_cache": "a program is the same, compiled or read",
 }
 # What is in these files and folders counts, and not where they are: fingerprints of the content tell the data apart.

@@ -58,13 +58,14 @@ def final_scores(summary: Mapping[str, Any]) -> dict[str, float]:
       summary: of the stages that are done.
 
     Returns:
-      ``accuracy``, ``validation_accuracy``, ``interpretability_score``, ``rud``, and ``unique_detectors/LAYER``; what
-      no stage has found is not among them.
+      ``final/accuracy``, and likewise ``validation_accuracy``, ``interpretability_score``, ``rud`` and
+      ``unique_detectors/LAYER``; what no stage has found is not among them. The metrics of training have an
+      ``accuracy`` too, that of its batches.
     """
     names = ("accuracy", "validation_accuracy", "interpretability_score", "rud")
-    found = {name: float(summary[name]) for name in names if name in summary}
-    layers = summary.get("layers", {})
-    return found | {f"unique_detectors/{layer}": float(own["unique_detectors"]) for layer, own in layers.items()}
+    found = {name: summary[name] for name in names if name in summary}
+    found |= {f"unique_detectors/{name}": own["unique_detectors"] for name, own in summary.get("layers", {}).items()}
+    return {f"final/{name}": float(value) for name, value in found.items()}
 
 
 def beside_chance(results: Mapping[str, Dissection], chances: Mapping[str, Chance]) -> dict[str, Any]:

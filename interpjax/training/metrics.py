@@ -5,7 +5,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -24,6 +24,7 @@ SKIPPED = "skipped_steps"  # the metric of a step that was left out
 MOST_SKIPPED = 10  # steps in a row
 LARGEST_SHOWN = 1e19  # of histograms: the last bin of tensorboardX ends above it
 TIMINGS = ("images_per_second", "data_wait")  # metrics that differ from run to run
+Log = Callable[[int, Mapping[str, float]], None]  # takes a step's number and its metrics
 _Step = tuple[int, Any, Callable[[], float]]  # its number, its metrics, and the wait for its batch
 
 
@@ -37,15 +38,16 @@ class MetricsWriter:
     Of several processes only the first one writes.
     """
 
-    def __init__(self, workdir: Path, *, from_step: int):
+    def __init__(self, workdir: Path, *, from_step: int, log: Log | None = None):
         """Opens the files of a run.
 
         Args:
           workdir: the run's folder, which gets ``metrics.jsonl`` and TensorBoard event files.
           from_step: the step that training goes on from. Later steps of a session that was cut off are taken again.
+          log: takes the metrics too, in the first process; None if nothing else does.
         """
         self._path = workdir / "metrics.jsonl"
-        self._writes = processes.leads()
+        self._writes, self._log = processes.leads(), log
         if not self._writes:
             return
         kept = [line for line in read_metrics(self._path) if line["step"] <= from_step]
@@ -67,6 +69,8 @@ class MetricsWriter:
         except OSError as error:
             reason = f"metrics cannot be written ({error.strerror}); mend this, and the same command goes on"
             raise OSError(error.errno, reason, str(self._path)) from error
+        if self._log is not None:
+            self._log(step, metrics)
 
     def __enter__(self) -> "MetricsWriter":
         return self

@@ -63,11 +63,11 @@ def test_scores_and_hyperparameters_are_written_anew_each_time(tmp_path):
         write_events(tmp_path / "events", SUMMARY | {"accuracy": accuracy}, {}, None, to_json(config))
     values = event_files.read(tmp_path / "events")
     assert {value.tag: (step, value.simple_value) for step, value in values if not value.tag.startswith("_")} == {
-        "accuracy": (6, 0.75),
-        "interpretability_score": (6, 3.0),
-        "rud": (6, 0.125),
-        "unique_detectors/conv1": (6, 1.0),
-        "unique_detectors/conv2": (6, 2.0),
+        "final/accuracy": (6, 0.75),
+        "final/interpretability_score": (6, 3.0),
+        "final/rud": (6, 0.125),
+        "final/unique_detectors/conv1": (6, 1.0),
+        "final/unique_detectors/conv2": (6, 2.0),
     }
     own = {
         value.tag: HParamsPluginData.FromString(value.metadata.plugin_data.content)
