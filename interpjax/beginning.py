@@ -7,7 +7,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from interpjax import parallel, processes, training
+from interpjax import parallel, processes, tracking, training
 from interpjax.changes import current_config, record_changes, restarted_from
 from interpjax.config import differing_fields, may_change
 from interpjax.errors import UserError
@@ -116,4 +116,5 @@ def _go_back(workdir: Path, step: int) -> None:
         shutil.rmtree(
             counts_folder(workdir, name), ignore_errors=True
         )  # what a dissection of the old network has counted
+    (workdir / tracking.ID_FILE).unlink(missing_ok=True)  # whose run has other metrics of the steps that follow
     training.drop_checkpoints(workdir, after=step)

@@ -1,5 +1,6 @@
 """The main job: train (or import), evaluate, dissect, visualize and report, each done once and kept in the workdir."""
 
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,13 +9,14 @@ from typing import Any
 import flax.linen as nn
 from ml_collections import ConfigDict
 
-from interpjax import dissection, json_files, models, processes, stopping, training
+from interpjax import dissection, json_files, models, processes, stopping, tracking, training
 from interpjax.beginning import begin, restarts
 from interpjax.changes import current_config
 from interpjax.compiling import compiling_into
 from interpjax.config import from_json, to_json, validate
 from interpjax.config.identity import BY_CONTENT
 from interpjax.errors import Problems, UserError, refusals
+from interpjax.finished import summary
 from interpjax.prepare import (
     DEFAULT_STAGES,
     Experiment,
@@ -26,6 +28,7 @@ from interpjax.prepare import (
     tapped_network,
 )
 from interpjax.report import tables
+from interpjax.report.scores import final_scores
 from interpjax.stages import ordered_stages, pending_stages, run_stages
 from interpjax.workdir import (
     check_data,
@@ -90,7 +93,10 @@ def run(
         stopping.on_signals(),
         compiling_into(cache, "config.compilation_cache"),
     ):
-        run_stages(experiment, begin(experiment, config, stages, restart_from))
+        pending = begin(experiment, config, stages, restart_from)
+        with tracking.tracked(config.wandb, workdir, json.loads(experiment.config_text)) as tracker:
+            run_stages(experiment, pending, tracker.log)
+            processes.lead(lambda: tracker.summarize(final_scores(summary(workdir))))
     return _told(workdir)
 
 
@@ -192,10 +198,10 @@ def _say(text: str) -> None:
 def _told(workdir: Path) -> dict[str, Any]:
     """The summary, printed as tables."""
     remedy = "remove it, and the same command makes it again"
-    summary = processes.lead(lambda: json_files.read(workdir / "summary.json", remedy))
+    found = processes.lead(lambda: json_files.read(workdir / "summary.json", remedy))
     if not processes.leads():
-        return summary
-    print(f"\n{tables.format_summary(summary)}")
-    if "report" in summary["seconds"]:
+        return found
+    print(f"\n{tables.format_summary(found)}")
+    if "report" in found["seconds"]:
         print(f"\nreport: {workdir / 'report.html'}")
-    return summary
+    return found

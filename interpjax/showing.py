@@ -13,7 +13,7 @@ from interpjax.data.splits import PartSplit
 from interpjax.dissection import Dissection
 from interpjax.finished import VIEWS, load_exhibits, load_intervals, load_results, load_views, summary
 from interpjax.prepare import Experiment
-from interpjax.report import page
+from interpjax.report import page, tensorboard
 from interpjax.training.metrics import read_metrics
 from interpjax.visualization import causes, gallery, views
 from interpjax.visualization.ablation import Batch
@@ -73,7 +73,7 @@ def _test_images(experiment: Experiment) -> list[Batch]:
 
 
 def report(experiment: Experiment) -> dict[str, Any]:
-    """Writes ``report.html`` and the figures, of all stages that are done."""
+    """Writes ``report.html``, the figures, and what TensorBoard shows of it, of all stages that are done."""
     workdir, found = experiment.workdir, summary(experiment.workdir)
     content = page.Content(
         title=workdir.name,
@@ -90,6 +90,7 @@ def report(experiment: Experiment) -> dict[str, Any]:
     )
     for drawing in page.paper_drawings(content):
         drawing.save(workdir / "figures")
+    tensorboard.write_events(workdir / "events", found, content.results, content.views, experiment.config_text)
     page.write_page(workdir / "report.html", content)
     return {}
 

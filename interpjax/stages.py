@@ -18,6 +18,7 @@ from interpjax.prepare import STAGES, Experiment
 from interpjax.prepare.labelled import Labelled
 from interpjax.report import scores
 from interpjax.training.checksums import by_name, checksums
+from interpjax.training.metrics import Log
 from interpjax.training.step import make_eval_step
 from interpjax.workdir import counts_folder, forget_stage, read_stage, run_stage, stage_is_done
 
@@ -69,17 +70,18 @@ def pending_stages(stages: Sequence[str], workdir: Path, *, retrain: bool = Fals
     return pending
 
 
-def run_stages(experiment: Experiment, pending: Sequence[str]) -> None:
+def run_stages(experiment: Experiment, pending: Sequence[str], log: Log) -> None:
     """Runs stages in their order, and writes ``summary.json`` with the results of all stages that are done.
 
     Args:
       experiment: all that the stages use.
       pending: the stages to run, as :func:`pending_stages` returns them.
+      log: takes the metrics of training too.
     """
     workdir = experiment.workdir
     processes.lead(lambda: _forget(workdir, pending))
     functions: dict[str, Callable[[Experiment], dict[str, Any]]] = {
-        "train": _train,
+        "train": functools.partial(_train, log=log),
         "evaluate": functools.partial(_evaluate, trained_now="train" in pending),
         "dissect": _dissect,
         "chance": _chance,
@@ -121,7 +123,7 @@ def _forget_counts(workdir: Path) -> None:
 
 
 @processes.stopping_together()
-def _train(experiment: Experiment) -> dict[str, Any]:
+def _train(experiment: Experiment, log: Log) -> dict[str, Any]:
     source, recipe = experiment.source, experiment.recipe
     assert source is not None
     assert source.train is not None
@@ -140,6 +142,7 @@ def _train(experiment: Experiment) -> dict[str, Any]:
         groups=experiment.groups,
         workdir=experiment.workdir,
         restarted_from=restarted_from(experiment.workdir),
+        log=log,
     )
     return {
         "num_steps": trained.num_steps,

@@ -6,6 +6,7 @@ import re
 
 import broden_layout
 import cv2
+import event_files
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -55,6 +56,31 @@ def test_metrics_are_written_by_term(finished):
     groups |= {f"groups/{name}/{layer}" for name in ("zero_groups", "hoyer") for layer in ("conv1", "conv2")}
     assert all(set(row) == terms | groups | {"step"} for row in steps)
     assert rows[-1]["eval/accuracy"] == finished[2]["accuracy"]
+
+
+def test_tensorboard_gets_group_norms_top_images_and_final_scores(finished):
+    _, workdir, summary = finished
+    last = read_metrics(workdir / "metrics.jsonl")[-2]
+    held = {
+        value.tag: value.histo for step, value in event_files.read(workdir) if step == 6 and value.HasField("histo")
+    }
+    assert set(held) == {"group_norms/conv1", "group_norms/conv2"}
+    for layer in ("conv1", "conv2"):
+        norms = [last[f"group_norm/{layer}/{number}"] for number in range(1, 6)]
+        np.testing.assert_allclose(held[f"group_norms/{layer}"].sum, sum(norms))
+    values = [value for _, value in event_files.read(workdir / "events")]
+    scores = {value.tag: value.simple_value for value in values if value.HasField("simple_value")}
+    np.testing.assert_allclose(scores["final/accuracy"], summary["accuracy"], rtol=1e-6)  # float32
+    assert scores["final/unique_detectors/conv2"] == summary["layers"]["conv2"]["unique_detectors"]
+    images = {value.tag: value.image for value in values if value.HasField("image")}
+    for layer in ("conv1", "conv2"):
+        table = pd.read_csv(workdir / "dissection" / layer / "tally.csv", keep_default_na=False)
+        best = table[table["score"] > 0].iloc[:8]  # in falling order of score
+        named = {f"{layer}/unit-{row.unit}-{row.label}" for row in best.itertuples()}
+        assert named == {name for name in images if name.startswith(f"{layer}/")}
+    for image in images.values():
+        decoded = cv2.imdecode(np.frombuffer(image.encoded_image_string, np.uint8), cv2.IMREAD_COLOR)
+        assert decoded.shape == (image.height, image.width, 3) == (160, 2 * 160 + 4, 3)  # of two top images
 
 
 def test_report_is_one_offline_file_that_escapes_names(finished):

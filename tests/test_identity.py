@@ -11,7 +11,7 @@ import pytest
 import tiny
 
 import interpjax
-from interpjax import changes
+from interpjax import changes, tracking
 from interpjax import config as config_lib
 from interpjax import workdir as workdir_lib
 from interpjax.config.identity import WITHOUT_EFFECT
@@ -187,6 +187,7 @@ def test_a_restart_goes_back_to_the_step_and_loses_nothing(trained, copy, capsys
     config, _ = trained
     before = read_metrics(copy / "metrics.jsonl")
     slower = config_lib.override(config, {"optimizer.learning_rate": 1e-5, "optimizer.clip_norm": 1.0})
+    (copy / tracking.ID_FILE).write_text('{"id": "of the metrics before"}')
     for _ in range(2):  # the second time it is finished
         interpjax.run(slower, copy, ("train", "evaluate"), restart_from=2)
     (line,) = recorded(copy)
@@ -194,6 +195,7 @@ def test_a_restart_goes_back_to_the_step_and_loses_nothing(trained, copy, capsys
     assert set(line["fields"]) == {"optimizer.learning_rate", "optimizer.clip_norm"}
     aside = read_metrics(copy / "metrics_after_2_1.jsonl")
     assert aside == [row for row in before if row["step"] > 2]
+    assert not (copy / tracking.ID_FILE).exists()
     after = read_metrics(copy / "metrics.jsonl")
     assert [row["learning_rate"] for row in after if "loss" in row][:2] == [
         row["learning_rate"] for row in before if "loss" in row

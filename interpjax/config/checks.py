@@ -29,6 +29,7 @@ CHOICES = {
     "optimizer.name": ("sgd", "adam", "adamw"),
     "optimizer.schedule": ("constant", "step", "cosine"),
 }
+LONGEST_PROJECT = 128  # characters of a name, and without those signs: as wandb takes it
 CHANCE_KINDS = ("labels", "rotation", "untrained")
 PICTURES = ("filters", "causes", "maximized_units", "maximized_groups", "class_models", "saliency", "grad_cam")
 IMPORTABLE = ("data.source", "optimizer.name")  # these may also be the import path of the user's own
@@ -97,6 +98,7 @@ def validate(config: ConfigDict) -> None:
     for name in ("regularizer.block_norm.p", "regularizer.block_norm.q"):
         exponent = name[-1]
         _require(problems, config, name, lambda v: v >= 1, f"a norm needs 1 <= {exponent} <= inf")
+    _require(problems, config, "wandb", _is_project, "expected the name of a project, without any of / \\ # ? % :")
     for name in ("mean", "std"):
         _require(problems, config, f"data.{name}", lambda v: len(v) == 3, "expected three numbers, one a channel")
     _require(problems, config, "data.std", lambda v: min(v, default=1) > 0, "expected a number above 0")
@@ -200,6 +202,10 @@ def _check_average(config: ConfigDict) -> None:
 
 def _is_proximal(config: ConfigDict) -> bool:
     return config.regularizer.block_norm.proximal and config.regularizer.block_norm.strength > 0
+
+
+def _is_project(name: str) -> bool:
+    return not set(name) & set("/\\#?%:") and len(name) <= LONGEST_PROJECT
 
 
 def _require_choice(config: ConfigDict, name: str, choices: tuple[str, ...]) -> None:

@@ -16,6 +16,7 @@ WITHOUT_EFFECT = {
     "visualization.pictures": "pictures are made of the network and change nothing of it",
     "visualization.most": "only how many pictures are made",
     "visualization.test_images": "on how many images the report tells what units cause",
+    "wandb": "metrics and scores are read from the run and never enter it",
     "compilation_cache": "a program is the same, compiled or read",
 }
 # What is in these files and folders counts, and not where they are: fingerprints of the content tell the data apart.

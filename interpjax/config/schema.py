@@ -28,6 +28,7 @@ def default_config() -> ConfigDict:
     config = ConfigDict()
     config.seed = 0  # of initialization, order of the data, augmentation and dropout
     config.compilation_cache = ""  # a folder for what JAX has compiled, to be used again by other runs; "" = none
+    config.wandb = ""  # a project of Weights & Biases to log to as well, where wandb is installed; "" = none
     config.data = _data()
     config.model = ConfigDict(
         {

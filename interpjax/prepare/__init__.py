@@ -10,7 +10,7 @@ import flax.linen as nn
 import numpy as np
 from ml_collections import ConfigDict
 
-from interpjax import dissection, models, parallel, training
+from interpjax import dissection, models, parallel, tracking, training
 from interpjax.config import to_json, validate
 from interpjax.data.pipeline import PipelineSettings
 from interpjax.data.sources import Source
@@ -125,6 +125,8 @@ def prepare(
     """
     problems = problems or Problems()
     validate(config)
+    with problems.collected():
+        tracking.check(config.wandb)
     with problems.collected():
         preprocessing = read_preprocessing(config)
     with problems.collected():

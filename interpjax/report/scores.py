@@ -51,6 +51,23 @@ def with_intervals(scores: Mapping[str, Any], intervals: pd.DataFrame) -> dict[s
     return {**scores, "layers": layers, "interpretability_score_interval": of("interpretability_score")}
 
 
+def final_scores(summary: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of a run's summary by which runs are compared.
+
+    Args:
+      summary: of the stages that are done.
+
+    Returns:
+      ``final/accuracy``, and likewise ``validation_accuracy``, ``interpretability_score``, ``rud`` and
+      ``unique_detectors/LAYER``; what no stage has found is not among them. The metrics of training have an
+      ``accuracy`` too, that of its batches.
+    """
+    names = ("accuracy", "validation_accuracy", "interpretability_score", "rud")
+    found = {name: summary[name] for name in names if name in summary}
+    found |= {f"unique_detectors/{name}": own["unique_detectors"] for name, own in summary.get("layers", {}).items()}
+    return {f"final/{name}": float(value) for name, value in found.items()}
+
+
 def beside_chance(results: Mapping[str, Dissection], chances: Mapping[str, Chance]) -> dict[str, Any]:
     """The score of some layers by chance, and what the dissection has above it.
 

@@ -20,6 +20,7 @@ from interpjax.training.terms import BlockNorm, Groupings
 Variables = Mapping[str, Any]
 Images = UInt8[Array | np.ndarray, "n h w 3"]
 ByLayer = dict[str, dict[str, Any]]
+GROUP_NORM = "group_norm/"  # how the metrics of the norms begin, before LAYER/1
 MOST_GROUPS = 16  # the norms of a layer with more groups are not written as metrics
 
 
@@ -126,7 +127,7 @@ def as_metrics(by_layer: ByLayer) -> dict[str, float]:
     for layer, values in by_layer.items():
         for name, value in values.items():
             if name == "relevance" and len(value) <= MOST_GROUPS:
-                metrics |= {f"group_norm/{layer}/{i}": float(norm) for i, norm in enumerate(value, start=1)}
+                metrics |= {f"{GROUP_NORM}{layer}/{i}": float(norm) for i, norm in enumerate(value, start=1)}
             elif np.ndim(value) == 0:
                 metrics[f"groups/{name}/{layer}"] = float(value)
     return metrics

@@ -20,7 +20,7 @@ from interpjax.preprocessing import Preprocessing
 from interpjax.training.checkpoint import Checkpoints, Position
 from interpjax.training.diagnostics import GroupDiagnostics, as_metrics
 from interpjax.training.evaluation import Evaluated, evaluate, sample_images
-from interpjax.training.metrics import MetricsWriter, StepLog, TrainingDivergedError
+from interpjax.training.metrics import Log, MetricsWriter, StepLog, TrainingDivergedError
 from interpjax.training.objective import FIELD_PARAMS, Objective
 from interpjax.training.optimizer import Duration, OptimizerSettings
 from interpjax.training.positions import joined, own_part
@@ -93,6 +93,7 @@ def train(
     groups: GroupDiagnostics,
     workdir: Path,
     restarted_from: int | None = None,
+    log: Log | None = None,
 ) -> Training:
     """Trains a network to its last step, going on from the latest checkpoint if there is one.
 
@@ -108,6 +109,7 @@ def train(
       workdir: the run's folder, which gets checkpoints, metrics, and the profile if one is made.
       restarted_from: the step from which training was started again, perhaps with another optimizer; None if it never
         was.
+      log: takes the metrics of each step that has some, beside the workdir; None if nothing else does.
 
     Raises:
       BadImageError: for an unreadable image, unless those are to be skipped.
@@ -153,8 +155,8 @@ def train(
         with (
             Prefetch(batches) as prefetch,
             Profile(workdir / "profile", recipe.profile_steps) as profile,
-            MetricsWriter(workdir, from_step=first) as writer,
-            StepLog(writer, total, first, recipe.duration.batch_size, position.skipped_steps) as log,
+            MetricsWriter(workdir, from_step=first, log=log) as writer,
+            StepLog(writer, total, first, recipe.duration.batch_size, position.skipped_steps) as lines,
             jax.transfer_guard("disallow"),  # allows only explicit transfers to and from the devices
             stopping.deferred(),
         ):
@@ -164,13 +166,13 @@ def train(
                 replicated, metrics = train_step(replicated, batch)
                 if step < total:
                     prefetch.read_ahead(metrics)
-                log.add(step, metrics, waited)  # reads the metrics of earlier steps while this one is computed
+                lines.add(step, metrics, waited)  # reads the metrics of earlier steps while this one is computed
                 stop = asked(stopping.requested())
                 profile.after(step, metrics)
                 if stop or _is_due(step, total, recipe.log_every_steps):
-                    log.close_line(of_weights(replicated.result))
+                    lines.close_line(of_weights(replicated.result))
                 if _is_due(step, total, recipe.eval_every_steps):
-                    with log.paused():
+                    with lines.paused():
                         for name, split in measured.items():
                             found = evaluate(eval_step, replicated.result, split, pipeline, left_out[name], name)
                             evaluated[name] = found
@@ -178,9 +180,9 @@ def train(
                         writer.write(step, _as_metrics(evaluated) | on_sample)
                     stop = stop or asked(stopping.requested())  # which takes long
                 if stop or _is_due(step, total, recipe.checkpoint_every_steps):
-                    with log.paused():
+                    with lines.paused():
                         seconds = position.seconds + time.monotonic() - began
-                        in_a_row = log.skipped_in_a_row()
+                        in_a_row = lines.skipped_in_a_row()
                         reached = joined(Position(prefetch.position, seconds, skipped.sorted(), in_a_row))
                         skipped.names.update(reached.skipped)
                         checkpoints.save(_checked(parallel.first(replicated)), reached)

@@ -5,7 +5,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,11 +18,13 @@ from interpjax import json_files, parallel, processes
 from interpjax.atomic import write_atomic
 from interpjax.errors import UserError
 from interpjax.progress import progress_bar
-from interpjax.training.diagnostics import as_metrics
+from interpjax.training.diagnostics import GROUP_NORM, as_metrics
 
 SKIPPED = "skipped_steps"  # the metric of a step that was left out
 MOST_SKIPPED = 10  # steps in a row
+LARGEST_SHOWN = 1e19  # of histograms: the last bin of tensorboardX ends above it
 TIMINGS = ("images_per_second", "data_wait")  # metrics that differ from run to run
+Log = Callable[[int, Mapping[str, float]], None]  # takes a step's number and its metrics
 _Step = tuple[int, Any, Callable[[], float]]  # its number, its metrics, and the wait for its batch
 
 
@@ -36,15 +38,16 @@ class MetricsWriter:
     Of several processes only the first one writes.
     """
 
-    def __init__(self, workdir: Path, *, from_step: int):
+    def __init__(self, workdir: Path, *, from_step: int, log: Log | None = None):
         """Opens the files of a run.
 
         Args:
           workdir: the run's folder, which gets ``metrics.jsonl`` and TensorBoard event files.
           from_step: the step that training goes on from. Later steps of a session that was cut off are taken again.
+          log: takes the metrics too, in the first process; None if nothing else does.
         """
         self._path = workdir / "metrics.jsonl"
-        self._writes = processes.leads()
+        self._writes, self._log = processes.leads(), log
         if not self._writes:
             return
         kept = [line for line in read_metrics(self._path) if line["step"] <= from_step]
@@ -53,7 +56,7 @@ class MetricsWriter:
         self._events = SummaryWriter(str(workdir), purge_step=from_step + 1, write_to_disk=True)
 
     def write(self, step: int, metrics: dict[str, float]) -> None:
-        """Writes one line of ``metrics.jsonl``, and one event for each metric."""
+        """Writes one line of ``metrics.jsonl``, an event for each metric, and one for all group norms of a layer."""
         if not self._writes:
             return
         try:
@@ -61,9 +64,13 @@ class MetricsWriter:
             self._file.flush()
             for name, value in metrics.items():
                 self._events.add_scalar(name, value, step)
+            for layer, norms in _group_norms(metrics).items():
+                self._events.add_histogram(f"group_norms/{layer}", np.array(norms), step)
         except OSError as error:
             reason = f"metrics cannot be written ({error.strerror}); mend this, and the same command goes on"
             raise OSError(error.errno, reason, str(self._path)) from error
+        if self._log is not None:
+            self._log(step, metrics)
 
     def __enter__(self) -> "MetricsWriter":
         return self
@@ -188,6 +195,15 @@ def _require_finite(step: int, row: dict[str, float]) -> None:
             f"step {step}: {too_many if skipped else 'the loss is not finite'} ({terms}); lower "
             "config.optimizer.learning_rate or the strength of the term that grew"
         )
+
+
+def _group_norms(metrics: dict[str, float]) -> dict[str, list[float]]:
+    """The norms of each layer's groups among some metrics, without those that no bin of a histogram holds."""
+    norms: dict[str, list[float]] = {}
+    for name, value in metrics.items():
+        if name.startswith(GROUP_NORM) and value <= LARGEST_SHOWN:  # which no norm is that is not a number
+            norms.setdefault(name.removeprefix(GROUP_NORM).rpartition("/")[0], []).append(value)
+    return norms
 
 
 def read_metrics(path: Path) -> list[dict[str, float]]:

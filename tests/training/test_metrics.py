@@ -1,5 +1,6 @@
 """The log of steps: means over a line, the speed of training alone, and one copy to the host a line."""
 
+import event_files
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -94,3 +95,19 @@ def test_a_loss_that_is_not_finite_is_told_by_its_step_and_terms(tmp_path):
 
     with pytest.raises(TrainingDivergedError, match=r"step 2: the loss is not finite \(.*loss = nan"):
         run()
+
+
+def test_the_group_norms_of_a_layer_are_a_histogram_without_those_that_are_not_finite(tmp_path):
+    of_conv1 = {"group_norm/conv1/1": 1.0, "group_norm/conv1/2": 3.0, "group_norm/conv1/3": float("nan")}
+    others = {"group_norm/a/b/1": 0.0, "group_norm/gone/1": float("inf"), "group_norm/gone/2": float("nan")}
+    with MetricsWriter(tmp_path, from_step=0) as writer:
+        writer.write(5, {"loss": 2.0} | of_conv1 | others)
+    held = {
+        value.tag: value.histo for step, value in event_files.read(tmp_path) if value.HasField("histo") and step == 5
+    }
+    assert set(held) == {"group_norms/conv1", "group_norms/a/b"}
+    conv1 = held["group_norms/conv1"]
+    assert (conv1.num, conv1.min, conv1.max, conv1.sum) == (2, 1.0, 3.0, 4.0)
+    edges = np.array(conv1.bucket_limit)
+    for norm in (1.0, 3.0):  # each in a bin of its own, which ends a tenth above where it begins
+        assert conv1.bucket[np.searchsorted(edges, norm, side="right")] == 1
