@@ -23,7 +23,7 @@ from interpjax.training.metrics import TIMINGS, read_metrics
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("runs") / "<b>tiny & co"
-    config = tiny.tiny_config()
+    config = tiny.tiny_config(visualization__pictures=("filters", "causes"))
     return config, workdir, interpjax.run(config, workdir)
 
 
@@ -96,6 +96,8 @@ def test_report_is_one_offline_file_that_escapes_names(finished):
     assert addresses <= set(re.findall(r' id="([^"]*)"', page))
     stored = json.loads(re.search(r'id="pictures">(.*?)</script>', page)[1])
     views = json.loads(re.search(r'id="views">(.*?)</script>', page)[1])
+    assert page.count("Set to zero: accuracy") == 2 * (8 + 5)  # of two layers the best detectors and all groups
+    assert len(re.findall(r"<figure><img [^>]*><figcaption><a href=\"#conv1-unit-", page)) == 8  # the first filters
     assert {str(number) for own in views["layers"].values() for row in own["images"] for number in row} == set(stored)
 
 
