@@ -10,7 +10,7 @@ import interpjax
 from interpjax import config as config_lib
 from interpjax import processes, tracking
 from interpjax.errors import UserError
-from interpjax.training.metrics import read_metrics
+from interpjax.training.metrics import MetricsWriter, read_metrics
 
 
 class Run:
@@ -63,6 +63,22 @@ def by_step(rows):
     return found
 
 
+def test_a_later_session_goes_on_in_the_same_run_behind_what_it_has(service, tmp_path):
+    for first, last in ((1, 4), (3, 6)):  # killed after its checkpoint of step 2
+        with (
+            tracking.tracked("groups", tmp_path, {}) as tracker,
+            MetricsWriter(tmp_path, from_step=first - 1, log=tracker.log) as writer,
+        ):
+            for step in range(first, last + 1):
+                writer.write(step, {"loss": 1 / step})
+            tracker.summarize({"final/accuracy": 1 / last})
+    (begun,) = service.runs.values()
+    assert begun["history"] == [(step, {"loss": 1 / step}) for step in range(1, 7)]
+    assert begun["history"] == [(row.pop("step"), row) for row in read_metrics(tmp_path / "metrics.jsonl")]
+    assert begun["summary"] == {"final/accuracy": 1 / 6}
+
+
+@pytest.mark.long
 def test_a_run_that_lost_the_service_goes_on_in_the_same_run_and_nothing_is_missing(service, tmp_path):
     config = tiny.tiny_config(wandb="groups", data__directory=str(tmp_path / "data"))
     workdir, stages = tmp_path / "mine", ("train", "evaluate")
