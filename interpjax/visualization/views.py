@@ -232,8 +232,12 @@ def outline(mask: Bool[np.ndarray, "height width"]) -> str:
     for leeway in LEEWAYS:
         path = "".join(_closed(cv2.approxPolyDP(contour, leeway, True)[:, 0], scale) for contour in contours)
         if len(path) <= LONGEST:
-            break
-    return path
+            return path
+    # What is left are a great many specks, of which the largest are shown.
+    specks = sorted(contours, key=cv2.contourArea, reverse=True)
+    parts = [_closed(cv2.approxPolyDP(contour, LEEWAYS[-1], True)[:, 0], scale) for contour in specks]
+    within = np.cumsum([len(part) for part in parts]) <= LONGEST
+    return "".join(part for part, fits in zip(parts, within, strict=True) if fits)
 
 
 def _closed(points: Int[np.ndarray, "points 2"], scale: Float[np.ndarray, "2"]) -> str:

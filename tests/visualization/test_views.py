@@ -16,7 +16,7 @@ from interpjax.errors import UserError
 from interpjax.visualization.masks import counted_mask
 from interpjax.visualization.sights import NetworkSights, StoredSights
 from interpjax.visualization.unit_figure import show_unit
-from interpjax.visualization.views import BOX, LOWER, Views, label_mask, outline, view
+from interpjax.visualization.views import BOX, LONGEST, LOWER, Views, label_mask, outline, view
 
 UNITS = 6
 
@@ -39,6 +39,14 @@ def filled(path: str, shape: tuple[int, int]) -> np.ndarray:
 @settings(max_examples=150, deadline=None)
 def test_an_outline_runs_around_the_pixels_of_its_mask(mask):
     np.testing.assert_array_equal(filled(outline(mask), mask.shape), mask)
+
+
+def test_an_outline_of_many_specks_keeps_the_largest_and_stays_short():
+    mask = np.random.default_rng(0).random((112, 112)) > 0.8
+    mask[20:60, 30:80] = True
+    path = outline(mask)
+    assert 0 < len(path) <= LONGEST
+    assert filled(path, mask.shape)[25:55, 35:75].mean() > 0.9
 
 
 @pytest.fixture(scope="module")
