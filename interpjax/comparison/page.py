@@ -20,7 +20,7 @@ from interpjax.comparison.statistics import Mean
 from interpjax.comparison.tables import category_means, means, paired_differences
 from interpjax.report.comparison_figures import Series, accuracy_against_score, grouped_bars
 from interpjax.report.names import category_class, concept_addresses, share, unit_address
-from interpjax.visualization.views import BOX
+from interpjax.visualization.outlines import BOX
 
 MOST_UNITS = 12  # of a layer that are listed for a concept
 NOT_LAYERS = ("accuracy", "interpretability_score")

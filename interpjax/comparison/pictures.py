@@ -19,7 +19,7 @@ class Tile(NamedTuple):
     Attributes:
       picture: the key of the image among all of the page.
       name: of the image.
-      mask: the outline of the unit's mask, an SVG path in a square of side ``views.BOX``; empty where there is none.
+      mask: the outline of the unit's mask, an SVG path in a square of side ``outlines.BOX``; empty where there is none.
     """
 
     picture: int

@@ -11,7 +11,9 @@ import numpy as np
 
 from interpjax.dissection import Dissection
 from interpjax.report.names import layer_address
-from interpjax.visualization.views import BOX, LOWER, Views, encode
+from interpjax.visualization.outlines import BOX
+from interpjax.visualization.thumbnails import encode
+from interpjax.visualization.views import LOWER, Views
 
 PAGE = 24_000_000  # bytes of a whole page at most
 FEW_PIXELS = 100  # images with a smaller side are shown pixel by pixel

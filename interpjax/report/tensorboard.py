@@ -19,7 +19,9 @@ from interpjax.config.identity import WITHOUT_EFFECT
 from interpjax.config.schema import flatten
 from interpjax.dissection import Dissection
 from interpjax.report.scores import final_scores
-from interpjax.visualization.views import BOX, SIDE, LayerViews, Views
+from interpjax.visualization.outlines import BOX
+from interpjax.visualization.thumbnails import SIDE
+from interpjax.visualization.views import LayerViews, Views
 
 MOST_UNITS = 8  # of a layer
 GAP = 4  # pixels between two images

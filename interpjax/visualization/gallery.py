@@ -21,7 +21,7 @@ from interpjax.visualization.class_model import class_model
 from interpjax.visualization.filters import first_layer_filters
 from interpjax.visualization.pictures import displayed
 from interpjax.visualization.saliency import grad_cam, saliency
-from interpjax.visualization.views import encode
+from interpjax.visualization.thumbnails import encode
 
 SIDE = 160  # pixels of a picture
 FILTER_SIDE = 44  # pixels of a small filter, enlarged

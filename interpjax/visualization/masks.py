@@ -1,8 +1,9 @@
-"""Masks of units as a dissection has counted them."""
+"""Masks of units and of labels, as a dissection has counted them."""
 
 import numpy as np
 from jaxtyping import Bool, Float
 
+from interpjax.data.concepts import ConceptRecord
 from interpjax.dissection import Dissection
 from interpjax.dissection.upsampling import resampling, upsample
 
@@ -28,3 +29,12 @@ def counted_mask(
         return np.zeros(label_shape, bool)
     how = resampling(protocol.upsampling, activation.shape, label_shape, image_shape, result.fieldmap)
     return upsample(activation[None], how)[0] > threshold
+
+
+def label_mask(record: ConceptRecord, number: int) -> Bool[np.ndarray, "label_height label_width"]:
+    """Where an image carries a label, in any of its channels."""
+    mask = np.zeros(record.label_shape, bool)
+    for channels in record.labels().values():
+        for channel in channels:
+            mask |= channel == number  # an integer labels the whole image
+    return mask

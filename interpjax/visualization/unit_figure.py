@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from interpjax.data import ConceptData
 from interpjax.dissection import ActivationsFn, Dissection
 from interpjax.dissection.arguments import check_whole, listed
-from interpjax.visualization.masks import counted_mask
+from interpjax.visualization.masks import counted_mask, label_mask
 from interpjax.visualization.sights import Sight, Sights, sights_of
-from interpjax.visualization.views import BINS, LOWER, Sample, chosen, concepts_of, draw_samples, label_mask
+from interpjax.visualization.views import BINS, LOWER, Sample, chosen, concepts_of, draw_samples
 
 MASK, LABEL = "#ffe14d", "#4dd7ff"
 PANEL = 1.5  # inches

@@ -5,30 +5,24 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Float, Int
 
 from interpjax import json_files
 from interpjax.atomic import replacing, write_atomic
-from interpjax.data.concepts import ConceptRecord
 from interpjax.dissection import Dissection, npz
 from interpjax.dissection.scoring import best_concepts
 from interpjax.errors import UserError
-from interpjax.visualization.masks import counted_mask
+from interpjax.visualization.masks import counted_mask, label_mask
+from interpjax.visualization.outlines import outline
 from interpjax.visualization.sights import Sight, Sights
+from interpjax.visualization.thumbnails import picture
 
 SAMPLE = 256  # images drawn at random, of which weaker ones and the histogram are
 SEED = 0
 LOWER = (0.95, 0.75, 0.5)  # weaker images: where the unit is as active as on the image of this rank of the sample
 BINS = 32
-SIDE = 160  # pixels of a picture; images that are smaller keep their size
-QUALITY, LOSSLESS = 75, 101  # of WebP, as OpenCV counts
 AGAIN = "remove stages/visualize.json in the workdir, and run the stage visualize again"
-TIMES = 3  # pixels are made so much larger before lines are drawn around them
-LEEWAYS = (0.7, 1.5, 3.0, 6.0)  # of these by how much a line may be off: more where it would be too long
-LONGEST = 1200  # characters of a line; a page has ten thousand of them
-BOX = 256  # outlines are drawn in a square of so many units, whatever the image's shape
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -207,59 +201,6 @@ def chosen(result: Dissection, sample: Sample) -> Int[np.ndarray, "units shown"]
     order = np.argsort(sample.maxima, axis=0, kind="stable")
     ranks = [min(int(share * len(order)), len(order) - 1) for share in LOWER]
     return np.concatenate([result.top_images, sample.numbers[order[ranks].T]], axis=1)
-
-
-def label_mask(record: ConceptRecord, number: int) -> Bool[np.ndarray, "label_height label_width"]:
-    """Where an image carries a label, in any of its channels."""
-    mask = np.zeros(record.label_shape, bool)
-    for channels in record.labels().values():
-        for channel in channels:
-            mask |= channel == number  # an integer labels the whole image
-    return mask
-
-
-def outline(mask: Bool[np.ndarray, "height width"]) -> str:
-    """The border of a mask as an SVG path in a square of side ``BOX``, holes and all; empty if nothing is in it."""
-    if not mask.any():
-        return ""
-    if mask.all():
-        return f"M0 0H{BOX}V{BOX}H0Z"
-    # OpenCV's lines run through the centres of the outermost pixels. Of pixels made three times as large these lie
-    # within the pixel itself, so that the line never runs around one that is not in the mask.
-    large = cv2.resize(mask.astype(np.uint8), None, fx=TIMES, fy=TIMES, interpolation=cv2.INTER_NEAREST)
-    contours, _ = cv2.findContours(large, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-    scale = BOX / np.array([large.shape[1], large.shape[0]])
-    for leeway in LEEWAYS:
-        path = "".join(_closed(cv2.approxPolyDP(contour, leeway, True)[:, 0], scale) for contour in contours)
-        if len(path) <= LONGEST:
-            return path
-    # What is left are a great many specks, of which the largest are shown.
-    specks = sorted(contours, key=cv2.contourArea, reverse=True)
-    parts = [_closed(cv2.approxPolyDP(contour, LEEWAYS[-1], True)[:, 0], scale) for contour in specks]
-    within = np.cumsum([len(part) for part in parts]) <= LONGEST
-    return "".join(part for part, fits in zip(parts, within, strict=True) if fits)
-
-
-def _closed(points: Int[np.ndarray, "points 2"], scale: Float[np.ndarray, "2"]) -> str:
-    """A line through points of the enlarged mask and back to the first."""
-    first, *others = [f"{x} {y}" for x, y in np.rint((points + 0.5) * scale).astype(int)]
-    return f"M{first}{'L' if others else ''}{' '.join(others)}Z"
-
-
-def picture(image: UInt8[np.ndarray, "height width 3"]) -> bytes:
-    """A square WebP file of an image, as large as ``SIDE`` at most; an image of few pixels is kept to the pixel."""
-    longest = max(image.shape[:2])
-    side = min(longest, SIDE)
-    how = cv2.INTER_AREA if side < longest else cv2.INTER_NEAREST
-    return encode(cv2.resize(image, (side, side), interpolation=how), lossless=longest < SIDE)
-
-
-def encode(image: UInt8[np.ndarray, "side side 3"], *, lossless: bool = False) -> bytes:
-    """A WebP file."""
-    quality = [cv2.IMWRITE_WEBP_QUALITY, LOSSLESS if lossless else QUALITY]
-    written, encoded = cv2.imencode(".webp", np.ascontiguousarray(image[..., ::-1]), quality)  # OpenCV writes BGR
-    assert written, image.shape
-    return encoded.tobytes()
 
 
 def concepts_of(result: Dissection, unit: int, most: int = 3) -> Sequence[tuple[int, float]]:

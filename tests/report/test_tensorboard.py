@@ -10,7 +10,8 @@ from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData
 
 from interpjax.config import default_config, override, to_json
 from interpjax.report.tensorboard import BORDER, LINE, outlined, write_events
-from interpjax.visualization.views import SIDE, outline, picture
+from interpjax.visualization.outlines import outline
+from interpjax.visualization.thumbnails import SIDE, picture
 
 SUMMARY = {
     "accuracy": 0.75,

@@ -13,10 +13,11 @@ from hypothesis.extra import numpy as arrays
 from interpjax import dissection
 from interpjax.data import load_broden
 from interpjax.errors import UserError
-from interpjax.visualization.masks import counted_mask
+from interpjax.visualization.masks import counted_mask, label_mask
+from interpjax.visualization.outlines import BOX, LONGEST, outline
 from interpjax.visualization.sights import NetworkSights, StoredSights
 from interpjax.visualization.unit_figure import show_unit
-from interpjax.visualization.views import BOX, LONGEST, LOWER, Views, label_mask, outline, view
+from interpjax.visualization.views import LOWER, Views, view
 
 UNITS = 6
 
