@@ -70,7 +70,8 @@ def test_filters_saliency_and_class_models_are_pictures_of_their_own(subject):
     assert [own.number for own in counts["filters"]] == list(range(UNITS["conv1"]))
     assert counts["filters"][2].text == "group 2"
     assert [own.text for own in counts["class_models"]] == ["a", "b", "c"]
-    logits = subject.model.apply(subject.variables, PREPROCESSING(subject.images), train=False)
+    inputs = jax.numpy.asarray(PREPROCESSING(subject.images))
+    logits = subject.model.apply(subject.variables, inputs, train=False)
     seen = [subject.class_names[cls] for cls in logits.argmax(axis=1)[:3]]
     assert [own.text for own in counts["saliency"]] == seen
     assert [own.text for own in counts["grad_cam"]] == [f"{name}, by conv2" for name in seen]
