@@ -9,7 +9,7 @@ from interpjax import dissection
 from interpjax.errors import UserError
 from interpjax.prepare import STAGES
 from interpjax.visualization.exhibits import Exhibits
-from interpjax.visualization.views import Views
+from interpjax.visualization.views import FORMAT, Views
 from interpjax.workdir import read_stage, stage_is_done
 
 VIEWS = Path("figures", "views")  # what the units look at
@@ -56,18 +56,27 @@ def load_intervals(workdir: Path) -> dict[str, pd.DataFrame]:
 
 
 def load_exhibits(workdir: Path) -> Exhibits:
-    """Pictures of what the network looks for and what its units cause; none if the stage ``visualize`` is not done.
+    """Pictures of what the network looks for and what its units cause; none if the stage is not done in this form.
 
     Raises:
       UserError: if they cannot be read.
     """
-    return Exhibits.load(workdir / VIEWS) if stage_is_done(workdir, "visualize") else Exhibits([], [])
+    return Exhibits.load(workdir / VIEWS) if _is_visualized(workdir) else Exhibits([], [], {})
 
 
 def load_views(workdir: Path) -> Views | None:
-    """What the units look at; None if the stage ``visualize`` is not done.
+    """What the units look at; None if the stage ``visualize`` is not done in this form.
 
     Raises:
       UserError: if it cannot be read.
     """
-    return Views.load(workdir / VIEWS) if stage_is_done(workdir, "visualize") else None
+    return Views.load(workdir / VIEWS) if _is_visualized(workdir) else None
+
+
+def _is_visualized(workdir: Path) -> bool:
+    return stage_is_done(workdir, "visualize") and not is_outdated(workdir, "visualize")
+
+
+def is_outdated(workdir: Path, stage: str) -> bool:
+    """Whether a stage that is done was done by a version that stored it otherwise, so that it has to be done again."""
+    return stage == "visualize" and read_stage(workdir, stage)["result"].get("format") != FORMAT

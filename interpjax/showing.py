@@ -1,24 +1,28 @@
 """The stages that show what came out: pictures of what units look at, figures, and the page."""
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from interpjax import models
-from interpjax.config.words import in_words
+from interpjax.config.words import in_words, trains_groups
 from interpjax.data.images import SkippedImages, resize
 from interpjax.data.pipeline import test_batches
 from interpjax.data.splits import PartSplit
 from interpjax.dissection import Dissection
 from interpjax.finished import VIEWS, load_exhibits, load_intervals, load_results, load_views, summary
 from interpjax.prepare import Experiment
+from interpjax.prepare.facts import CLASS_NAMES, LABELLED
 from interpjax.report import page, tensorboard
 from interpjax.training.metrics import read_metrics
 from interpjax.visualization import causes, gallery, views
 from interpjax.visualization.ablation import Batch
 from interpjax.visualization.exhibits import Exhibits
 from interpjax.visualization.sights import NetworkSights
+from interpjax.workdir import read_facts
 
 
 def visualize(experiment: Experiment) -> dict[str, Any]:
@@ -31,15 +35,31 @@ def visualize(experiment: Experiment) -> dict[str, Any]:
     found = views.view(sights, results)
     found.save(experiment.workdir / VIEWS)
     subject = _subject(experiment, results, sights)
-    shown = gallery.gallery(subject, experiment.pictures.kinds)
+    shown, left_out = gallery.gallery(subject, experiment.pictures.kinds)
+    caused = _causes(experiment, subject, left_out)
+    for kind, why in left_out.items():
+        print(f"config.visualization.pictures: no {kind} of this network: {why}", file=sys.stderr)
+    Exhibits(shown, caused, left_out).save(experiment.workdir / VIEWS)
+    return {"pictures": len(found.pictures) + len(shown), "format": views.FORMAT}
+
+
+def _causes(experiment: Experiment, subject: gallery.Subject, left_out: dict[str, str]) -> list[causes.Cause]:
+    """What units cause, where it is asked for; notes why, where that cannot be measured."""
+    if causes.KIND not in experiment.pictures.kinds:
+        return []
     batches = _test_images(experiment)
-    caused = causes.causes(subject, batches) if batches else []
-    Exhibits(shown, caused).save(experiment.workdir / VIEWS)
-    return {"pictures": len(found.pictures) + len(shown)}
+    if not batches:
+        left_out[causes.KIND] = "there are no test images of its classes, as with imported weights"
+        return []
+    try:
+        return causes.causes(subject, batches)
+    except ValueError as error:  # by which the functions say what they expect of a network
+        left_out[causes.KIND] = str(error)
+        return []
 
 
 def _subject(experiment: Experiment, results: dict[str, Dissection], sights: NetworkSights) -> gallery.Subject:
-    settings, source = experiment.pictures, experiment.source
+    settings = experiment.pictures
     size = experiment.pipeline.image_size
     # Of labelled images, which any dissection has; spread over the data, for neighbours may be of one kind.
     numbers = sights.numbers()[:: max(1, len(sights.numbers()) // settings.most)][: settings.most]
@@ -50,7 +70,7 @@ def _subject(experiment: Experiment, results: dict[str, Dissection], sights: Net
         image_size=size,
         results=results,
         groupings=experiment.groups.groupings(tuple(results)),
-        class_names=source.class_names if source is not None else (),
+        class_names=tuple(read_facts(experiment.workdir).get(CLASS_NAMES, ())),
         images=np.stack([resize(sight.image, size, size) for sight in sights.of(numbers)]),
         seed=experiment.pipeline.seed,
         most=settings.most,
@@ -58,9 +78,9 @@ def _subject(experiment: Experiment, results: dict[str, Dissection], sights: Net
 
 
 def _test_images(experiment: Experiment) -> list[Batch]:
-    """Batches to measure on what units cause; none if that is not asked for, or there are no test images."""
+    """Batches to measure on what units cause; none if there are no test images."""
     source, settings = experiment.source, experiment.pictures
-    if "causes" not in settings.kinds or source is None or source.test is None:
+    if source is None or source.test is None:
         return []
     found: list[Batch] = []
     # Spread over the split, for its classes may be in order.
@@ -68,7 +88,8 @@ def _test_images(experiment: Experiment) -> list[Batch]:
     split = PartSplit(source.test, spread)
     for batch in test_batches(split, experiment.pipeline, SkippedImages(), shard=(0, 1)):
         real = batch["mask"] > 0
-        found.append((jnp.asarray(experiment.preprocessing(batch["image"][real])), batch["label"][real]))
+        if real.any():
+            found.append((jnp.asarray(experiment.preprocessing(batch["image"][real])), batch["label"][real]))
     return found
 
 
@@ -85,7 +106,8 @@ def report(experiment: Experiment) -> dict[str, Any]:
         metrics=read_metrics(workdir / "metrics.jsonl"),
         config=experiment.config_text,
         words=in_words(experiment.config_text),
-        facts=_facts(found, experiment.pipeline.seed),
+        facts=_facts(workdir, found, experiment.pipeline.seed),
+        trained_groups=trains_groups(experiment.config_text),
         chance_hint="give the command again with --stages=chance,report",
     )
     for drawing in page.paper_drawings(content):
@@ -95,12 +117,13 @@ def report(experiment: Experiment) -> dict[str, Any]:
     return {}
 
 
-def _facts(summary: dict[str, Any], seed: int) -> list[tuple[str, str]]:
+def _facts(workdir: Path, summary: dict[str, Any], seed: int) -> list[tuple[str, str]]:
     """What the page says of the run."""
     seconds = ", ".join(f"{stage} {value:.0f} s" for stage, value in summary["seconds"].items())
     skipped = {split: len(names) for split, names in summary["skipped_images"].items() if names}
     return [
         ("seed", str(seed)),
+        ("labelled images", str(read_facts(workdir).get(LABELLED, "")).partition(",")[0]),
         *([("steps of training", str(summary["num_steps"]))] if "num_steps" in summary else []),
         ("time of each stage", seconds),
         *((f"unreadable images of {split}, skipped", str(count)) for split, count in skipped.items()),

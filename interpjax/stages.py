@@ -13,7 +13,7 @@ from interpjax.atomic import write_atomic
 from interpjax.changes import restarted_from
 from interpjax.data.images import SkippedImages
 from interpjax.errors import UserError
-from interpjax.finished import load_results, summary
+from interpjax.finished import is_outdated, load_results, summary
 from interpjax.prepare import STAGES, Experiment
 from interpjax.prepare.labelled import Labelled
 from interpjax.report import scores
@@ -62,6 +62,7 @@ def pending_stages(stages: Sequence[str], workdir: Path, *, retrain: bool = Fals
       UserError: naming a stage that is made from the dissection, if that is neither done nor asked for.
     """
     undone = {name for name in stages if not stage_is_done(workdir, name) or (retrain and name == "train")}
+    undone |= {name for name in stages if stage_is_done(workdir, name) and is_outdated(workdir, name)}
     outdated = {later for name in undone for later in MADE_FROM[name]}
     pending = tuple(name for name in stages if name in undone | outdated)
     for name in NEEDS_DISSECTION:

@@ -122,7 +122,7 @@ def test_no_data_are_needed_and_what_was_not_measured_is_left_out(own, tmp_path,
     page, printed = (tmp_path / "run" / "report.html").read_text(), capsys.readouterr().out
     assert 'id="conv1-unit-4"' in page
     assert "interpretability score" in printed
-    for absent in ("test accuracy", "Norms and activity", "#training", 'id="pictures"', "Set to zero: accuracy"):
+    for absent in ("test accuracy", "Norms and activity", "#training", 'id="gallery"', "Set to zero: accuracy"):
         assert absent not in page
         assert absent not in printed
 
@@ -141,7 +141,7 @@ def test_further_stages_can_be_asked_for_later(own, tmp_path):
     assert summary["accuracy"] == np.mean(np.argmax(logits, axis=1) == np.arange(CLASSES))
     page = (tmp_path / "run" / "report.html").read_text()
     assert page.count('data-fill="unit"') == sum(layer["units"] for layer in summary["layers"].values())
-    assert 'id="pictures">{"' in page
+    assert 'id="data-pictures">{"' in page
     assert "Set to zero: accuracy" in page
     assert "test accuracy" in page
     assert interpjax.run(config, tmp_path / "run", ONLY) == summary

@@ -21,6 +21,7 @@ AT_MOST = {
     "dissection.chance.draws": 1_000_000,
     "dissection.top_images": 10_000,
     "visualization.most": 1_000,
+    "visualization.test_images": 100_000,
     "model.width": 100.0,
     "training.num_epochs": 1e9,
 }

@@ -5,6 +5,8 @@ from typing import Any
 
 from interpjax.config.schema import TERMS
 
+GROUP_TERMS = ("block_norm", "group_activation", "group_repulsion", "exclusive_lasso")
+
 
 def in_words(text: str) -> str:
     """What was trained on what, with which regularizers: ``"two_figures_cnn on two_figures; block norm 0.003 …"``.
@@ -19,6 +21,12 @@ def in_words(text: str) -> str:
         f" of width {config['model']['width']:g}" if config["model"]["width"] != 1 else ""
     )
     return f"{network}, {_data(config)}; {', '.join(terms) or 'no regularizer'}"
+
+
+def trains_groups(text: str) -> bool:
+    """Whether a configuration, as JSON, has a term that knows of groups of filters."""
+    settings = json.loads(text)["regularizer"]
+    return any(settings[name]["strength"] > 0 for name in GROUP_TERMS)
 
 
 def _data(config: dict[str, Any]) -> str:

@@ -11,12 +11,12 @@ from interpjax.data.listing import listing_fingerprint
 from interpjax.data.sources import Source
 from interpjax.prepare import labelled, sources
 
-LABELLED = "labelled images"
+LABELLED, CLASS_NAMES = "labelled images", "class_names"
 
 
 def of_source(source: Source) -> dict[str, Any]:
     """The names of the classes and, of each split, the number of its examples and the fingerprint of their listing."""
-    found: dict[str, Any] = {"class_names": list(source.class_names)}
+    found: dict[str, Any] = {CLASS_NAMES: list(source.class_names)}
     splits = {"train_images": source.train, "validation_images": source.validation, "test_images": source.test}
     for name, split in splits.items():
         if split is not None:

@@ -34,6 +34,7 @@ STYLE: dict[Any, Any] = {
     "svg.hashsalt": "interpjax",
     "pdf.fonttype": 42,  # letters that can be edited, which publishers ask for
     "font.family": "sans-serif",
+    "text.parse_math": False,  # a name may have a $ in it
     "axes.spines.top": False,
     "axes.spines.right": False,
     "legend.frameon": False,
@@ -75,6 +76,7 @@ class Drawing:
         buffer = io.BytesIO()
         with rc_context(STYLE):
             self.figure.savefig(buffer, format=kind, dpi=200, metadata=WITHOUT_DATE[kind])
+            self.figure.set_layout_engine("none")  # it is laid out now, which takes longer than drawing it
         return buffer.getvalue()
 
 

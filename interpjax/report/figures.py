@@ -53,13 +53,14 @@ def units_per_concept(layer: str, units: Sequence[Unit]) -> Drawing | None:
     detectors = [unit for unit in units if unit.detects]
     if not detectors:
         return None
-    categories = {unit.concept: unit.category for unit in detectors}
-    counts = counted(unit.concept for unit in detectors)
-    rows = [(layer, name, categories[name], count) for name, count in counts.items()]
+    of = {unit.column: unit for unit in detectors}
+    counts = counted(unit.column for unit in detectors)
+    rows = [(layer, of[column].concept, of[column].category, count) for column, count in counts.items()]
     shown = rows[:MOST_CONCEPTS]
     with drawing(1.6 + 0.19 * len(shown), 3.2) as (figure, axes):
         colors = [COLORS.get(category, SPARE_COLOR) for _, _, category, _ in shown]
-        axes.bar([name for _, name, _, _ in shown], [count for *_, count in shown], 0.75, color=colors)
+        axes.bar(range(len(shown)), [count for *_, count in shown], 0.75, color=colors)
+        axes.set_xticks(range(len(shown)), [name for _, name, _, _ in shown])
         axes.tick_params("x", labelrotation=90, labelsize="small")
         axes.set_ylabel(f"units of {layer}")
         axes.set_xlim(-0.7, len(shown) - 0.3)

@@ -24,12 +24,15 @@ def layer_address(layer: str) -> str:
 
 
 def concept_addresses(concepts: pd.DataFrame) -> list[str]:
-    """``concept-grass`` for each row; concepts of one name have their number behind it."""
-    words = [_word(name) for name in concepts["name"]]
-    return [
-        f"concept-{word}" if words.count(word) == 1 else f"concept-{word}-{number}"
-        for word, number in zip(words, concepts["number"], strict=True)
-    ]
+    """``concept-grass`` for each row; where several would have one address, their numbers stand behind it."""
+    words = [f"concept-{_word(name)}" for name in concepts["name"]]
+    found: list[str] = []
+    for word, number in zip(words, concepts["number"], strict=True):
+        own = word
+        while words.count(own) > 1 or own in found or (own != word and own in words):
+            own = f"{own}-{number}"
+        found.append(own)
+    return found
 
 
 def category_class(category: str) -> str:
@@ -51,9 +54,9 @@ def span(bounds: Sequence[float] | None, form: str = "g") -> str:
     return "" if bounds is None else f"{bounds[0]:{form}}–{bounds[1]:{form}}"
 
 
-def counted(items: Iterable[str]) -> Mapping[str, int]:
-    """How often each comes, the most frequent first, then in the order of the names."""
-    counts: dict[str, int] = {}
-    for item in items:
-        counts[item] = counts.get(item, 0) + 1
+def counted(columns: Iterable[int]) -> Mapping[int, int]:
+    """How often each comes, the most frequent first, then in their order."""
+    counts: dict[int, int] = {}
+    for column in columns:
+        counts[column] = counts.get(column, 0) + 1
     return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))

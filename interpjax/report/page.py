@@ -14,6 +14,7 @@ from interpjax.dissection import Dissection, get_protocol
 from interpjax.report import curves, figures, names, pictures, rows
 from interpjax.report.drawing import Drawing
 from interpjax.report.tables import GROUP_COLUMNS, groups_rows
+from interpjax.visualization.causes import Cause
 from interpjax.visualization.exhibits import Exhibits
 from interpjax.visualization.gallery import Shown
 from interpjax.visualization.views import Views
@@ -26,16 +27,17 @@ GALLERIES = {
     ),
     "class_models": (
         "Class models",
-        "An image made so that the score of the class is as large as can be: what the network takes for typical of it.",
+        "An image made so that the score of the class is as large as can be; it may look like noise.",
     ),
     "saliency": (
         "Saliency",
-        "Of some images, how much the score of the class that the network sees in them changes with each pixel: bright "
-        "where it changes most.",
+        "Of some images, how much the score of the class that the network sees in them (its name is below) changes "
+        "with each pixel: bright where it changes most.",
     ),
     "grad_cam": ("Grad-CAM", "The same images, bright at the places whose maps speak for that class."),
 }
-NOTHING = Exhibits([], [])
+NOTHING = Exhibits([], [], {})
+MOST_CAUSES = 10  # rows of the table of what units cause
 UNIT = 3_000  # bytes of the page for each unit, beside its outlines and pictures
 CHANCE_WORDS = {
     "labels": "labels exchanged between images",
@@ -58,6 +60,7 @@ class Content:
       metrics: lines of ``metrics.jsonl``; empty without a training.
       config: the run's configuration as text; empty without a run.
       words: what was dissected, in a sentence.
+      trained_groups: whether the training knew of the groups; None where that is not known.
       facts: of the run, names and values.
       chance_hint: what to do to have chance beside the scores, where it is not.
     """
@@ -71,6 +74,7 @@ class Content:
     metrics: Sequence[Mapping[str, float]] = ()
     config: str = ""
     words: str = ""
+    trained_groups: bool | None = None
     facts: Sequence[tuple[str, str]] = ()
     chance_hint: str = "interpjax.dissection.chance draws it"
 
@@ -124,6 +128,12 @@ def _values(content: Content) -> dict[str, Any]:
         "facts": content.facts,
         "config": content.config,
         "words": content.words,
+        "trained_groups": content.trained_groups,
+        "with_relevance": any(group.rank for own in groups.values() for group in own),
+        "left_out": content.exhibits.left_out,
+        "largest_causes": _largest(content.exhibits.causes),
+        "cause_images": next((own.images for own in content.exhibits.causes), 0),
+        "above_chance": _above_chance(summary),
         "detectors": sum(unit.detects for unit in everything),
         "unique_over_layers": len({unit.column for unit in everything if unit.detects}),
         "layers": {layer: _bars(own) for layer, own in units.items()},
@@ -145,6 +155,24 @@ def _values(content: Content) -> dict[str, Any]:
         "galleries": _galleries(content.exhibits),
         **_pictures(content),
     }
+
+
+def _largest(causes: Sequence[Cause]) -> list[Cause]:
+    """Those without which most is lost."""
+    lost = [own for own in causes if own.after < own.before]
+    return sorted(lost, key=lambda own: own.after - own.before)[:MOST_CAUSES]
+
+
+def _above_chance(summary: Mapping[str, Any]) -> str:
+    """How the score stands beside the strongest chance that was measured; empty where none was."""
+    own = summary.get("chance", {})
+    if not own:
+        return ""
+    kind = max(own, key=lambda name: own[name]["interpretability_score"])
+    found, score = own[kind], summary["interpretability_score"]
+    mean, more = found["interpretability_score"], f"up to {found['high']}" if found["draws"] > 1 else "one draw"
+    stands = "above" if score > found["high"] else "no more than" if score <= mean else "within"
+    return f"The score of {score} is {stands} what chance gave: {mean:g} ({more}), {CHANCE_WORDS[kind]}."
 
 
 def _galleries(exhibits: Exhibits) -> list[tuple[str, str, list[tuple[str, str, str]]]]:
@@ -170,6 +198,7 @@ def _pictures(content: Content) -> dict[str, Any]:
         return {"with_pictures": False}
     data = json_files.to_text(pictures.views_data(content.views, content.results))
     beside = len(data) + UNIT * sum(len(own.images) for own in content.views.layers.values())
+    beside += sum(len(own.picture) * 4 // 3 for own in content.exhibits.shown)
     return {
         "with_pictures": True,
         "sample": next(iter(content.views.layers.values())).sample,
@@ -181,10 +210,10 @@ def _pictures(content: Content) -> dict[str, Any]:
 def _bars(units: Sequence[rows.Unit]) -> dict[str, Any]:
     """The histogram of units per concept of a layer."""
     detectors = [unit for unit in units if unit.detects]
-    of = {unit.concept: unit for unit in detectors}
-    counts = names.counted(unit.concept for unit in detectors)
+    of = {unit.column: unit for unit in detectors}
+    counts = names.counted(unit.column for unit in detectors)
     return {
-        "rows": [(name, of[name].category, count, of[name].concept_address) for name, count in counts.items()],
+        "rows": [(of[at].concept, of[at].category, count, of[at].concept_address) for at, count in counts.items()],
         "most": max(counts.values(), default=1),
         "detectors": len(detectors),
         "categories": list(dict.fromkeys(unit.category for unit in detectors)),
@@ -208,6 +237,7 @@ def _environment() -> jinja2.Environment:
     environment.filters |= {
         "category_class": names.category_class,
         "layer_address": names.layer_address,
+        "unit_address": lambda layer, number: names.unit_address(layer, number - 1),
         "group_address": lambda layer, number: names.group_address(layer, number - 1),
         "share": names.share,
         "span": names.span,

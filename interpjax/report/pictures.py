@@ -16,7 +16,6 @@ from interpjax.visualization.thumbnails import encode
 from interpjax.visualization.views import LOWER, Views
 
 PAGE = 24_000_000  # bytes of a whole page at most
-FEW_PIXELS = 100  # images with a smaller side are shown pixel by pixel
 DIGITS = 4
 
 
@@ -57,14 +56,12 @@ def views_data(views: Views, results: Mapping[str, Dissection]) -> dict[str, Any
         for name, values in {"values": own.values, "low": own.low, "high": own.high}.items():
             stored[name] = _short(values)
         layers[layer] = stored | {"thresholds": _short(results[layer].thresholds)}
-    first = _decoded(next(iter(views.pictures.values())))
     return {
         "box": BOX,
         "lower": [round(100 * share) for share in LOWER],
         "names": views.names,
         "layers": layers,
         "addresses": {layer: layer_address(layer).removeprefix("layer-") for layer in layers},
-        "pixels": first.shape[0] < FEW_PIXELS,
     }
 
 

@@ -84,7 +84,7 @@ def units(layer: str, result: Dissection, intervals: pd.DataFrame | None) -> lis
                 iou=float(score[unit]),
                 interval=bounds[unit],
                 detects=bool(score[unit] >= result.protocol.detector_iou and own >= 0),
-                dead=bool(len(top) and top.max() <= 0),
+                dead=bool(own < 0 and result.thresholds[unit] == 0 and len(top) and top.max() <= 0),
                 silent=bool(result.thresholds[unit] == 0),
                 threshold=float(result.thresholds[unit]),
                 group=int(group_of[unit]) + 1,
@@ -111,6 +111,7 @@ class Group:
       address: on the page.
       facts: purity, entropy and IoU beside random groups, units, detectors, relevance.
       radius: of the circle of its relevance, beside the largest of the layer, 0 to 1; None where it is not known.
+      rank: of its relevance in the layer, from 1; 0 where it is not known.
       concepts: what its detectors find, with the number of them and the concept's address and category.
       units: its units, the largest IoU first.
       concept_address: of the best concept of its mask; empty where there is none.
@@ -122,6 +123,7 @@ class Group:
     address: str
     facts: Mapping[str, Any]
     radius: float | None
+    rank: int
     concepts: Sequence[tuple[str, int, str, str]]
     units: Sequence[Unit]
     concept_address: str
@@ -132,14 +134,15 @@ def groups(layer: str, result: Dissection, own: Sequence[Unit]) -> list[Group]:
     """The groups of a layer, in their order; ``own`` are its units."""
     if result.groups is None:
         return []
-    addresses = dict(zip(result.concepts["name"], names.concept_addresses(result.concepts), strict=True))
-    categories = dict(zip(result.concepts["name"], result.concepts["category"], strict=True))
+    addresses = names.concept_addresses(result.concepts)
+    labels, categories = result.concepts["name"].tolist(), result.concepts["category"].tolist()
     rows = result.groups.summary()["by_group"]
-    largest = max((row.get("relevance") or 0.0 for row in rows), default=0.0)
+    best, _ = best_concepts(result.groups.iou)
+    relevances = sorted((row["relevance"] for row in rows if row.get("relevance") is not None), reverse=True)
     found = []
-    for row in rows:
+    for row, column in zip(rows, best.tolist(), strict=True):
         members = [unit for unit in own if unit.group == row["group"]]
-        counts = names.counted(unit.concept for unit in members if unit.detects)
+        counts = names.counted(unit.column for unit in members if unit.detects)
         relevance = row.get("relevance")
         found.append(
             Group(
@@ -147,10 +150,11 @@ def groups(layer: str, result: Dissection, own: Sequence[Unit]) -> list[Group]:
                 number=row["group"],
                 address=names.group_address(layer, row["group"] - 1),
                 facts=row,
-                radius=None if relevance is None or largest <= 0 else float(np.sqrt(relevance / largest)),
-                concepts=[(name, count, addresses[name], categories[name]) for name, count in counts.items()],
+                radius=float(np.sqrt(relevance / relevances[0])) if relevances and relevances[0] > 0 else None,
+                rank=relevances.index(relevance) + 1 if relevances else 0,
+                concepts=[(labels[at], count, addresses[at], categories[at]) for at, count in counts.items()],
                 units=members,
-                concept_address=addresses.get(row["concept"], ""),
+                concept_address=addresses[column] if column >= 0 else "",
                 detects=row["iou"] >= result.groups.detector_iou,
             )
         )

@@ -6,7 +6,10 @@ from typing import NamedTuple
 from interpjax.visualization.ablation import Ablation, Batch, ablate
 from interpjax.visualization.gallery import Subject
 
+KIND = "causes"  # as config.visualization.pictures names them
 WORST = 3  # classes that are told
+LOSS = 0.005  # share of a class's images, at least, for it to be told
+LAYERS = 2  # nearest to the output; each is compiled and run anew, and earlier ones take longest
 
 
 class Cause(NamedTuple):
@@ -35,11 +38,15 @@ def causes(subject: Subject, batches: Iterable[Batch]) -> list[Cause]:
     """What the detectors of each layer cause, and what its groups do.
 
     Args:
-      subject: the network; at most ``subject.most`` units and groups of each layer are set to zero, one after another.
+      subject: the network. Of its last ``LAYERS`` dissected layers, at most ``subject.most`` units and groups of each
+        are set to zero, one after another.
       batches: of normalized test images with their labels.
+
+    Raises:
+      ValueError: if the network cannot be changed on the way, as :func:`ablate` tells.
     """
     seen, found = list(batches), []
-    for layer in subject.results:
+    for layer in list(subject.results)[-LAYERS:]:
         units, groups = subject.detectors(layer), subject.groups(layer)
         ablation = ablate(subject.model, subject.variables, seen, layer, [*units, *groups])
         names = [("unit", unit) for unit in units] + [("group", group) for group in range(len(groups))]
@@ -56,6 +63,7 @@ def _rows(subject: Subject, layer: str, names: Sequence[tuple[str, int]], ablati
         worst = [
             (subject.class_name(int(cls)), float(before), float(after))
             for cls, before, after in zip(own["class"], own["before"], own["after"], strict=True)
+            if before - after >= LOSS
         ]
         right = ablation.correct_before, ablation.correct_after[place]
         before, after = (float(own.sum() / images) for own in right)

@@ -15,10 +15,17 @@ from interpjax.visualization.views import AGAIN
 
 
 class Exhibits(NamedTuple):
-    """Pictures of what a network looks for, and what is lost without its units and groups."""
+    """Pictures of what a network looks for, and what is lost without its units and groups.
+
+    Attributes:
+      shown: the pictures.
+      causes: what is lost.
+      left_out: of each kind that was asked for and could not be made the reason.
+    """
 
     shown: list[Shown]
     causes: list[Cause]
+    left_out: dict[str, str]
 
     def save(self, folder: Path) -> None:
         """Writes ``exhibits.json``, and ``exhibits.npz`` with the bytes of each WebP file."""
@@ -28,7 +35,7 @@ class Exhibits(NamedTuple):
         with replacing(folder / "exhibits.npz") as file:
             np.savez(file, **files)
         shown = [{name: value for name, value in own._asdict().items() if name != "picture"} for own in self.shown]
-        stored = {"shown": shown, "causes": self.causes}
+        stored = {"shown": shown, "causes": self.causes, "left_out": self.left_out}
         write_atomic(folder / "exhibits.json", json_files.to_text(stored) + "\n")
 
     @classmethod
@@ -38,10 +45,10 @@ class Exhibits(NamedTuple):
         Raises:
           UserError: if it is damaged.
         """
-        stored = json_files.read(folder / "exhibits.json", AGAIN, keys=("shown", "causes"))
+        stored = json_files.read(folder / "exhibits.json", AGAIN, keys=("shown", "causes", "left_out"))
         try:
             files = npz.read(folder / "exhibits.npz")
             shown = [Shown(**own, picture=files[str(place)].tobytes()) for place, own in enumerate(stored["shown"])]
         except (OSError, *npz.DAMAGED) as error:
             raise UserError(f"{folder / 'exhibits.npz'}: cannot be read ({error}); {AGAIN}") from error
-        return cls(shown, [Cause(*own) for own in stored["causes"]])
+        return cls(shown, [Cause(*own) for own in stored["causes"]], stored["left_out"])

@@ -93,9 +93,22 @@ class Shown(NamedTuple):
     picture: bytes
 
 
-def gallery(subject: Subject, kinds: Sequence[str]) -> list[Shown]:
-    """The pictures of some kinds, names of ``KINDS``, in their order."""
-    return [shown for kind in KINDS if kind in kinds for shown in KINDS[kind](subject)]
+def gallery(subject: Subject, kinds: Sequence[str]) -> tuple[list[Shown], dict[str, str]]:
+    """The pictures of some kinds, names of ``KINDS``, in their order.
+
+    Returns:
+      The pictures; and of each kind that cannot be made of this network the reason, as of one whose first convolution
+      does not see the three channels of an image.
+    """
+    shown: list[Shown] = []
+    left_out = {}
+    for kind in KINDS:
+        if kind in kinds:
+            try:
+                shown += KINDS[kind](subject)
+            except ValueError as error:  # by which the functions say what they expect of a network
+                left_out[kind] = str(error)
+    return shown, left_out
 
 
 def _filters(subject: Subject) -> list[Shown]:

@@ -5,7 +5,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 TIMES = 3  # pixels are made so much larger before lines are drawn around them
-LEEWAYS = (0.7, 1.5, 3.0, 6.0)  # of these by how much a line may be off: more where it would be too long
+LEEWAYS = (0.7, 1.5, 3.0, 6.0, 12.0)  # of these by how much a line may be off: more where it would be too long
 LONGEST = 1200  # characters of an outline; a page has ten thousand of them
 BOX = 256  # outlines are drawn in a square of so many units, whatever the image's shape
 
@@ -22,14 +22,13 @@ def outline(mask: Bool[np.ndarray, "height width"]) -> str:
     contours, _ = cv2.findContours(large, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     scale = BOX / np.array([large.shape[1], large.shape[0]])
     for leeway in LEEWAYS:
-        path = "".join(_closed(cv2.approxPolyDP(contour, leeway, True)[:, 0], scale) for contour in contours)
-        if len(path) <= LONGEST:
-            return path
+        parts = [_closed(cv2.approxPolyDP(contour, leeway, True)[:, 0], scale) for contour in contours]
+        if sum(map(len, parts)) <= LONGEST:
+            return "".join(parts)
     # What is left are a great many specks, of which the largest are shown.
-    specks = sorted(contours, key=cv2.contourArea, reverse=True)
-    parts = [_closed(cv2.approxPolyDP(contour, LEEWAYS[-1], True)[:, 0], scale) for contour in specks]
-    within = np.cumsum([len(part) for part in parts]) <= LONGEST
-    return "".join(part for part, fits in zip(parts, within, strict=True) if fits)
+    largest = sorted(zip(contours, parts, strict=True), key=lambda pair: cv2.contourArea(pair[0]), reverse=True)
+    within = np.cumsum([len(part) for _, part in largest]) <= LONGEST
+    return "".join(part for (_, part), fits in zip(largest, within, strict=True) if fits) or largest[0][1]
 
 
 def _closed(points: Int[np.ndarray, "points 2"], scale: Float[np.ndarray, "2"]) -> str:

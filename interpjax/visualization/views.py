@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from interpjax import json_files
 from interpjax.atomic import replacing, write_atomic
@@ -21,20 +21,26 @@ from interpjax.visualization.thumbnails import picture
 SAMPLE = 256  # images drawn at random, of which weaker ones and the histogram are
 SEED = 0
 LOWER = (0.95, 0.75, 0.5)  # weaker images: where the unit is as active as on the image of this rank of the sample
+OVERLAP = 3  # images on which a unit's mask and its concept share most pixels
 BINS = 32
+FORMAT = 2  # of what is stored; another one is made anew
 AGAIN = "remove stages/visualize.json in the workdir, and run the stage visualize again"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class LayerViews:
-    """What K units look at, on n images each: the most active first, then ``LOWER`` of a random sample.
+    """What K units look at, on n images each.
+
+    First come the ``top`` images on which a unit is most active, then one of a random sample for each of ``LOWER``,
+    then up to ``OVERLAP`` on which its mask shares most pixels with its best concept, where counts by image were kept.
 
     Attributes:
-      images: [K, n] records.
+      images: [K, n] records; −1 for none.
       values: [K, n] the unit's maximum on each.
       top: how many of the n are those on which it is most active.
       masks: [K][n] outline of the unit's mask, an SVG path in a square of side ``BOX``; empty where there is none.
       labels: [K][n] the same of the label of the unit's best concept.
+      annotated: [K, n] whether the image carries labels of that concept's category at all; others do not count.
       counts: [K, bins] how many activations of the sample are in each of equal bins, over all positions.
       low: [K] where the first bin begins.
       high: [K] where the last one ends.
@@ -46,6 +52,7 @@ class LayerViews:
     top: int
     masks: list[list[str]]
     labels: list[list[str]]
+    annotated: Bool[np.ndarray, "units shown"]
     counts: Int[np.ndarray, "units bins"]
     low: Float[np.ndarray, " units"]
     high: Float[np.ndarray, " units"]
@@ -58,7 +65,7 @@ class LayerViews:
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> "LayerViews":
         """What :meth:`to_json` gave."""
-        arrays = {name: np.asarray(stored[name]) for name in ("images", "values", "counts", "low", "high")}
+        arrays = {name: np.asarray(stored[name]) for name in ("images", "values", "annotated", "counts", "low", "high")}
         return cls(**{**stored, **arrays})
 
 
@@ -120,11 +127,14 @@ def view(sights: Sights, results: Mapping[str, Dissection]) -> Views:
       What each unit looks at, and the images.
     """
     samples = draw_samples(sights, results)
-    images = {layer: chosen(result, samples[layer]) for layer, result in results.items()}
+    images = {
+        layer: np.concatenate([chosen(result, samples[layer]), _overlapping(result)], axis=1)
+        for layer, result in results.items()
+    }
     shown = {layer: _Shown(result, images[layer]) for layer, result in results.items()}
     names, pictures = {}, {}
     wanted = np.unique(np.concatenate([own.ravel() for own in images.values()]))
-    for sight in sights.of(wanted):
+    for sight in sights.of(wanted[wanted >= 0]):
         names[sight.number], pictures[sight.number] = sight.record.name, picture(sight.image)
         for layer, own in shown.items():
             own.add(sight, sight.maps[layer])
@@ -137,6 +147,7 @@ def view(sights: Sights, results: Mapping[str, Dissection]) -> Views:
             top=results[layer].top_images.shape[1],
             masks=own.masks,
             labels=own.labels,
+            annotated=own.annotated,
             counts=sample.counts,
             low=sample.low,
             high=sample.high,
@@ -151,14 +162,17 @@ class _Shown:
     def __init__(self, result: Dissection, images: Int[np.ndarray, "units shown"]):
         self._result = result
         self._numbers = result.concepts["number"].to_numpy()
+        self._categories = result.concepts["category"].tolist()
         self._concept, _ = best_concepts(result.iou)
         self._images = images
         self.values = np.zeros(images.shape)
         self.masks = [[""] * images.shape[1] for _ in images]
         self.labels = [[""] * images.shape[1] for _ in images]
+        self.annotated = np.zeros(images.shape, bool)
 
     def add(self, sight: Sight, maps: Float[np.ndarray, "h w units"]) -> None:
         own_labels: dict[int, str] = {}
+        categories = set(sight.record.labels())
         for unit, place in np.argwhere(self._images == sight.number):
             activation = maps[..., unit]
             mask = counted_mask(activation, self._result, int(unit), sight.record.label_shape, sight.input_shape)
@@ -169,6 +183,7 @@ class _Shown:
                 if concept not in own_labels:
                     own_labels[concept] = outline(label_mask(sight.record, int(self._numbers[concept])))
                 self.labels[unit][place] = own_labels[concept]
+                self.annotated[unit, place] = self._categories[concept] in categories
 
 
 def draw_samples(sights: Sights, results: Mapping[str, Dissection]) -> dict[str, Sample]:
@@ -201,6 +216,21 @@ def chosen(result: Dissection, sample: Sample) -> Int[np.ndarray, "units shown"]
     order = np.argsort(sample.maxima, axis=0, kind="stable")
     ranks = [min(int(share * len(order)), len(order) - 1) for share in LOWER]
     return np.concatenate([result.top_images, sample.numbers[order[ranks].T]], axis=1)
+
+
+def _overlapping(result: Dissection) -> Int[np.ndarray, "units overlap"]:
+    """The images on which each unit's mask shares most pixels with its best concept; −1 where there are no more."""
+    if result.images is None:
+        return np.zeros((len(result.thresholds), 0), int)
+    found = np.full((len(result.thresholds), OVERLAP), -1)
+    best, _ = best_concepts(result.iou)
+    shared = result.images.intersection.tocsc()
+    for unit, column in enumerate(best):
+        own = shared[:, [unit * len(result.concepts) + column]].tocoo() if column >= 0 else None
+        if own is not None:
+            rows = own.row[np.argsort(-own.data.astype(np.int64), kind="stable")][:OVERLAP]
+            found[unit, : len(rows)] = result.images.numbers[rows]
+    return found
 
 
 def concepts_of(result: Dissection, unit: int, most: int = 3) -> Sequence[tuple[int, float]]:

@@ -47,7 +47,7 @@ def test_the_page_of_stored_arrays(made, tmp_path):
     interval = results["a/layer"].bootstrap().set_index("statistic").loc["iou/unit 0"]
     card = re.search(r'id="a/layer-unit-1".*?</article>', page, re.DOTALL)[0]
     assert f"({interval['low']:.3f}–{interval['high']:.3f})" in card
-    views = json.loads(re.search(r'id="views">(.*?)</script>', page)[1])
+    views = json.loads(re.search(r'id="data-views">(.*?)</script>', page)[1])
     assert views["layers"]["a/layer"]["thresholds"] == pytest.approx(results["a/layer"].thresholds, rel=1e-3)
 
 

@@ -19,7 +19,7 @@ undefined_name();</script></body></html>"""
 def report(installed, tmp_path_factory):
     """The page of a run that was trained for a few steps."""
     workdir = tmp_path_factory.mktemp("runs") / "tiny"
-    interpjax.run(tiny.tiny_config(), workdir)
+    interpjax.run(tiny.tiny_config(visualization__pictures=("filters", "causes")), workdir)
     return workdir / "report.html"
 
 
@@ -92,7 +92,7 @@ def test_search_and_filters_leave_the_units_that_match(report, chromium, units):
             tools.get_by_role("button", name="Show all").click()
             tools.locator("output", has_text=f"{len(units)} of {len(units)} units").wait_for()
             assert len(shown(page)) == len(units)
-        tools.get_by_label("detectors only").check()
+        tools.get_by_label("Show", exact=True).select_option("detects")
         assert set(shown(page)) == {unit["address"] for unit in units if unit["iou"] >= 0.04}
 
 

@@ -42,6 +42,13 @@ def test_an_outline_runs_around_the_pixels_of_its_mask(mask):
     np.testing.assert_array_equal(filled(outline(mask), mask.shape), mask)
 
 
+@given(st.integers(0, 2**32 - 1), st.floats(0.4, 3))
+@settings(max_examples=20, deadline=None)
+def test_a_mask_that_is_there_is_never_without_an_outline(seed, blur):
+    noise = cv2.GaussianBlur(np.random.default_rng(seed).normal(size=(112, 112)), (0, 0), blur)
+    assert outline(noise > 0) != ""
+
+
 def test_an_outline_of_many_specks_keeps_the_largest_and_stays_short():
     mask = np.random.default_rng(0).random((112, 112)) > 0.8
     mask[20:60, 30:80] = True
@@ -87,9 +94,16 @@ def test_each_unit_is_shown_its_strongest_images_and_weaker_ones(broden, stored,
     own, maxima = found.layers["layer"], stored.max(axis=(1, 2))
     assert own.top == 2
     np.testing.assert_array_equal(own.images[:, :2], result.top_images)
+    best, counts = np.argmax(result.iou, axis=1), result.images.intersection.toarray().reshape(len(names), UNITS, -1)
     for unit in range(UNITS - 1):
-        np.testing.assert_allclose(own.values[unit], maxima[own.images[unit], unit])
-        ranks = np.argsort(np.argsort(maxima[:, unit]))[own.images[unit, 2:]]
+        overlap = own.images[unit, 2 + len(LOWER) :]
+        shared = counts[overlap[overlap >= 0], unit, best[unit]]
+        assert len(shared) == min(3, (counts[:, unit, best[unit]] > 0).sum())
+        assert shared.tolist() == np.sort(counts[:, unit, best[unit]])[::-1][: len(shared)].tolist()
+    for unit in range(UNITS - 1):
+        there = own.images[unit] >= 0
+        np.testing.assert_allclose(own.values[unit][there], maxima[own.images[unit][there], unit])
+        ranks = np.argsort(np.argsort(maxima[:, unit]))[own.images[unit, 2 : 2 + len(LOWER)]]
         np.testing.assert_array_equal(ranks, [int(share * len(maxima)) for share in LOWER])
     np.testing.assert_array_equal(own.counts.sum(axis=1), stored[..., 0].size)
     for unit in range(UNITS - 1):
@@ -105,11 +119,16 @@ def test_outlines_are_those_of_the_masks_and_labels_that_were_counted(broden, st
     best = np.argmax(result.iou, axis=1)
     for unit in range(UNITS):
         for place, number in enumerate(own.images[unit]):
+            if number < 0:  # there are no more images in which mask and label meet
+                assert (own.masks[unit][place], own.labels[unit][place]) == ("", "")
+                continue
             record = broden.records[number]
             mask = counted_mask(stored[number, ..., unit], result, unit, record.label_shape, record.image_shape)
             assert own.masks[unit][place] == outline(mask)
             label = label_mask(record, int(result.concepts["number"].iloc[best[unit]]))
             assert own.labels[unit][place] == (outline(label) if result.iou[unit].any() else "")
+            category = result.concepts["category"].iloc[best[unit]]
+            assert own.annotated[unit, place] == (result.iou[unit].any() and category in record.labels())
     assert any(own.masks[0])
 
 

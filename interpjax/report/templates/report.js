@@ -2,8 +2,8 @@
 // Pictures are put together when their card comes near the window: each image is in the page once, outlines are drawn on it.
 const read = id => { const found = document.getElementById(id); return found ? JSON.parse(found.textContent) : null; };
 const SVG = "http://www.w3.org/2000/svg";
-const views = read("views");
-if (views && views.pixels) document.body.classList.add("pixels");
+const views = read("data-views");
+const FEW_PIXELS = 100;  // images with a smaller side are shown pixel by pixel
 let pictures = null;
 
 function element(name, attributes, ...children) {
@@ -19,19 +19,26 @@ function drawn(name, attributes, ...children) {
   return made;
 }
 function picture(shown) {  // an image with an outline; what lies outside of it is dimmed
-  pictures ??= read("pictures");
+  pictures ??= read("data-pictures");
   const box = views.box, frame = `M0 0H${box}V${box}H0Z`;
   const image = element("img", { src: `data:image/webp;base64,${pictures[shown.image]}`, alt: "", decoding: "async" });
-  const layer = drawn("svg", { viewBox: `0 0 ${box} ${box}`, "aria-hidden": "true" },
-    drawn("path", { d: frame + shown.path, class: "outside" }), drawn("path", { d: shown.path, class: `outline ${shown.kind}` }));
-  return element("span", { class: "picture" }, image, layer);
+  image.addEventListener("load", () => image.classList.toggle("pixels", image.naturalWidth < FEW_PIXELS));
+  const layer = drawn("svg", { viewBox: `0 0 ${box} ${box}`, "aria-hidden": "true" });
+  if (!shown.both) layer.append(drawn("path", { d: frame + (shown.kind === "label" ? shown.label : shown.mask), class: "outside" }));
+  if (shown.both || shown.kind === "mask") layer.append(drawn("path", { d: shown.mask, class: "outline mask" }));
+  if (shown.both || shown.kind === "label") layer.append(drawn("path", { d: shown.label, class: "outline label" }));
+  const whole = element("span", { class: "picture" }, image, layer);
+  if (shown.kind === "label" && !shown.label) whole.append(element("span", { class: "absent" }, shown.annotated ? "none" : "not annotated"));
+  return whole;
 }
-function shownOf(layer, place, index, kind, concept) {
-  const own = views.layers[layer], path = (kind === "label" ? own.labels : own.masks)[place][index];
-  const image = own.images[place][index], value = own.values[place][index].toPrecision(3);
-  const what = kind === "label"
-    ? (path ? `label ${concept}` : `${concept} is not marked here`) : `activation up to ${value}${path ? "" : ", below T"}`;
-  return { layer, place, image, kind, path, text: `${views.names[image]}: ${what}`, unit: `${layer} unit ${place + 1}` };
+function shownOf(layer, place, index, kind, concept, category) {
+  const own = views.layers[layer], mask = own.masks[place][index], label = own.labels[place][index];
+  const image = own.images[place][index], annotated = own.annotated[place][index];
+  const active = `activation up to ${own.values[place][index].toPrecision(3)}${mask ? "" : ", below T"}`;
+  const marked = label ? `${concept} is marked` : annotated ? `annotated, but no ${concept}` : `not annotated for ${category}`;
+  const text = `${views.names[image]}: ${kind === "mask" ? active : kind === "label" ? marked : `${active}; ${marked}`}`;
+  return { image, kind, mask, label, annotated, text, both: kind === "both", all: `${active}${concept ? `; ${marked}` : ""}`,
+    name: views.names[image], unit: `${layer} unit ${place + 1}` };
 }
 function tile(shown) {
   const button = element("button", { type: "button", class: "tile", "aria-label": `${shown.unit}, ${shown.text}; enlarge`,
@@ -57,32 +64,37 @@ function histogram(layer, place) {
     `${own.low[place].toPrecision(2)} to ${own.high[place].toPrecision(2)}, counts on a log scale`));
 }
 const fillers = {
-  unit(holder, layer, place, concept) {
-    const top = views.layers[layer].top, all = views.layers[layer].images[place].length;
-    const indices = [...Array(all).keys()], first = indices.slice(0, top);
-    holder.append(row("most active", first.map(index => tile(shownOf(layer, place, index, "mask", concept)))));
-    if (concept) holder.append(row(concept, first.map(index => tile(shownOf(layer, place, index, "label", concept)))));
-    const weaker = indices.slice(top).map(index => tile(shownOf(layer, place, index, "mask", concept)));
-    holder.append(row(`weaker: above ${views.lower.join(", ")} % of images`, weaker), histogram(layer, place));
+  unit(holder, layer, [place], concept, category) {
+    const own = views.layers[layer], shown = (from, to, kind) => own.images[place].slice(from, to).flatMap((image, at) =>
+      image < 0 ? [] : [tile(shownOf(layer, place, from + at, kind, concept, category))]);
+    const weaker = own.top + views.lower.length;
+    holder.append(row("most active", shown(0, own.top, "mask")));
+    if (concept) holder.append(row(`${concept}, as marked in these`, shown(0, own.top, "label")));
+    const overlap = concept ? shown(weaker, own.images[place].length, "both") : [];
+    if (overlap.length) holder.append(row(`most in common with ${concept}`, overlap));
+    holder.append(row(`weaker: more active than on ${views.lower.join(", ")} % of images`, shown(own.top, weaker, "mask")),
+      histogram(layer, place));
   },
   group(holder, layer, places) {
     for (const place of places) {
-      const link = element("a", { class: "filter", href: `#${views.addresses[layer]}-unit-${place + 1}` },
-        picture(shownOf(layer, place, 0, "mask", "")), element("span", {}, `unit ${place + 1}`));
+      const link = element("a", { class: "filter", href: `#${views.addresses[layer]}-unit-${place + 1}` });
+      if (views.layers[layer].top) link.append(picture(shownOf(layer, place, 0, "mask", "", "")));
+      link.append(element("span", {}, `unit ${place + 1}`));
       holder.append(link);
     }
   },
-  concept(holder, layer, place, concept) {
-    const first = [...Array(views.layers[layer].top).keys()];
-    holder.append(row(`unit ${place + 1}`, first.map(index => tile(shownOf(layer, place, index, "mask", concept)))));
-    holder.append(row(concept, first.map(index => tile(shownOf(layer, place, index, "label", concept)))));
+  concept(holder, layer, [place], concept, category) {
+    const first = kind => [...Array(views.layers[layer].top).keys()].map(index =>
+      tile(shownOf(layer, place, index, kind, concept, category)));
+    holder.append(row(`unit ${place + 1}`, first("mask")), row(`${concept}, as marked in these`, first("label")));
   },
 };
 function fill(card) {
   const holder = card.querySelector("[data-fill]:empty");
   if (!holder || !views) return;
-  const { fill: kind, layer, places, concept } = holder.dataset, numbers = places.split(",").map(Number);
-  fillers[kind](holder, layer, kind === "group" ? numbers : numbers[0], concept);
+  const { fill: kind, layer, places, concept, category } = holder.dataset;
+  holder.style.setProperty("--columns", Math.min(6, Math.max(3, views.layers[layer].top)));
+  fillers[kind](holder, layer, places.split(",").map(Number), concept, category);
 }
 
 // Which units are shown, and in which order.
@@ -92,26 +104,28 @@ const order = new Map([...new Set(cards.map(card => card.dataset.layer))].sort()
 const by = {
   iou: (a, b) => b.dataset.iou - a.dataset.iou,
   number: (a, b) => order.get(a.dataset.layer) - order.get(b.dataset.layer) || a.dataset.number - b.dataset.number,
-  group: (a, b) => order.get(a.dataset.layer) - order.get(b.dataset.layer) || a.dataset.group - b.dataset.group || by.iou(a, b),
+  group: (a, b) => order.get(a.dataset.layer) - order.get(b.dataset.layer) || (Number(a.dataset.group) || Infinity) - (Number(b.dataset.group) || Infinity) || by.iou(a, b),
   concept: (a, b) => (a.dataset.concept || "\uffff").localeCompare(b.dataset.concept || "\uffff") || by.iou(a, b),
 };
 function matches(card, wanted) {
-  const own = card.dataset, text = `${own.layer} unit ${own.number} ${own.concept}`.toLowerCase();
-  const said = wanted.text.trim().toLowerCase();
-  const number = /^(?:unit )?(\d+)$/.exec(said);
-  return (!said || (number ? own.number === number[1] : text.includes(said)))
+  const own = card.dataset, text = `${own.layer} unit ${own.number} group ${own.group} ${own.concept}`.toLowerCase();
+  const said = wanted.text.trim().toLowerCase(), exact = /^(?:(.*?)\s*\b(unit|group)\s+)?(\d+)$/.exec(said);
+  const named = exact ? own[exact[2] === "group" ? "group" : "number"] === exact[3]
+    && (!exact[1] || own.layer.toLowerCase() === exact[1]) : said.split(/\s+/).every(word => text.includes(word));
+  return named
     && (!wanted.layer || own.layer === wanted.layer) && (!wanted.category || own.category === wanted.category)
     && (!wanted.group || own.group === wanted.group) && own.iou >= wanted.iou
-    && (!wanted.detects || card.classList.contains("detects"));
+    && (!wanted.state || own.state.split(" ").includes(wanted.state));
 }
 function choose() {
   const value = name => tools.elements[name] ? tools.elements[name].value : "";
   const wanted = { text: value("text"), layer: value("layer"), category: value("category"), group: value("group"),
-    iou: Number(value("iou")), detects: tools.elements.detects.checked };
+    iou: Number(value("iou")), state: value("state") };
   let shown = 0;
   for (const card of cards) { card.hidden = !matches(card, wanted); shown += !card.hidden; }
   document.getElementById("unit-cards").append(...cards.sort(by[value("sort")]));
   tools.querySelector("output").textContent = `${shown} of ${cards.length} units`;
+  document.getElementById("none").hidden = shown > 0;
 }
 tools.hidden = false;
 tools.addEventListener("input", choose);
@@ -120,7 +134,12 @@ tools.addEventListener("reset", () => setTimeout(choose));
 
 // An address of a unit that is filtered out shows it all the same.
 function visit() {
-  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const raw = location.hash.slice(1), lost = document.getElementById("lost");
+  let name = raw;
+  try { name = decodeURIComponent(raw); } catch { /* a concept may have a % in its name, which then stands for itself */ }
+  const target = document.getElementById(raw) ?? document.getElementById(name);
+  lost.hidden = !raw || target !== null;
+  if (!lost.hidden) { lost.textContent = `There is no ${name} on this page.`; lost.scrollIntoView(); }
   if (!target) return;
   if (target.hidden) { tools.reset(); choose(); }
   target.closest("details")?.setAttribute("open", "");
@@ -134,8 +153,8 @@ const large = document.getElementById("large");
 let series = [], at = 0;
 function enlarge() {
   const shown = series[at].shown;
-  large.querySelector(".stage").replaceChildren(picture(shown));
-  large.querySelector(".caption").textContent = `${shown.unit}. ${shown.text}`;
+  large.querySelector(".stage").replaceChildren(picture({ ...shown, both: true }));
+  large.querySelector(".caption").textContent = `${shown.unit}. ${shown.name}: ${shown.all}. Yellow: the mask; blue: the label.`;
 }
 document.addEventListener("click", event => {
   const chosen = event.target.closest("button.tile");
@@ -161,6 +180,7 @@ if (views) {
     for (const entry of entries) if (entry.isIntersecting) { fill(entry.target); near.unobserve(entry.target); }
   }, { rootMargin: "800px" });
   for (const card of document.querySelectorAll("article.card")) near.observe(card);
+  addEventListener("beforeprint", () => { document.getElementById("words").open = document.getElementById("about").open = true; });
   addEventListener("beforeprint", () => document.querySelectorAll("article.card:not([hidden])").forEach(fill));
 }
 visit();
