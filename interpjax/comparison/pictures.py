@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from interpjax.comparison.concepts import Detector
 from interpjax.comparison.runs import LABELLED, Run
+from interpjax.errors import UserError
+from interpjax.finished import load_views
 from interpjax.report.pictures import encoded
 from interpjax.visualization.views import Views
 
@@ -28,10 +30,24 @@ class Tile(NamedTuple):
 
 
 class Album:
-    """Collects tiles, and the pictures that they show."""
+    """Collects tiles, and the pictures that they show.
+
+    Attributes:
+      left_out: why the pictures of some runs cannot be read, a sentence each.
+    """
 
     def __init__(self, runs: Sequence[Run]):
         """Of the runs whose units it is to show, where their stage ``visualize`` was done."""
+        self.left_out: list[str] = []
+        self._views: dict[str, Views] = {}
+        for run in runs:
+            try:
+                views = load_views(run.workdir)
+            except UserError as error:  # as of another version's stage; the numbers can be compared all the same
+                self.left_out.append(f"{run.name} is without pictures: {error}.")
+                continue
+            if views is not None:
+                self._views[run.name] = views
         # Records of the same number are the same image where the fingerprints of the labelled images are.
         self._data = {run.name: run.facts.get(LABELLED, run.name) for run in runs}
         self._keys: dict[tuple[str, int], int] = {}
@@ -39,7 +55,7 @@ class Album:
 
     def tiles(self, run: Run, detector: Detector) -> list[Tile]:
         """The images on which a unit is most active; none if the run has no pictures."""
-        views = run.views
+        views = self._views.get(run.name)
         if views is None:
             return []
         layer = views.layers[detector.layer]

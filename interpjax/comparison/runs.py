@@ -11,11 +11,10 @@ import numpy as np
 
 from interpjax import json_files
 from interpjax.changes import current_config
+from interpjax.config import default_config, to_json
 from interpjax.config.schema import flatten
 from interpjax.dissection import Dissection
 from interpjax.errors import UserError
-from interpjax.finished import load_views
-from interpjax.visualization.views import Views
 
 CLASSES, TESTED = "class_names", "test_images by name, order, label and size"
 LABELLED = "labelled images"
@@ -43,8 +42,8 @@ class Run:
 
     @functools.cached_property
     def fields(self) -> dict[str, Any]:
-        """The configuration's fields by their dotted names."""
-        return flatten(json.loads(self.config_text))
+        """The configuration's fields by their dotted names; those that an earlier version did not have, by default."""
+        return flatten(json.loads(to_json(default_config()))) | flatten(json.loads(self.config_text))
 
     @property
     def seed(self) -> int:
@@ -61,11 +60,6 @@ class Run:
         layers = {layer: float(result.unique_detectors()) for layer, result in self.results.items()}
         return accuracy | {"interpretability_score": float(self.summary["interpretability_score"])} | layers
 
-    @functools.cached_property
-    def views(self) -> Views | None:
-        """What its units look at; None if its stage ``visualize`` was not run."""
-        return load_views(self.workdir)
-
     @property
     def dissection(self) -> Dissection:
         """That of the first layer, whose protocol and labels are those of all."""
@@ -79,33 +73,30 @@ def read_runs(workdirs: Sequence[str | Path]) -> list[Run]:
       workdirs: two at least, each of a run that has been dissected.
 
     Returns:
-      The runs in that order. Of more than two, the dissections are without counts by image.
+      The runs in that order. Of more than two, the dissections are without counts by image, which may be large and are
+      used where two runs alone are compared.
 
     Raises:
       ValueError: if ``workdirs`` is one path and no sequence of them.
-      UserError: naming the workdir, if there are less than two, one is given twice, or one has no run, no summary or no
-        dissection, or a file of it is damaged.
+      UserError: naming the workdir, if one is no folder, there are less than two, one is given twice, or one has no
+        run, no summary or no dissection, or a file of it is damaged.
     """
     if isinstance(workdirs, str | Path):
         raise ValueError(f"workdirs = {str(workdirs)!r}: expected a sequence of folders, as ['runs/a', 'runs/b']")
     folders = [Path(each).expanduser() for each in workdirs]
+    if missing := [folder for folder in folders if not folder.is_dir()]:
+        raise UserError(f"workdir {missing[0]}: no such folder; expected the folders of two runs at least")
     if len(folders) < 2:
         raise UserError(f"workdirs: {len(folders)} given; expected two at least, to be compared")
     for place, folder in enumerate(folders):
         if folder.resolve() in [other.resolve() for other in folders[:place]]:
             raise UserError(f"workdir {folder}: given twice; expected each run once")
-    runs = [_read(folder, name) for folder, name in zip(folders, _names(folders), strict=True)]
-    return runs if len(runs) == 2 else [_without_images(run) for run in runs]
-
-
-def _without_images(run: Run) -> Run:
-    """Without the counts by image, which may be large and are used where two runs alone are compared."""
-    results = {layer: dataclasses.replace(result, images=None) for layer, result in run.results.items()}
-    return dataclasses.replace(run, results=results)
+    with_images = len(folders) == 2
+    return [_read(folder, name, with_images) for folder, name in zip(folders, _names(folders), strict=True)]
 
 
 def differences_in_measure(one: Run, other: Run) -> list[str]:
-    """Why the scores of two runs cannot be held against each other, a clause each; empty if they can."""
+    """Why the detectors of two runs cannot be held against each other, a clause each; empty if they can."""
     ours, theirs = one.dissection, other.dissection
     fields = [field.name for field in dataclasses.fields(ours.protocol) if field.name != "name"]
     values = {name: (getattr(ours.protocol, name), getattr(theirs.protocol, name)) for name in fields}
@@ -119,13 +110,20 @@ def differences_in_measure(one: Run, other: Run) -> list[str]:
     return found
 
 
+def differences_in_layers(one: Run, other: Run) -> list[str]:
+    """Why no sum over layers of two runs can be held against the other's, in a clause; empty if it can."""
+    if set(one.results) == set(other.results):
+        return []
+    return [f"the score is over other layers ({', '.join(one.results)} and {', '.join(other.results)})"]
+
+
 def differences_in_test(one: Run, other: Run) -> list[str]:
     """Why the accuracies of two runs cannot be held against each other, a clause each; empty if they can."""
     pairs = {"the classes are others": CLASSES, "the test images are others": TESTED}
     return [told for told, fact in pairs.items() if one.facts.get(fact) != other.facts.get(fact)]
 
 
-def _read(workdir: Path, name: str) -> Run:
+def _read(workdir: Path, name: str, with_images: bool) -> Run:
     if not (workdir / "config.json").is_file():
         raise UserError(f"workdir {workdir}: holds no run (there is no config.json); expected the folder of a run")
     again = f"run the experiment to its end again, with --workdir={workdir}"
@@ -139,13 +137,16 @@ def _read(workdir: Path, name: str) -> Run:
         config_text=current_config(workdir),
         summary=summary,
         facts=facts,
-        results={layer: _load(workdir / "dissection" / layer / "iou.npz", again) for layer in summary["layers"]},
+        results={
+            layer: _load(workdir / "dissection" / layer / "iou.npz", again, with_images) for layer in summary["layers"]
+        },
     )
 
 
-def _load(path: Path, remedy: str) -> Dissection:
+def _load(path: Path, remedy: str, with_images: bool) -> Dissection:
     try:
-        return Dissection.load(path)
+        result = Dissection.load(path)
+        return result if with_images else dataclasses.replace(result, images=None)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error
 

@@ -4,13 +4,14 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from interpjax.comparison.runs import Run, differences_in_measure, differences_in_test
+from interpjax.comparison.runs import Run, differences_in_layers, differences_in_measure, differences_in_test
 from interpjax.config import default_config, differing_fields, may_change, to_json, without_spelling
 from interpjax.errors import UserError
 
 # Files of which a run notes no fingerprint: another path may be another file.
 BY_PATH = ("data.mean_image", "model.weights")
 TRAINED = ("train_images", "validation_images")
+SHOWING = ("visualization.", "wandb")  # what a run shows of itself, and where
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -95,13 +96,17 @@ def naming_fields(runs: Sequence[Run]) -> list[str]:
 
 
 def all_differing_fields(runs: Sequence[Run]) -> list[str]:
-    """Every field in which any of some runs differs from the first, with the seed and those that change no result."""
-    return sorted({name for run in runs[1:] for name in differing_fields(runs[0].config_text, run.config_text)})
+    """The fields in which any of some runs differs from the first, with the seed and those that change no result.
+
+    Without those that say what a run shows of itself.
+    """
+    found = {name for run in runs[1:] for name in differing_fields(runs[0].config_text, run.config_text)}
+    return sorted(name for name in found if not name.startswith(SHOWING))
 
 
 def _same_setting(one: Run, other: Run) -> bool:
     return (
-        list(one.results) == list(other.results)
+        not differences_in_layers(one, other)
         and _trained_on(one) == _trained_on(other)
         and not differences_in_measure(one, other)
         and not differences_in_test(one, other)
@@ -126,7 +131,9 @@ def _describe(run: Run, names: Sequence[str]) -> str:
 
 
 def show(value: Any) -> str:
-    """A field's value as people read it."""
+    """A field's value as people read it; a dash for None, of a field that the version of a run did not have."""
+    if value is None:
+        return "–"
     if isinstance(value, float):
         return f"{value:g}"
     return repr(value) if isinstance(value, str) else str(value)

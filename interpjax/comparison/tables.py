@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from interpjax.comparison.runs import Run, differences_in_measure, differences_in_test
+from interpjax.comparison.runs import Run, differences_in_layers, differences_in_measure, differences_in_test
 from interpjax.comparison.settings import Setting
 from interpjax.comparison.statistics import Mean, mean_interval, sign_flip_p, smallest_p
 from interpjax.sweep import SCORES
@@ -99,14 +99,16 @@ def _pair(first: Setting, second: Setting) -> Pair:
     runs = [(ours[seed], theirs[seed]) for seed in seeds]
     obstacles = [] if seeds else ["they have no seed in common"]
     # All runs of a setting are measured alike, so that its first one stands for them.
-    measure, test = (find(first.runs[0], second.runs[0]) for find in (differences_in_measure, differences_in_test))
-    if measure:
-        obstacles.append(f"scores are not held against each other, since {' and '.join(measure)}")
+    measure, layers, test = (
+        find(first.runs[0], second.runs[0])
+        for find in (differences_in_measure, differences_in_layers, differences_in_test)
+    )
+    if measure or layers:
+        obstacles.append(f"scores are not held against each other, since {' and '.join(measure + layers)}")
     if test:
         obstacles.append(f"accuracies are not held against each other, since {' and '.join(test)}")
-    differences = [
-        _difference(name, runs) for name in _common_scores(runs) if not (test if name == "accuracy" else measure)
-    ]
+    against = {"accuracy": test, "interpretability_score": measure + layers}
+    differences = [_difference(name, runs) for name in _common_scores(runs) if not against.get(name, measure)]
     return Pair(first, second, seeds, differences, obstacles)
 
 
