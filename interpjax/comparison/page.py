@@ -1,6 +1,5 @@
 """The page of a comparison: one file that opens offline."""
 
-import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,13 +10,22 @@ import jinja2
 import markupsafe
 import pandas as pd
 
-from interpjax.comparison.concepts import Concept, Detector, all_concepts, changes, detectors, group_tables
+from interpjax.comparison.concepts import (
+    Concept,
+    Detector,
+    all_concepts,
+    changes,
+    detectors,
+    group_tables,
+    trains_groups,
+)
 from interpjax.comparison.over_images import compare_layers
 from interpjax.comparison.pictures import Album
-from interpjax.comparison.runs import Run, differences_in_measure, differences_in_test
+from interpjax.comparison.runs import Run, differences_in_layers, differences_in_measure, differences_in_test
 from interpjax.comparison.settings import Setting, all_differing_fields, naming_fields, show
 from interpjax.comparison.statistics import Mean
 from interpjax.comparison.tables import category_means, means, paired_differences
+from interpjax.comparison.words import mean_words, p_words, percent_words, result, seeds_words, span_words
 from interpjax.report.comparison_figures import Series, accuracy_against_score, grouped_bars
 from interpjax.report.names import category_class, concept_addresses, share, unit_address
 from interpjax.visualization.outlines import BOX
@@ -40,12 +48,16 @@ def render(settings: Sequence[Setting], runs: Sequence[Run], samples: int, folde
         loader=jinja2.PackageLoader("interpjax.report"), autoescape=True, undefined=jinja2.StrictUndefined
     )
     environment.filters |= {"mean": mean_words, "percent": percent_words, "span": span_words, "show": show}
+    environment.filters |= {"p": p_words, "seeds": seeds_words, "part": share}
     environment.filters |= {"category_class": category_class, "unit_address": unit_address}
     found = {run.name: detectors(run) for run in runs}
     concepts = all_concepts(found)
     album = Album(runs)
     columns = _concepts(runs, found, concepts, album)
     own_means = {setting.label: means(setting) for setting in settings}
+    pairs = paired_differences(settings)
+    over_images = compare_layers(runs[0], runs[1], samples) if len(runs) == 2 else ({}, [])
+    first_runs = [setting.runs[0] for setting in settings]
     return environment.get_template("compare.html").render(
         runs=runs,
         box=BOX,
@@ -54,47 +66,26 @@ def render(settings: Sequence[Setting], runs: Sequence[Run], samples: int, folde
         layers=list(dict.fromkeys(name for own in own_means.values() for name in own if name not in NOT_LAYERS)),
         reports={run.name: _report_link(run, folder) for run in runs},
         obstacles=_obstacles(runs),
-        pairs=paired_differences(settings),
+        result=result(settings, pairs, own_means),
+        pairs=pairs,
         charts=_charts(settings, own_means),
+        of_other_layers=_of_other_layers(settings),
         category_means={setting.label: category_means(setting) for setting in settings},
         categories=list(dict.fromkeys(name for run in runs for name in run.dissection.categories)),
-        over_images=compare_layers(runs[0], runs[1], samples) if len(runs) == 2 else None,
-        changes=changes(found),
+        over_images=over_images,
+        changes=changes(runs, found, over_images[0]),
         addresses=_addresses(concepts),
         concepts=columns,
         pictures=album.pictures(),
+        without_pictures=album.left_out,
         cut=f"{runs[0].dissection.protocol.detector_iou:g}",
         top_share=share(runs[0].dissection.protocol.top_quantile, 1),
         protocols=list(dict.fromkeys(run.dissection.protocol.describe() for run in runs)),
-        groups=_groups(group_tables([setting.runs[0] for setting in settings])),
+        groups=_groups(group_tables(first_runs)),
+        untrained_groups=[run.name for run in first_runs if not trains_groups(run)],
         fields=all_differing_fields(runs),
         naming=naming_fields(runs),
     )
-
-
-def mean_words(mean: Mean, signed: bool = False) -> str:
-    """``"17.3 (16.1 to 18.5)"``; without an interval, the value alone."""
-    sign = "+" if signed else ""
-    if math.isnan(mean.low):
-        return _true_minus(f"{mean.value:{sign}g}")
-    return _true_minus(f"{mean.value:{sign}.1f} ({mean.low:{sign}.1f} to {mean.high:{sign}.1f})")
-
-
-def percent_words(mean: Mean, signed: bool = False) -> str:
-    """A share in percent, as ``"99.2 (98.1 to 100.3)"``; without an interval, the value alone."""
-    sign = "+" if signed else ""
-    value, low, high = (f"{100 * each:{sign}.2f}" for each in mean[:3])
-    return _true_minus(value if math.isnan(mean.low) else f"{value} ({low} to {high})")
-
-
-def span_words(difference: tuple[float, float, float]) -> str:
-    """A difference of counts with its interval, as ``"+2 (−1 to +4)"``."""
-    value, low, high = difference
-    return _true_minus(f"{value:+g} ({low:+g} to {high:+g})")
-
-
-def _true_minus(words: str) -> str:
-    return words.replace("-", "−")
 
 
 def _addresses(concepts: Sequence[Concept]) -> dict[Concept, str]:
@@ -105,17 +96,27 @@ def _addresses(concepts: Sequence[Concept]) -> dict[Concept, str]:
 
 def _obstacles(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
     """The runs that cannot be held against the first, and why."""
-    found = [(run.name, differences_in_measure(runs[0], run) + differences_in_test(runs[0], run)) for run in runs[1:]]
+    ways = (differences_in_measure, differences_in_layers, differences_in_test)
+    found = [(run.name, [why for way in ways for why in way(runs[0], run)]) for run in runs[1:]]
     return [(name, why) for name, why in found if why]
+
+
+def _of_other_layers(settings: Sequence[Setting]) -> list[str]:
+    """The labels of those whose sums over layers cannot stand beside the first one's."""
+    first = settings[0].runs[0]
+    return [setting.label for setting in settings if differences_in_layers(first, setting.runs[0])]
 
 
 def _charts(settings: Sequence[Setting], own_means: Mapping[str, Mapping[str, Mean]]) -> dict[str, markupsafe.Markup]:
     """The figures, for use inside of the page."""
     by_layer, by_category, scatter = [], [], []
+    apart = _of_other_layers(settings)
     for setting in settings:
         own = {name: mean[:3] for name, mean in own_means[setting.label].items()}
         label = setting.label
         by_layer.append(Series(label, {name: mean for name, mean in own.items() if name not in NOT_LAYERS}))
+        if label in apart:  # what follows is of sums over layers
+            continue
         by_category.append(Series(label, {name: mean[:3] for name, mean in category_means(setting).items()}))
         if "accuracy" in own:
             points = [(run.scores["interpretability_score"], run.scores["accuracy"]) for run in setting.runs]

@@ -10,7 +10,7 @@ from scipy.stats import t as student
 LEVEL = 0.95
 MOST_ENUMERATED = 20  # pairs; a million sign patterns take a moment and 8 MB
 RANDOM_PATTERNS = 100_000
-ROUNDING = 1e-12  # of the sum of absolute differences: sums of the same numbers in another order are equal
+ROUNDING = 1e-12  # beside the numbers themselves: sums of the same ones in another order are equal
 
 
 class Mean(NamedTuple):
@@ -27,6 +27,11 @@ class Mean(NamedTuple):
     low: float
     high: float
     seeds: int
+
+    @property
+    def all_equal(self) -> bool:
+        """Whether several values are one and the same. Their interval has no width then, and says nothing."""
+        return self.seeds > 1 and self.high - self.low <= ROUNDING * max(1.0, abs(self.value))
 
 
 def mean_interval(values: Float[np.ndarray, " values"]) -> Mean:

@@ -14,6 +14,7 @@ from interpjax.report.drawing import CYCLE, Drawing, drawing
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 HATCHES = ("", "///", "...", "xxx")
 MOST_NAMES = 8  # below bars, without turning them
+MARK = 0.018  # a bit more than half of a mark, as a share of the axis
 AXES = ("interpretability_score", "accuracy")
 Estimate = tuple[float, float, float]  # value, low, high; NaN where there is no interval
 
@@ -33,29 +34,38 @@ class Series(NamedTuple):
 
 
 def accuracy_against_score(series: Sequence[Series]) -> Drawing:
-    """A point for each setting with its intervals, over a faint one for each of its runs.
+    """An open mark for each setting with its intervals, and a small one for each of its runs, where it has several.
+
+    Marks that would lie on each other stand side by side, moved by a fraction of a mark; the table has where they are.
 
     Args:
       series: whose ``values`` have ``"accuracy"`` (0 to 1) and ``"interpretability_score"``.
     """
+    means = [(own.values["interpretability_score"], own.values["accuracy"]) for own in series]
+    runs = [own.points if len(own.points) > 1 else () for own in series]
+    points = [point for own in runs for point in own]
+    ends = [end for score, _ in means for end in score if not math.isnan(end)] + [score for score, _ in points]
+    room = max(0.12 * (max(ends) - min(ends)), 1)
+    step = MARK * (max(ends) - min(ends) + 2 * room)
+    beside_runs = iter(_side_by_side(points))
     with drawing(5.6, 3.8) as (figure, axes):
-        for number, own in enumerate(series):
+        for number, beside in enumerate(_side_by_side([(score[0], accuracy[0]) for score, accuracy in means])):
             color, marker = CYCLE[number % len(CYCLE)], MARKERS[number % len(MARKERS)]
-            scores, accuracies = np.array(own.points).T
-            axes.scatter(scores, 100 * accuracies, s=18, marker=marker, color=color, alpha=0.45, linewidths=0)
-            score, accuracy = own.values["interpretability_score"], own.values["accuracy"]
+            score, accuracy = means[number]
+            looks: dict[str, Any] = {"color": color, "marker": marker, "linestyle": "none"}
+            for x, y in runs[number]:
+                moved = x + step / 2 * next(beside_runs)
+                axes.plot(moved, 100 * y, **looks, markersize=4, alpha=0.6, markeredgewidth=0)
             ranges: dict[str, Any] = {"xerr": _reach(score), "yerr": 100 * _reach(accuracy)}
-            looks: dict[str, Any] = {
-                "color": color,
-                "marker": marker,
-                "markersize": 8,
-                "capsize": 3,
-                "linestyle": "none",
-            }
-            axes.errorbar(score[0], 100 * accuracy[0], **ranges, **looks, label=own.label)
+            place = (score[0] + step * beside, 100 * accuracy[0])
+            axes.errorbar(*place, **ranges, fmt="none", ecolor=color, capsize=3)
+            looks |= {"markersize": 9, "markerfacecolor": "none", "markeredgewidth": 1.6}
+            axes.plot(*place, **looks, label=series[number].label)
         axes.set_xlabel("interpretability score (unique detectors, summed over layers)")
         axes.set_ylabel("test accuracy, %")
         axes.margins(0.12)
+        axes.set_xlim(min(ends) - room, max(ends) + room)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         low, high = axes.get_ylim()
         axes.set_ylim(low, min(high, 100 + 0.05 * (100 - low)))  # an interval may reach above 100 %, the axis need not
         _legend(axes)
@@ -91,9 +101,15 @@ def grouped_bars(series: Sequence[Series], name: str) -> Drawing:
 
 
 def _reach(estimate: Estimate) -> np.ndarray:
-    """[2, 1] from the value down and up to its interval's ends; 0 where there is none."""
+    """[2, 1] from the value down and up to its interval's ends; NaN, which draws nothing, where it has no width."""
     value, low, high = estimate
-    return np.nan_to_num(np.array([[value - low], [high - value]]))
+    return np.array([[value - low], [high - value]]) if low < high else np.full((2, 1), math.nan)
+
+
+def _side_by_side(points: Sequence[tuple[float, float]]) -> list[float]:
+    """How many marks each point is to be moved, so that those of one place are in a row around it."""
+    seen = [(round(x, 9), round(y, 9)) for x, y in points]  # means of the same numbers differ by rounding
+    return [seen[:number].count(point) - (seen.count(point) - 1) / 2 for number, point in enumerate(seen)]
 
 
 def _legend(axes: Axes) -> None:
