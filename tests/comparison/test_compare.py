@@ -1,6 +1,5 @@
 """Runs beside each other: settings, their differences, and the page of made-up workdirs."""
 
-import base64
 import json
 import re
 from urllib.parse import unquote
@@ -15,8 +14,6 @@ from interpjax.__main__ import main
 from interpjax.comparison.runs import read_runs
 from interpjax.comparison.settings import group_runs
 from interpjax.comparison.tables import means, paired_differences
-from interpjax.finished import VIEWS
-from interpjax.visualization.views import LayerViews, Views
 
 STRENGTH = "regularizer.block_norm.strength"
 
@@ -113,6 +110,11 @@ def test_the_page_is_markup_that_holds_no_other(workdirs, tmp_path):
     assert [each for each in page_of.of("svg") if each.get("aria-label", "").startswith("relevance 4")]
 
 
+def test_counts_by_image_are_read_for_two_runs_alone(workdirs):
+    with_images = [[run.dissection.images is not None for run in read_runs(workdirs[:count])] for count in (2, 3)]
+    assert with_images == [[True] * 2, [False] * 3]
+
+
 def test_two_runs_are_compared_over_their_images(tmp_path):
     a = write_run(tmp_path / "a", {"conv1": dissected([0, 0]), "conv2": dissected([0, 1])})
     b = write_run(tmp_path / "b", {"conv1": dissected([1, 2]), "conv2": dissected([0, 1], images=False)}, seed=1)
@@ -159,6 +161,44 @@ def test_a_setting_is_told_by_what_decides_and_by_nothing_else(tmp_path):
     assert list(means(settings[0])) == ["interpretability_score", "conv1"]  # one run has no accuracy
 
 
+def test_a_run_of_an_earlier_version_has_the_defaults_of_what_it_did_not_know(tmp_path):
+    now = write_run(tmp_path / "now", {"conv1": dissected([0])}, visualization__pictures=("causes",), wandb="own")
+    other = write_run(tmp_path / "other", {"conv1": dissected([0])}, training__ema_decay=0.9)
+    old = write_run(tmp_path / "old", {"conv1": dissected([0])}, seed=1)
+    config = json.loads((old / "config.json").read_text())
+    del config["visualization"], config["wandb"], config["training"]["ema_decay"]
+    (old / "config.json").write_text(json.dumps(config | {"of_another_version": 5}))
+    settings = group_runs(read_runs([now, other, old]))
+    assert [[run.name for run in setting.runs] for setting in settings] == [["now"], ["other"], ["old"]]
+    interpjax.compare([now, other, old], tmp_path / "page.html")
+    words = Elements((tmp_path / "page.html").read_text()).words
+    assert "training.ema_decay 0 0.9 0" in words
+    assert "of_another_version – – 5" in words
+    assert "visualization" not in words
+    assert "wandb" not in words
+
+
+def test_a_score_over_other_layers_is_another_quantity(tmp_path):
+    both = {"conv1": dissected([0, 1]), "conv2": dissected([0, 1])}
+    first = write_run(tmp_path / "first", both)
+    second = write_run(tmp_path / "second", {"conv2": dissected([2, 1])})
+    third = write_run(tmp_path / "third", dict(reversed(both.items())), seed=1)
+    settings = group_runs(read_runs([first, second, third]))
+    assert [[run.name for run in setting.runs] for setting in settings] == [["first", "third"], ["second"]]
+    (pair,) = paired_differences(settings)
+    assert [each.quantity for each in pair.differences] == ["accuracy", "conv2"]
+    why = "the score is over other layers (conv1, conv2 and conv2)"
+    assert pair.obstacles == [f"scores are not held against each other, since {why}"]
+    interpjax.compare([first, second, third], tmp_path / "page.html")
+    page_of = Elements((tmp_path / "page.html").read_text())
+    assert f"second , beside first : {why}." in page_of.words
+    assert "Without S2 in this figure: other layers" in page_of.words
+    assert "Without S2 in the figure by category: other layers" in page_of.words
+    assert "not tested against each other, for scores" in page_of.words
+    # What conv1 of the first run detects is not lost in a run that has no conv1.
+    assert "second Gained (1) dog Lost (1) red-c Both detect 1" in page_of.words
+
+
 def test_names_are_as_long_as_they_have_to_be(tmp_path):
     folders = [write_run(tmp_path / top / "seed=0", {"conv1": dissected([0])}, seed=top == "b") for top in "ab"]
     assert [run.name for run in read_runs(folders)] == ["a/seed=0", "b/seed=0"]
@@ -176,6 +216,7 @@ def test_what_cannot_be_compared_is_told(tmp_path, untyped):
     for given, message in [
         (str(whole), "expected a sequence of folders"),
         ([whole], "workdirs: 1 given; expected two at least"),
+        ([tmp_path / "nowhere"], "nowhere: no such folder; expected the folders of two runs at least"),
         ([whole, tmp_path / "." / "whole"], "whole: given twice"),
         ([whole, same], "whole and .*same: both are of one configuration and seed 0"),
         ([whole, tmp_path / "empty"], r"empty: holds no run \(there is no config.json\)"),
@@ -199,5 +240,6 @@ def test_the_command_prints_the_table_and_writes_the_page(workdirs, tmp_path, ca
     assert lines[2].split() == ["weak0", "1", "0.003", "0", "0.9", "1", "1", "0.25", "1"]
     assert lines[-1] == f"the page: {tmp_path / 'page.html'}"
     assert (tmp_path / "page.html").is_file()
-    with pytest.raises(SystemExit, match=r"^UserError: workdirs: 1 given"):
-        main(["compare", str(workdirs[0])])
+    for given, told in ((workdirs[0], "workdirs: 1 given"), ("nowhere", "workdir nowhere: no such folder")):
+        with pytest.raises(SystemExit, match=f"^UserError: {told}"):
+            main(["compare", str(given)])
