@@ -10,9 +10,11 @@ from interpjax.errors import UserError
 from interpjax.finished import load_views
 from interpjax.report.pictures import encoded
 from interpjax.visualization.views import Views
+from interpjax.workdir import stage_is_done
 
 MOST_TILES = 5  # images of a unit
 BESIDE = 6_000_000  # bytes of a page for all but pictures
+OF_ANOTHER_VERSION = "another version made them; to make them anew, run the experiment again with"
 
 
 class Tile(NamedTuple):
@@ -33,7 +35,7 @@ class Album:
     """Collects tiles, and the pictures that they show.
 
     Attributes:
-      left_out: why the pictures of some runs cannot be read, a sentence each.
+      left_out: why the pictures of some runs cannot be shown, a sentence each.
     """
 
     def __init__(self, runs: Sequence[Run]):
@@ -43,11 +45,13 @@ class Album:
         for run in runs:
             try:
                 views = load_views(run.workdir)
-            except UserError as error:  # as of another version's stage; the numbers can be compared all the same
+            except UserError as error:  # the numbers can be compared all the same
                 self.left_out.append(f"{run.name} is without pictures: {error}.")
                 continue
             if views is not None:
                 self._views[run.name] = views
+            elif stage_is_done(run.workdir, "visualize"):
+                self.left_out.append(f"{run.name} is without pictures: {OF_ANOTHER_VERSION} --workdir={run.workdir}.")
         # Records of the same number are the same image where the fingerprints of the labelled images are.
         self._data = {run.name: run.facts.get(LABELLED, run.name) for run in runs}
         self._keys: dict[tuple[str, int], int] = {}

@@ -10,7 +10,7 @@ from made_up_runs import dissected, write_run
 
 import interpjax
 from interpjax.finished import VIEWS
-from interpjax.visualization.views import LayerViews, Views
+from interpjax.visualization.views import FORMAT, LayerViews, Views
 
 
 def views_of(images) -> Views:
@@ -23,6 +23,7 @@ def views_of(images) -> Views:
         top=2,
         masks=[["M0 0L1 0L1 1Z", *[""] * (shown - 1)]] * units,
         labels=[[""] * shown] * units,
+        annotated=np.ones((units, shown), bool),
         counts=np.ones((units, 2), int),
         low=np.zeros(units),
         high=np.ones(units),
@@ -32,15 +33,22 @@ def views_of(images) -> Views:
     return Views({"conv1": layer}, {number: str(number) for number in pictures}, pictures)
 
 
+def show(folder, images, **result):
+    """Does the stage ``visualize`` of a run."""
+    views_of(images).save(folder / VIEWS)
+    (folder / "stages").mkdir()
+    (folder / "stages" / "visualize.json").write_text(
+        json.dumps({"result": result or {"format": FORMAT}, "seconds": 1})
+    )
+
+
 def test_the_best_unit_of_each_run_is_shown_with_its_top_images(tmp_path):
     folders = [
         write_run(tmp_path / f"run{seed}", {"conv1": dissected([0, 1])}, seed=seed, facts={"labelled images": "same"})
         for seed in (0, 1, 2)
     ]
     for folder, images in zip(folders, ([[7, 8, 9], [5, 6, 9]], [[8, 7, 9], [6, 4, 9]]), strict=False):
-        views_of(images).save(folder / VIEWS)
-        (folder / "stages").mkdir()
-        (folder / "stages" / "visualize.json").write_text("{}")
+        show(folder, images)
     (folders[0] / "report.html").write_text("")
     interpjax.compare(folders, tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text()
@@ -55,17 +63,18 @@ def test_the_best_unit_of_each_run_is_shown_with_its_top_images(tmp_path):
 
 
 def test_a_run_whose_pictures_cannot_be_read_is_compared_without(tmp_path):
-    """As one whose stage ``visualize`` was done by another version."""
-    whole = write_run(tmp_path / "whole", {"conv1": dissected([0, 1])})
-    other = write_run(tmp_path / "other", {"conv1": dissected([0, 1])}, seed=1)
-    for folder in (whole, other):
-        views_of([[7, 8, 9], [5, 6, 9]]).save(folder / VIEWS)
-        (folder / "stages").mkdir()
-        (folder / "stages" / "visualize.json").write_text("{}")
-    (other / VIEWS / "views.json").write_text(json.dumps({"units": []}))
-    interpjax.compare([whole, other], tmp_path / "page.html")
+    folders = {
+        name: write_run(tmp_path / name, {"conv1": dissected([0, 1])}, seed=seed)
+        for seed, name in enumerate(("whole", "damaged", "older"))
+    }
+    for name, folder in folders.items():
+        show(folder, [[7, 8, 9], [5, 6, 9]], **({"pictures": 4} if name == "older" else {}))
+    (folders["damaged"] / VIEWS / "views.json").write_text(json.dumps({"units": []}))
+    interpjax.compare(list(folders.values()), tmp_path / "page.html")
     page_of = Elements((tmp_path / "page.html").read_text())
-    assert "other is without pictures: " in page_of.words
-    assert "views.json: damaged (it has no 'names'); remove stages/visualize.json" in page_of.words
+    assert re.search("damaged is without pictures: .*views.json: damaged .it has no 'names'.; remove", page_of.words)
+    assert (
+        "older is without pictures: another version made them; to make them anew, run the experiment" in page_of.words
+    )
     assert "whole is without pictures" not in page_of.words
     assert len(page_of.of("img")) == 4  # two concepts, of each two images of the run that can be shown
