@@ -93,13 +93,13 @@ def test_what_cannot_be_ablated_is_refused(network, untyped):
         with pytest.raises(ValueError, match="batches: there is none with images"):
             vis.ablate(model, variables, none, "conv1", [0])
     with pytest.raises(
-        ValueError, match=r"batches: one is .* of shape \(12, 12, 3\); expected batches, as \[\(images,"
+        ValueError, match=r"batches: one is .* of shape \(60, 12, 12, 3\); expected batches, as \[\(images,"
     ):
         vis.ablate(model, variables, (images, labels), "conv1", [0])
     with pytest.raises(ValueError, match=r"units_or_groups = 3: expected a sequence, as \[3\]"):
         vis.ablate(model, variables, batch, "conv1", 3)
     with pytest.raises(
-        ValueError, match=r"labels: int64 of the shape \(59,\); expected whole numbers, one for each of 60"
+        ValueError, match=r"labels: int32 of the shape \(59,\); expected whole numbers, one for each of 60"
     ):
         vis.ablate(model, variables, [(images, labels[1:])], "conv1", [0])
     with pytest.raises(ValueError, match="labels = 3: the network has no such class; expected 0 to 2"):
