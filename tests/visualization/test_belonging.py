@@ -5,12 +5,15 @@ import dataclasses
 import numpy as np
 import pytest
 from broden_layout import add_channels, make_broden
+from matplotlib.figure import Figure
 
 from interpjax import dissection
 from interpjax.data import load_broden
 from interpjax.visualization import show_unit
 from interpjax.visualization.belonging import counted_data
 from interpjax.visualization.masks import label_mask
+from interpjax.visualization.unit_figure import _histogram
+from interpjax.visualization.views import BINS, Sample
 
 UNITS = 4
 
@@ -110,3 +113,20 @@ def test_a_name_that_looks_like_a_formula_and_a_unit_without_concept_are_drawn(b
     figure = show_unit(maps_of(broden), data, found, 0, layer="one", images=names_of(broden))
     figure.canvas.draw()
     assert figure.axes[1].get_ylabel() == "$a_{$"
+
+
+@pytest.mark.parametrize(("counts", "scale"), [([90, 110, 80, 0], "linear"), ([9000, 200, 10, 1], "log")])
+def test_a_histogram_has_few_labels_and_no_formula(counts, scale):
+    full = np.zeros((1, BINS), np.int64)
+    full[0, :4] = counts
+    sample = Sample(np.arange(1), np.ones((1, 1)), full, np.zeros(1), np.ones(1))
+    figure = Figure(figsize=(3, 1.5))
+    axes = figure.subplots()
+    _histogram(axes, sample, 0, 0.5)
+    figure.canvas.draw()
+    low, high = axes.get_ylim()
+    labels = [tick.label1.get_text() for tick in axes.yaxis.get_major_ticks() if low <= tick.get_loc() <= high]
+    assert axes.get_yscale() == scale
+    assert 2 <= len(labels) <= 5
+    assert not any("$" in label for label in labels)
+    assert not any(tick.label1.get_text() for tick in axes.yaxis.get_minor_ticks())
