@@ -17,7 +17,7 @@ from ml_collections import config_flags
 
 import interpjax
 from interpjax.commands import compare, dissect, get
-from interpjax.commands.endings import told_in_one_line
+from interpjax.commands.endings import suggestion, told_in_one_line
 from interpjax.config import get_field
 from interpjax.config.files import config_names, config_path
 from interpjax.errors import UserError
@@ -88,6 +88,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if "--version" in given:
         print(interpjax.__version__)
         return
+    if given and not given[0].startswith("-"):
+        known = ", ".join(sorted(COMMANDS))
+        meant = suggestion(given[0], COMMANDS)
+        sys.exit(f"{given[0]}: no such command; expected {known}, or the flags of the main job, see --help{meant}")
     try:
         sys.argv[1:] = _resolve_config(given)  # where ml_collections looks for the fields that are set
     except UserError as error:

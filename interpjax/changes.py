@@ -12,7 +12,7 @@ from interpjax.atomic import write_atomic
 from interpjax.errors import UserError
 
 CHANGES, MACHINE = "changes.jsonl", "machine.json"
-REMEDY = "put a copy in its place, or give another --workdir"
+REMEDY = "put a copy in its place, or give another folder"
 
 
 def current_config(workdir: Path) -> str:

@@ -51,7 +51,7 @@ def check_workdir(config_text: str, workdir: Path, *, restart: bool = False) -> 
             fields = "\n".join(f"  config.{k} = {ours!r}, there {theirs!r}" for k, (ours, theirs) in differing.items())
             raise UserError(
                 f"workdir {workdir} holds a run of another configuration:\n{fields}\n"
-                f"Give what it has there, or another --workdir.{_hint(differing)}"
+                f"Give what it has there, or another folder.{_hint(differing)}"
             )
         return without_spelling(changed)
     if workdir.exists() and not workdir.is_dir():
@@ -124,7 +124,7 @@ def check_data(workdir: Path, data: dict[str, Any]) -> dict[str, Any]:
         name = differing[0]
         raise UserError(
             f"workdir {workdir} was begun on other data: {name} is now {data[name]!r}, it was {begun[name]!r}. "
-            "Put the data back, or give another --workdir."
+            "Put the data back, or give another folder."
         )
     return begun
 
@@ -138,7 +138,7 @@ def lock_workdir(workdir: Path) -> Iterator[None]:
     Raises:
       UserError: if another run is in the folder.
     """
-    told = f"workdir {workdir}: another process is running in it; wait for its end, or give another --workdir"
+    told = f"workdir {workdir}: another process is running in it; wait for its end, or give another folder"
     with contextlib.ExitStack() as held:
 
         def lock() -> None:

@@ -13,6 +13,7 @@ import tiny
 import interpjax
 from interpjax import data, dissection, models
 from interpjax.__main__ import main
+from interpjax.commands.network_of_run import take_network
 from interpjax.data.images import read_image
 from interpjax.prepare import prepare
 from interpjax.training import kept_steps
@@ -129,7 +130,8 @@ def test_file_of_weights_is_dissected_as_by_hand(weights, broden, tmp_path):
     ("options", "message"),
     [
         (["--weights={trained}"], "the following arguments are required: --out; see interpjax dissect --help"),
-        (["--weights={trained}", "--out={out}", "--layer=conv2"], "unrecognized arguments: --layer=conv2"),
+        (["--weights={trained}", "--out={out}", "--layer=conv2"], "--layer=conv2; did you mean --layers\\?"),
+        (["--weight={trained}", "--out={out}"], "unrecognized arguments: --weight=.*; did you mean --weights\\?; see"),
         (["--weights={trained}", "--out={out}", "--batch_size=x"], "invalid int value: 'x'"),
         (["--weights={trained}", "--out={out}", "--batch_size=0"], "config.dissection.batch_size = 0: expected"),
         (["--weights={trained}", "--out={out}", "--layers=conv9"], "two_figures_cnn has no 'conv9'; choose from conv1"),
@@ -137,9 +139,11 @@ def test_file_of_weights_is_dissected_as_by_hand(weights, broden, tmp_path):
         (["--weights={trained}", "--out={out}", "--broden={out}"], "config.dissection.broden"),
         (["--weights={trained}", "--out={out}", "--model=alexnet"], "--model=alexnet: expected only with a file"),
         (["--weights={trained}", "--out={trained}"], "this is the folder of the run; expected another one"),
+        (["--weights={trained}", "--out={trained}/sub"], "--out=.*/sub: is inside of the folder of the run"),
         (["--weights={trained}", "--out={broden}"], "it is not empty and holds no config.json; expected a new folder"),
         (["--weights={broden}", "--out={out}"], "no run there \\(config.json is missing\\)"),
-        (["--weights={out}", "--out={out}"], "--model: expected the name of the network"),
+        (["--weights={out}", "--out={out}"], "--weights=.*: there is no such file or folder"),
+        (["--weights={file}", "--out={out}"], "--model: expected the name of the network of --weights="),
         (["--weights={file}", "--out={out}", "--model=alexnet"], "--broden: expected a folder in Broden's layout"),
         (["--weights={file}", "--out={out}", "--model=vgg17", "--broden={broden}"], "config.model.name = 'vgg17'"),
         (["--weights={file}", "--out={out}", "--model=alexnet", "--broden={broden}"], "weights.npz: weights of alexne"),
@@ -151,6 +155,38 @@ def test_mistakes_end_in_one_line_and_write_nothing(options, message, trained, w
         main(["dissect", *(option.format(**places) for option in options)])
     assert isinstance(ended.value.code, str)  # Python prints it and ends with 1
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("disect", "disect: no such command; expected compare, dissect, get, or the flags .* did you mean dissect\\?$"),
+        (
+            "places365_gbn",
+            "places365_gbn: no such command; expected compare, dissect, get, or the flags .* see --help$",
+        ),
+    ],
+)
+def test_what_is_no_command_is_told(word, message):
+    with pytest.raises(SystemExit, match=message):
+        main([word, "--weights=x"])
+
+
+def test_a_folder_of_another_dissection_is_told_without_a_flag_that_the_command_lacks(trained, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(trained, out)
+    (out / "stages" / "dissect.json").write_text("{}")
+    with pytest.raises(SystemExit, match=r"(?s)config.dissection.layers = .*or another folder\.") as ended:
+        main(["dissect", f"--weights={trained}", f"--out={out}", "--layers=conv1"])
+    assert "--workdir" not in ended.value.code
+
+
+def test_the_network_of_a_run_needs_no_image_of_its_own(trained, broden, tmp_path):
+    pictures = ("filters", "causes")
+    fields = {"dissection.broden": str(broden), "data.source": "image_folder", "visualization.pictures": pictures}
+    config = take_network(trained, fields, tmp_path / "out")
+    assert config.visualization.pictures == ("filters",)
+    assert prepare(config, tmp_path / "out", ("dissect", "visualize", "report")).source is None
 
 
 def test_training_that_has_not_come_to_its_end_is_not_dissected(trained, tmp_path):

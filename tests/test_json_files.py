@@ -31,7 +31,7 @@ def test_numbers_that_are_not_finite_are_null(value):
 @pytest.mark.parametrize(
     ("name", "remedy"),
     [
-        ("config.json", "put a copy in its place, or give another --workdir"),
+        ("config.json", "put a copy in its place, or give another folder"),
         ("data.json", "remove it if the data are those that the run was begun on"),
         ("stages/train.json", "remove it, and the stage train is done again"),
         ("summary.json", "remove it, and the same command makes it again"),

@@ -16,7 +16,7 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument(
         "-o", "--output", type=Path, default=Path("compare.html"), metavar="FILE", help="the page, compare.html"
     )
-    given = parser.parse_args(arguments)
+    given = parser.read(arguments)
     from interpjax.comparison import compare  # with what draws and counts, which --help does not need
     from interpjax.report.tables import align
 

@@ -32,10 +32,15 @@ OF_FILES = ("model", "image_size", "mean_image")  # options that a run has its o
 
 def run(arguments: Sequence[str]) -> None:
     """Dissects the network that the arguments name; a user's mistake ends the process with one line."""
-    given = parser().parse_args(arguments)
+    given = parser().read(arguments)
     for logger in (logging.getLogger(), logging.getLogger("absl")):
         logger.setLevel(logging.WARNING)  # jax tells of every backend that it did not find
     with told_in_one_line():
+        if not _absolute(given.weights).exists():
+            raise UserError(
+                f"--weights={given.weights}: there is no such file or folder; expected a file of weights, or the "
+                "folder of a run"
+            )
         config = _of_run(given) if _absolute(given.weights).is_dir() else _of_file(given)
         stages = ("dissect", "chance", *STAGES[1:]) if given.chance else STAGES
         interpjax.run(config, given.out, stages)
@@ -79,8 +84,8 @@ def _of_file(given: argparse.Namespace) -> ConfigDict:
     """
     if given.model is None:
         raise UserError(
-            f"--model: expected the name of the network of --weights={given.weights}, as resnet18; where this is meant "
-            "to be the folder of a run, there is no such folder"
+            f"--model: expected the name of the network of --weights={given.weights}, as resnet18; for the folder of a "
+            "run it is not needed"
         )
     if given.broden is None:
         raise UserError("--broden: expected a folder in Broden's layout, for a file of weights brings no images")

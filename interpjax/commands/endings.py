@@ -2,10 +2,12 @@
 
 import argparse
 import contextlib
+import difflib
+import itertools
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NoReturn
 
 from interpjax.errors import UserError
@@ -15,9 +17,24 @@ from interpjax.stopping import Stopped
 class Parser(argparse.ArgumentParser):
     """Reads the arguments of a command; a wrong one ends it with one line, as every mistake of a user does."""
 
+    def read(self, arguments: Sequence[str]) -> argparse.Namespace:
+        """The arguments. Of an option that is unknown it tells first, for it may be a missing one, misspelled."""
+        known = self._option_string_actions
+        for argument in itertools.takewhile(lambda own: own != "--", arguments):
+            name = argument.partition("=")[0]
+            if name.startswith("--") and name not in known:
+                self.error(f"unrecognized arguments: {argument}{suggestion(name, known)}")
+        return self.parse_args(arguments)
+
     def error(self, message: str) -> NoReturn:
         """Ends the process, with exit code 1."""
         sys.exit(f"{self.prog}: {message}; see {self.prog} --help")
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """What may have been meant in place of a name that is not known; empty if nothing is like it."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 @contextlib.contextmanager

@@ -23,6 +23,7 @@ def take_network(workdir: Path, fields: Mapping[str, Any], out: Path) -> ConfigD
     """Makes a folder in which the network of a run can be dissected by a configuration with other fields.
 
     Of a trained network the last checkpoint is copied, with what was measured of it. An imported one stays in its file.
+    What its units cause is not measured, for that takes images to test on.
     All that can be checked is checked before; where the folder is there, only that it is of this network.
 
     Args:
@@ -41,7 +42,9 @@ def take_network(workdir: Path, fields: Mapping[str, Any], out: Path) -> ConfigD
         raise UserError(f"--weights={workdir}: no run there (config.json is missing); expected its folder, or a file")
     if workdir.resolve() == out.resolve():
         raise UserError(f"--out={out}: this is the folder of the run; expected another one")
-    config = override(from_json(current_config(workdir)), fields)
+    if out.resolve().is_relative_to(workdir.resolve()):
+        raise UserError(f"--out={out}: is inside of the folder of the run, which stays as it is; expected another one")
+    config = _without_causes(override(from_json(current_config(workdir)), fields))
     if not networks.is_trained(workdir):
         check_data(workdir, networks.digests(config, missing_ok=True))  # that the file is still the run's
         return config
@@ -55,6 +58,12 @@ def take_network(workdir: Path, fields: Mapping[str, Any], out: Path) -> ConfigD
     with refusals(f"the copy of the network of {workdir}"):
         _copy(workdir, to_json(config), out)
     return config
+
+
+def _without_causes(config: ConfigDict) -> ConfigDict:
+    """The configuration without what needs images to test on, which a dissection does not."""
+    pictures = tuple(kind for kind in config.visualization.pictures if kind != "causes")
+    return override(config, {"visualization.pictures": pictures})
 
 
 def _check_network(workdir: Path, out: Path) -> None:

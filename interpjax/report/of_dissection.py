@@ -10,7 +10,7 @@ from interpjax.data import ConceptData
 from interpjax.dissection import ActivationsFn, Chance, Dissection, bootstrap_all
 from interpjax.dissection.arguments import shown
 from interpjax.report import page, scores
-from interpjax.visualization import views
+from interpjax.visualization import belonging, views
 from interpjax.visualization.sights import sights_of
 
 
@@ -43,22 +43,28 @@ def report(
       title: of the page; by default the file's name.
 
     Raises:
-      ValueError: if there is no result, stored activations come without names, or chances are of other layers.
+      ValueError: if there is no result, results do not belong to the data or the network, stored activations come
+        without names, chances are of other layers, or ``path`` is a folder.
       OSError: if the file cannot be written.
     """
     if not isinstance(results, Mapping) or not results:
         raise ValueError(f"results = {shown(results)}: expected {{layer: Dissection}}, as of dissect(…)")
     path = Path(path)
-    settings = {} if isinstance(network, Mapping) else {"batch_size": batch_size, "image_size": image_size}
-    found = views.view(sights_of(network, broden, images, **settings), results)
+    if path.is_dir():
+        raise ValueError(f"path = {str(path)!r}: is a folder; expected the path of a file, as 'page.html'")
+    for drawn in chances:
+        if set(drawn) != set(results):
+            raise ValueError(f"chances: of layers {sorted(drawn)}; expected those of the results, {sorted(results)}")
+    data = belonging.counted_data(broden, {f"results[{layer!r}]": own for layer, own in results.items()})
+    sights = sights_of(network, data, images, batch_size=batch_size, image_size=image_size)
+    belonging.check_results(results, sights)
+    found = views.view(sights, results)
     summary = scores.score(results)
     intervals: dict[str, pd.DataFrame] = {}
     if all(result.images is not None for result in results.values()):
         score, intervals = bootstrap_all(results)
         summary = scores.with_intervals(summary, score)
     for drawn in chances:
-        if set(drawn) != set(results):
-            raise ValueError(f"chances: of layers {sorted(drawn)}; expected those of the results, {sorted(results)}")
         kind = next(iter(drawn.values())).kind
         summary = {**summary, "chance": {**summary.get("chance", {}), kind: scores.beside_chance(results, drawn)}}
     content = page.Content(

@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Array, Float, Int
 
+from interpjax.dissection.arguments import shown
 from interpjax.models import apply_with_changes
-from interpjax.visualization.arguments import UnitOrGroup, check_classes, layer_shape, membership
+from interpjax.visualization.arguments import UnitOrGroup, checked_classes, layer_shape, membership
 
 Batch = tuple[Float[Array | np.ndarray, "_ h w 3"], Int[Array | np.ndarray, "_"]]  # of any number of images
 # Values of the layer's maps that are in memory together, of all images of a batch and some sets: 256 MB. What follows
@@ -59,7 +60,7 @@ class Ablation:
 
         Returns:
           A row for each: ``set`` (its number, from 0), ``class``, ``images``, ``before`` and ``after`` (accuracies),
-          ``change`` (after − before).
+          ``change`` (after − before). It is empty if nothing is lost.
         """
         change = self.accuracy_after - self.accuracy_before[None]
         rows = []
@@ -87,30 +88,33 @@ def ablate(
     Args:
       model: a network that offers the layer.
       variables: its variables.
-      batches: of normalized images and the number of each one's class; ``[(images, labels)]`` for one.
+      batches: of normalized images and the number of each one's class; ``[(images, labels)]`` for one. Those without
+        images are skipped.
       layer: whose units.
       units_or_groups: each the number of a unit, from 0, or those of a group, which are set to zero together.
 
     Raises:
-      ValueError: if there is no batch, no such layer, unit, group or class, images and labels differ in number, or the
-        network cannot be hashed.
+      ValueError: if there is no batch with images, no such layer, unit, group or class, images are not normalized,
+        images and labels differ in number, variables lack a collection, or the network cannot be hashed.
 
     References:
       Bau et al., *Understanding the role of individual units in a deep neural network*, PNAS 2020, "The role of units".
     """
     members, masks, size = np.zeros((0, 0), np.float32), [], 0
     counts: Any = 0
-    for images, labels in batches:
-        _check_labels(model, images, labels)
+    for batch in batches:
+        images, labels = _checked(model, variables, batch)
+        if not len(images):
+            continue
         if not size:
-            size, shape = len(images), layer_shape(model, layer, images.shape)
+            size, shape = len(images), layer_shape(model, variables, layer, images.shape)
             members = membership(layer, shape[-1], units_or_groups)
             masks = _masks(members, at_once=max(1, AT_ONCE // (size * math.prod(shape))))
-        full = _filled(np.asarray(images), np.asarray(labels), max(size, len(images)))
+        full = _filled(images, labels, max(size, len(images)))
         found = [_correct(model, layer, variables, *full, mask) for mask in masks]
         counts = counts + np.concatenate([found[0][:1], *(each[1:] for each in found)])
     if not size:
-        raise ValueError("batches: there is none; expected one or more, with images")
+        raise ValueError("batches: there is none with images; expected one or more, as [(images, labels)]")
     sets = tuple(tuple(np.flatnonzero(own).tolist()) for own in members)
     return Ablation(layer, sets, counts[0], counts[1], counts[2 : 2 + len(sets)])
 
@@ -123,10 +127,11 @@ def _masks(members: Float[np.ndarray, "sets channels"], at_once: int) -> list[Fl
     return np.split(np.pad(masks, ((0, parts * size - len(masks)), (0, 0)), constant_values=1), parts)
 
 
-def _check_labels(model: nn.Module, images: Any, labels: Any) -> None:
-    if np.shape(labels) != images.shape[:1]:
-        raise ValueError(f"labels: of the shape {np.shape(labels)}; expected one for each of {len(images)} images")
-    check_classes("labels", model, images.shape, labels)
+def _checked(model: nn.Module, variables: Mapping[str, Any], batch: Any) -> tuple[np.ndarray, np.ndarray]:
+    if not isinstance(batch, tuple | list) or len(batch) != 2:
+        raise ValueError(f"batches: one is {shown(batch)}; expected batches, as [(images, labels)]")
+    images, labels = batch
+    return np.asarray(images), np.asarray(checked_classes("labels", model, variables, images, labels))
 
 
 def _filled(images: np.ndarray, labels: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:

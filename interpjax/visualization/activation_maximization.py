@@ -15,7 +15,7 @@ from interpjax.models import apply_with_taps
 from interpjax.preprocessing import Preprocessing
 from interpjax.training.promotion import promoting_optimizer
 from interpjax.visualization import fourier
-from interpjax.visualization.arguments import UnitOrGroup, layer_shape, membership
+from interpjax.visualization.arguments import UnitOrGroup, check_key, layer_shape, membership
 from interpjax.visualization.pictures import Image, constants, draw_movements, normalized, transformed
 
 AT_ONCE = 4  # images that are made side by side
@@ -81,13 +81,15 @@ def maximize_activations(
       Normalized images, as the network sees them; :func:`displayed` gives them in 0..1.
 
     Raises:
-      ValueError: if there is no such layer, unit or group, ``preprocessing`` is of images of another size, or the
-        network cannot be hashed.
+      ValueError: if there is no such layer, unit or group, ``preprocessing`` is of images of another size, the network
+        cannot be hashed, variables lack a collection, or ``key`` is none.
 
     References:
       Olah et al., *Feature Visualization*, Distill 2017.
     """
-    members = membership(layer, layer_shape(model, layer, (1, image_size, image_size, 3))[-1], units_or_groups)
+    check_key(key)
+    channels = layer_shape(model, variables, layer, (1, image_size, image_size, 3))[-1]
+    members = membership(layer, channels, units_or_groups)
     weights = jnp.asarray(members / members.sum(axis=1, keepdims=True))
     mean, std, bgr = constants(preprocessing, image_size)
     at_once = min(AT_ONCE, len(weights))

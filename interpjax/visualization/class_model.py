@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from interpjax.visualization.arguments import check_classes
+from interpjax.visualization.arguments import check_classes, check_key
 from interpjax.visualization.pictures import Image, draw_movements, moved
 
 
@@ -43,12 +43,13 @@ def class_model(
       A normalized image, as the network sees it; :func:`displayed` gives it in 0..1.
 
     Raises:
-      ValueError: if the network has no such class, or cannot be hashed.
+      ValueError: if the network has no such class or cannot be hashed, variables lack a collection, or ``key`` is none.
 
     References:
       Simonyan et al., *Deep Inside Convolutional Networks*, ICLR workshop 2014, Sec. 2.
     """
-    check_classes("cls", model, (1, image_size, image_size, 3), cls)
+    check_key(key)
+    check_classes("cls", model, variables, (1, image_size, image_size, 3), cls)
     return _ascended(model, image_size, variables, cls, draw_movements(key, steps), learning_rate, decay)
 
 

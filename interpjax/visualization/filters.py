@@ -10,6 +10,7 @@ from flax.traverse_util import flatten_dict
 from jaxtyping import Float, Int
 
 from interpjax.models import outline
+from interpjax.preprocessing import CHANNELS
 from interpjax.regularizers import Grouping
 
 
@@ -48,15 +49,22 @@ def first_layer_filters(
       image_size: side in pixels of images that the network takes.
 
     Raises:
-      ValueError: if the network offers no convolution, the first one does not see three channels, the grouping is not
-        one of filters, or the layer has too few filters for it.
+      ValueError: if the network offers no convolution, the variables have no kernel of it, the first one does not see
+        three channels, the grouping is not one of filters, or the layer has too few filters for it.
     """
     if grouping.axis != "filters":
         raise ValueError(f"grouping.axis = {grouping.axis!r}: expected 'filters'")
+    if channels not in CHANNELS:
+        raise ValueError(f"channels = {channels!r}: choose one of {', '.join(CHANNELS)}")
     layers = outline(model, image_size).convolutions
     if not layers:
-        raise ValueError(f"model: {type(model).__name__} offers no convolution; expected one")
-    kernel = np.asarray(flatten_dict(variables["params"], sep="/")[f"{layers[0]}/kernel"], np.float32)
+        raise ValueError(f"model: {type(model).__name__} offers no convolution; expected one with a kernel NAME/kernel")
+    kernels = flatten_dict(dict(variables.get("params", {})), sep="/")
+    if f"{layers[0]}/kernel" not in kernels:
+        raise ValueError(
+            f"variables: 'params' have no {layers[0]}/kernel; expected the kernel of the first convolution"
+        )
+    kernel = np.asarray(kernels[f"{layers[0]}/kernel"], np.float32)
     if kernel.ndim != 4 or kernel.shape[2] != 3:
         raise ValueError(
             f"layer {layers[0]!r}: its kernel has the shape {kernel.shape}; expected [height, width, 3, filters], of "

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from interpjax.models import apply_with_changes, apply_with_taps
-from interpjax.visualization.arguments import checked_classes, layer_shape
+from interpjax.visualization.arguments import check_key, checked_classes, layer_shape
 
 Images = Float[Array, "n h w 3"]
 Classes = Int[Array | np.ndarray, " n"]
@@ -35,13 +35,14 @@ def saliency(model: nn.Module, variables: Mapping[str, Any], images: Images, cla
       Score per unit of the normalized image, 0 or more, for each pixel.
 
     Raises:
-      ValueError: if there is not one class for each image, one is none of the network's, or the network cannot be
-        hashed.
+      ValueError: if images are not normalized or not [n, h, w, 3], there is not one class for each, one is none of the
+        network's, variables lack a collection, or the network cannot be hashed.
 
     References:
       Simonyan et al., *Deep Inside Convolutional Networks*, ICLR workshop 2014, Sec. 3.1.
     """
-    return _saliency(model, variables, images, checked_classes(model, images, classes))
+    classes = checked_classes("classes", model, variables, images, classes)
+    return _saliency(model, variables, images, classes)
 
 
 def smooth_grad(
@@ -69,7 +70,7 @@ def smooth_grad(
       As :func:`saliency`.
 
     Raises:
-      ValueError: as :func:`saliency`; if ``noise`` is below 0, or ``samples`` below 1.
+      ValueError: as :func:`saliency`; if ``key`` is none, ``noise`` is below 0, or ``samples`` below 1.
 
     References:
       Smilkov et al., *SmoothGrad: removing noise by adding noise*, 2017 (arXiv 1706.03825), Sec. 3.
@@ -78,8 +79,9 @@ def smooth_grad(
         raise ValueError(f"noise = {noise}: expected 0 or more")
     if samples < 1:
         raise ValueError(f"samples = {samples}: expected 1 or more")
-    keys = jax.random.split(key, samples)
-    return _smooth_grad(model, variables, images, checked_classes(model, images, classes), keys, noise)
+    check_key(key)
+    classes = checked_classes("classes", model, variables, images, classes)
+    return _smooth_grad(model, variables, images, classes, jax.random.split(key, samples), noise)
 
 
 def grad_cam(
@@ -106,8 +108,8 @@ def grad_cam(
     References:
       Selvaraju et al., *Grad-CAM*, ICCV 2017, Sec. 3.
     """
-    classes = checked_classes(model, images, classes)
-    layer_shape(model, layer, images.shape)
+    classes = checked_classes("classes", model, variables, images, classes)
+    layer_shape(model, variables, layer, images.shape)
     return _grad_cam(model, layer, variables, images, classes)
 
 

@@ -38,7 +38,8 @@ class NetworkSights:
     ):
         """Arguments as those of :func:`interpjax.dissection.dissect`, with which the network was dissected."""
         self.concepts = concepts
-        self._network, self._batch_size, self._image_size = network, batch_size, image_size
+        self._network, self._batch_size = network, arguments.check_whole("batch_size", batch_size, 1)
+        self._image_size = image_size
 
     def numbers(self) -> Int[np.ndarray, " images"]:
         """The records that can be seen."""
@@ -106,8 +107,22 @@ class StoredSights:
 Sights = NetworkSights | StoredSights
 
 
-def sights_of(network: Any, concepts: ConceptData, images: Sequence[str] | None, **settings: Any) -> Sights:
+def sights_of(
+    network: Any,
+    concepts: ConceptData,
+    images: Sequence[str] | None,
+    *,
+    batch_size: int = 64,
+    image_size: int | None = None,
+) -> Sights:
     """The sights of a network, or of stored maps if ``network`` is a mapping of them and ``images`` names their rows.
+
+    Args:
+      network: it, or ``{layer: stored maps}``.
+      concepts: the data, with the labels that are to be seen.
+      images: names of the rows of stored maps.
+      batch_size: images that a network is shown at a time.
+      image_size: the side that a network's images are squashed to first.
 
     Raises:
       ValueError: if it is neither, or stored maps come without names, or a network with them.
@@ -120,7 +135,7 @@ def sights_of(network: Any, concepts: ConceptData, images: Sequence[str] | None,
         raise ValueError(f"network = {arguments.shown(network)}: expected a Network, or {{layer: stored activations}}")
     if images is not None:
         raise ValueError("images: names go with stored activations; a network is shown the records of the data")
-    return NetworkSights(network, concepts, **settings)
+    return NetworkSights(network, concepts, batch_size=batch_size, image_size=image_size)
 
 
 def _read(record: ConceptRecord) -> UInt8[np.ndarray, "height width 3"] | None:

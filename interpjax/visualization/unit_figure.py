@@ -1,6 +1,6 @@
 """One unit as a figure: the images it is most active on with its masks, what is marked there, and weaker images."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,16 +8,21 @@ from jaxtyping import Bool, UInt8
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, MaxNLocator, NullFormatter
 
 from interpjax.data import ConceptData
 from interpjax.dissection import ActivationsFn, Dissection
 from interpjax.dissection.arguments import check_whole, listed
+from interpjax.dissection.scoring import best_concepts
+from interpjax.visualization.belonging import check_images, counted_data, units_of
 from interpjax.visualization.masks import counted_mask, label_mask
 from interpjax.visualization.sights import Sight, Sights, sights_of
 from interpjax.visualization.views import BINS, LOWER, Sample, chosen, concepts_of, draw_samples
 
 MASK, LABEL = "#ffe14d", "#4dd7ff"
 PANEL = 1.5  # inches
+# Names of concepts and layers are no formulas, whatever is in them.
+STYLE: dict[Any, Any] = {"axes.spines.top": False, "axes.spines.right": False, "text.parse_math": False}
 
 
 class _Seen(NamedTuple):
@@ -28,7 +33,7 @@ class _Seen(NamedTuple):
 
 
 def show_unit(
-    network: ActivationsFn | dict[str, Any],
+    network: ActivationsFn | Mapping[str, Any],
     broden: ConceptData,
     result: Dissection,
     unit: int,
@@ -59,47 +64,50 @@ def show_unit(
       A matplotlib figure; a notebook shows it, and ``figure.savefig("unit.pdf")`` writes it.
 
     Raises:
-      ValueError: if there is no such unit or layer, several layers fit, or stored activations come without names.
+      ValueError: if there is no such unit or layer, several layers fit, the result does not belong to the data or the
+        network, or stored activations come without names.
     """
+    data = counted_data(broden, {"result": result})
     count = len(result.thresholds)
     if check_whole("unit", unit, 0) >= count:
         raise ValueError(f"unit = {unit}: expected 0 to {count - 1}, a unit of the result")
-    settings = {} if isinstance(network, dict) else {"batch_size": batch_size, "image_size": image_size}
-    sights = sights_of(network, broden, images, **settings)
+    sights = sights_of(network, data, images, batch_size=batch_size, image_size=image_size)
     layer = _layer(sights, count, layer)
+    check_images("result", result, sights)
     sample = draw_samples(sights, {layer: result})[layer]
     wanted = chosen(result, sample)[unit]
-    order = np.argsort(-result.iou[unit], kind="stable")
-    number = int(result.concepts["number"].iloc[order[0]])
+    column = int(best_concepts(result.iou)[0][unit])
+    number = int(result.concepts["number"].iloc[column]) if column >= 0 else None
     seen = {sight.number: _seen(sight, result, layer, unit, number) for sight in sights.of(np.unique(wanted))}
     top = result.top_images.shape[1]
-    with rc_context({"axes.spines.top": False, "axes.spines.right": False}):
+    with rc_context(STYLE):
         figure = _drawn([seen[own] for own in wanted[:top]], [seen[own] for own in wanted[top:]], result, unit, sample)
         figure.suptitle(_title(result, layer, unit), fontsize="medium", x=0.01, ha="left")
     return figure
 
 
 def _layer(sights: Sights, units: int, layer: str | None) -> str:
-    maps = next(iter(sights.of(sights.numbers()[:1]))).maps
-    fitting = [name for name, own in maps.items() if own.shape[-1] == units]
+    seen = units_of(sights)
+    fitting = [name for name, own in seen.items() if own == units]
     if layer is not None:
         if layer not in fitting:
             raise ValueError(
-                f"layer = {layer!r}: expected one of {units} units, as the result has, of {listed(list(maps))}"
+                f"layer = {layer!r}: expected one of {units} units, as the result has, of {listed(list(seen))}"
             )
         return layer
     if len(fitting) != 1:
         raise ValueError(
-            f"layer = None: {len(fitting)} of the layers {listed(list(maps))} have {units} units, as the result has; "
+            f"layer = None: {len(fitting)} of the layers {listed(list(seen))} have {units} units, as the result has; "
             "expected its name"
         )
     return fitting[0]
 
 
-def _seen(sight: Sight, result: Dissection, layer: str, unit: int, number: int) -> _Seen:
+def _seen(sight: Sight, result: Dissection, layer: str, unit: int, number: int | None) -> _Seen:
     own = sight.maps[layer][..., unit]
     mask = counted_mask(own, result, unit, sight.record.label_shape, sight.input_shape)
-    return _Seen(sight.image, float(own.max()), mask, label_mask(sight.record, number))
+    label = np.zeros_like(mask) if number is None else label_mask(sight.record, number)
+    return _Seen(sight.image, float(own.max()), mask, label)
 
 
 def _drawn(top: Sequence[_Seen], weaker: Sequence[_Seen], result: Dissection, unit: int, sample: Sample) -> Figure:
@@ -111,20 +119,30 @@ def _drawn(top: Sequence[_Seen], weaker: Sequence[_Seen], result: Dissection, un
         for row, (what, color, name) in enumerate(((seen.mask, MASK, "most active"), (seen.label, LABEL, concept))):
             axes = figure.add_subplot(grid[row, column])
             _image(axes, seen.image, what, color)
-            axes.set_title(f"{seen.value:.3g}" if row == 0 else "", fontsize="x-small")
+            axes.set_title(f"{seen.value:.3g}" if row == 0 else "", fontsize="small")
             axes.set_ylabel(name if column == 0 else "", fontsize="small")
     for column, (share, seen) in enumerate(zip(LOWER, weaker, strict=True)):
         axes = figure.add_subplot(grid[2, column])
         _image(axes, seen.image, seen.mask, MASK)
-        axes.set_title(f"above {share:.0%} of images: {seen.value:.3g}", fontsize="xx-small")
+        axes.set_title(f"above {share:.0%}\nof images: {seen.value:.3g}", fontsize="small")
         axes.set_ylabel("weaker" if column == 0 else "", fontsize="small")
-    axes = figure.add_subplot(grid[2, len(weaker) :])
-    axes.stairs(sample.counts[unit], np.linspace(sample.low[unit], sample.high[unit], BINS + 1), fill=True, color="0.6")
-    axes.axvline(result.thresholds[unit], color="#d55e00")
-    axes.set_yscale("log")
-    axes.set_xlabel(f"activation; T = {result.thresholds[unit]:.3g}", fontsize="small")
-    axes.tick_params(labelsize="x-small")
+    _histogram(figure.add_subplot(grid[2, len(weaker) :]), sample, unit, result.thresholds[unit])
     return figure
+
+
+def _histogram(axes: Axes, sample: Sample, unit: int, threshold: float) -> None:
+    counts = sample.counts[unit]
+    axes.stairs(counts, np.linspace(sample.low[unit], sample.high[unit], BINS + 1), fill=True, color="0.6")
+    axes.axvline(threshold, color="#d55e00")
+    if counts.max() >= 100 * counts[counts > 0].min():  # else an axis of powers of ten would have a label or none
+        axes.set_yscale("log")
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    else:
+        axes.yaxis.set_major_locator(MaxNLocator(3))
+    axes.yaxis.set_major_formatter(EngFormatter(sep=""))  # others write powers of ten as formulas
+    axes.xaxis.set_major_locator(MaxNLocator(4))
+    axes.set_xlabel(f"activation; T = {threshold:.3g}", fontsize="small")
+    axes.tick_params(labelsize="small")
 
 
 def _image(

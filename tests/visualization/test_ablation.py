@@ -70,6 +70,15 @@ def test_all_sets_and_batches_are_compiled_for_once(network):
     assert ablation._correct._cache_size() == 1
 
 
+def test_batches_without_images_are_skipped(network):
+    model, variables, images, labels = network
+    empty = (images[:0], labels[:0])
+    found = vis.ablate(model, variables, [empty, (images[:25], labels[:25]), empty], "conv2", SETS)
+    plain = vis.ablate(model, variables, [(images[:25], labels[:25])], "conv2", SETS)
+    np.testing.assert_array_equal(found.correct_after, plain.correct_after)
+    assert found.images.sum() == 25
+
+
 def test_what_cannot_be_ablated_is_refused(network, untyped):
     model, variables, images, labels = network
     batch = [(images, labels)]
@@ -80,9 +89,18 @@ def test_what_cannot_be_ablated_is_refused(network, untyped):
             vis.ablate(model, variables, batch, "conv1", [wrong])
     with pytest.raises(ValueError, match="units_or_groups: none is given"):
         vis.ablate(model, variables, batch, "conv1", [])
-    with pytest.raises(ValueError, match="batches: there is none"):
-        vis.ablate(model, variables, [], "conv1", [0])
-    with pytest.raises(ValueError, match=r"labels: of the shape \(59,\); expected one for each of 60 images"):
+    for none in ([], [(images[:0], labels[:0])]):
+        with pytest.raises(ValueError, match="batches: there is none with images"):
+            vis.ablate(model, variables, none, "conv1", [0])
+    with pytest.raises(
+        ValueError, match=r"batches: one is .* of shape \(60, 12, 12, 3\); expected batches, as \[\(images,"
+    ):
+        vis.ablate(model, variables, (images, labels), "conv1", [0])
+    with pytest.raises(ValueError, match=r"units_or_groups = 3: expected a sequence, as \[3\]"):
+        vis.ablate(model, variables, batch, "conv1", 3)
+    with pytest.raises(
+        ValueError, match=r"labels: int32 of the shape \(59,\); expected whole numbers, one for each of 60"
+    ):
         vis.ablate(model, variables, [(images, labels[1:])], "conv1", [0])
     with pytest.raises(ValueError, match="labels = 3: the network has no such class; expected 0 to 2"):
         vis.ablate(model, variables, [(images, jnp.full(60, 3))], "conv1", [0])

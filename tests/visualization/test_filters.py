@@ -35,6 +35,10 @@ def test_what_has_no_pictures_is_refused():
     network = made(np.ones((3, 3, 3, 8)))
     with pytest.raises(ValueError, match=r"grouping.axis = 'inputs': expected 'filters'"):
         vis.first_layer_filters(*network, Grouping(2, axis="inputs"), image_size=SIZE)
+    with pytest.raises(ValueError, match="variables: 'params' have no conv1/kernel; expected the kernel of the first"):
+        vis.first_layer_filters(network[0], network[1]["params"], Grouping(2), image_size=SIZE)
+    with pytest.raises(ValueError, match="channels = 'GBR': choose one of RGB, BGR"):
+        vis.first_layer_filters(*network, Grouping(2), channels="GBR", image_size=SIZE)
     with pytest.raises(ValueError, match="num_groups = 9: the layer has only 8 filters"):
         vis.first_layer_filters(*network, Grouping(9), image_size=SIZE)
     with pytest.raises(ValueError, match=r"layer 'conv1': its kernel has the shape \(3, 3, 1, 8\); expected"):

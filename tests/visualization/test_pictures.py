@@ -131,6 +131,14 @@ def test_what_cannot_be_maximized_is_refused(untyped):
         vis.maximize_activation(model, variables, "conv3", 0, key, image_size=SIZE)
     with pytest.raises(ValueError, match="16: is no unit or group of 'conv2'; expected numbers from 0 to 15"):
         vis.maximize_activation(model, variables, "conv2", 16, key, image_size=SIZE)
+    for variables_of, given, message in (
+        (variables["params"], key, "variables: have conv1, conv2, fc, and no 'params'"),
+        (variables, 0, "key = 0: expected a single key of JAX"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            vis.class_model(model, variables_of, 0, given, image_size=SIZE)
+        with pytest.raises(ValueError, match=message):
+            vis.maximize_activation(model, variables_of, "conv2", 0, given, image_size=SIZE)
     own = Preprocessing(np.full((8, 8, 3), 100.0), 50.0)
     with pytest.raises(ValueError, match=r"its mean is of images of \(8, 8\) pixels; expected \(12, 12\), as image_"):
         vis.maximize_activation(model, variables, "conv2", 0, key, image_size=SIZE, preprocessing=own)

@@ -117,6 +117,28 @@ def test_what_is_none_of_the_network_is_refused(network, untyped):
         vis.smooth_grad(*network, CLASSES, jax.random.key(0), noise=-1)
     with pytest.raises(ValueError, match="samples = 0: expected 1 or more"):
         vis.smooth_grad(*network, CLASSES, jax.random.key(0), samples=0)
+    for key in (0, jax.random.split(jax.random.key(0)), np.zeros(2)):
+        with pytest.raises(ValueError, match=r"key = .*: expected a single key of JAX, as jax.random.key\(0\)"):
+            vis.smooth_grad(*network, CLASSES, key)
+
+
+def test_images_and_variables_of_another_kind_are_told(network, untyped):
+    model, variables, images = network
+    with pytest.raises(ValueError, match=r"images: of dtype uint8; expected .*: normalize with Preprocessing"):
+        vis.saliency(model, variables, images.astype(np.uint8), CLASSES)
+    with pytest.raises(
+        ValueError, match=r"images: of the shape \(12, 12, 3\); expected \[n, height, width, 3\], as imag"
+    ):
+        vis.saliency(model, variables, images[0], CLASSES)
+    with pytest.raises(ValueError, match=r"images = \[\]: expected an array"):
+        vis.saliency(model, variables, [], CLASSES)
+    message = "variables: have conv1, conv2, fc, and no 'params'; expected all that model.init gives"
+    with pytest.raises(ValueError, match=message):
+        vis.grad_cam(model, variables["params"], images, CLASSES, "conv1")
+    with pytest.raises(ValueError, match="variables = None: expected those of the network"):
+        vis.saliency(model, None, images, CLASSES)
+    old = vis.smooth_grad(model, variables, images, CLASSES, jax.random.PRNGKey(3), samples=2)
+    np.testing.assert_array_equal(old, vis.smooth_grad(model, variables, images, CLASSES, jax.random.key(3), samples=2))
 
 
 def test_a_network_that_cannot_be_hashed_is_refused(network):
