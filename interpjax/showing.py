@@ -20,6 +20,7 @@ from interpjax.report import page, tensorboard
 from interpjax.training.metrics import read_metrics
 from interpjax.visualization import causes, gallery, views
 from interpjax.visualization.ablation import Batch
+from interpjax.visualization.belonging import counted_data
 from interpjax.visualization.exhibits import Exhibits
 from interpjax.visualization.sights import NetworkSights
 from interpjax.workdir import read_facts
@@ -29,9 +30,8 @@ def visualize(experiment: Experiment) -> dict[str, Any]:
     """Looks at images with every unit that was dissected, and makes the pictures that are asked for beside."""
     labelled, results = experiment.labelled, load_results(experiment.workdir)
     assert labelled is not None
-    sights = NetworkSights(
-        experiment.network, labelled.concepts, batch_size=labelled.batch_size, image_size=labelled.image_size
-    )
+    counted = counted_data(labelled.concepts, results)
+    sights = NetworkSights(experiment.network, counted, batch_size=labelled.batch_size, image_size=labelled.image_size)
     found = views.view(sights, results)
     found.save(experiment.workdir / VIEWS)
     subject = _subject(experiment, results, sights)
