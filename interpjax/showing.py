@@ -110,7 +110,7 @@ def report(experiment: Experiment) -> dict[str, Any]:
         trained_groups=trains_groups(experiment.config_text),
         chance_hint="give the command again with --stages=chance,report",
     )
-    for drawing in page.paper_drawings(content):
+    for drawing in content.drawings():
         drawing.save(workdir / "figures")
     tensorboard.write_events(workdir / "events", found, content.results, content.views, experiment.config_text)
     page.write_page(workdir / "report.html", content)

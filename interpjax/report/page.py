@@ -1,6 +1,7 @@
 """The page of a dissection, with a run around it or without: one file that opens offline."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -78,23 +79,26 @@ class Content:
     facts: Sequence[tuple[str, str]] = ()
     chance_hint: str = "interpjax.dissection.chance draws it"
 
+    @functools.cached_property
     def units(self) -> dict[str, list[rows.Unit]]:
         """The units of each layer, the largest IoU first."""
         return {layer: rows.units(layer, own, self.intervals.get(layer)) for layer, own in self.results.items()}
 
+    @functools.cached_property
+    def of_training(self) -> list[Drawing]:
+        """The figures of the training."""
+        found = [curves.training_curves(self.metrics), curves.groups_over_training(self.metrics)]
+        return [own for own in found if own is not None]
 
-def drawings_of(content: Content) -> tuple[list[Drawing], list[Drawing]]:
-    """The figures of the training, and those of the dissection."""
-    training = [curves.training_curves(content.metrics), curves.groups_over_training(content.metrics)]
-    found = [figures.detectors_by_category(content.summary["layers"]), figures.iou_distribution(content.results)]
-    return [own for own in training if own is not None], found
+    @functools.cached_property
+    def of_dissection(self) -> list[Drawing]:
+        """The figures of the dissection that are on the page."""
+        return [figures.detectors_by_category(self.summary["layers"]), figures.iou_distribution(self.results)]
 
-
-def paper_drawings(content: Content) -> list[Drawing]:
-    """All figures of the page, and those whose place is taken there by what can be clicked."""
-    by_concept = [figures.units_per_concept(layer, own) for layer, own in content.units().items()]
-    training, dissected = drawings_of(content)
-    return training + dissected + [own for own in by_concept if own is not None]
+    def drawings(self) -> list[Drawing]:
+        """All figures: those of the page, and those in whose place there are bars to choose from."""
+        by_concept = [figures.units_per_concept(layer, own) for layer, own in self.units.items()]
+        return self.of_training + self.of_dissection + [own for own in by_concept if own is not None]
 
 
 def write_page(path: Path, content: Content) -> None:
@@ -108,13 +112,12 @@ def write_page(path: Path, content: Content) -> None:
 
 def _values(content: Content) -> dict[str, Any]:
     summary, results = content.summary, content.results
-    units = content.units()
+    units = content.units
     groups = {layer: rows.groups(layer, results[layer], own) for layer, own in units.items()}
     groups = {layer: own for layer, own in groups.items() if own}
     concepts, others = rows.concepts(results, units, summary["concepts"])
     everything = sorted((unit for own in units.values() for unit in own), key=lambda unit: -unit.iou)
     protocol = next(iter(results.values())).protocol
-    training, dissected = drawings_of(content)
     return {
         "title": content.title,
         "summary": summary,
@@ -137,8 +140,8 @@ def _values(content: Content) -> dict[str, Any]:
         "detectors": sum(unit.detects for unit in everything),
         "unique_over_layers": len({unit.column for unit in everything if unit.detects}),
         "layers": {layer: _bars(own) for layer, own in units.items()},
-        "training": [own.svg() for own in training],
-        "drawings": [own.svg() for own in dissected],
+        "training": [own.svg() for own in content.of_training],
+        "drawings": [own.svg() for own in content.of_dissection],
         "groups": groups,
         "most_groups": max((len(own) for own in groups.values()), default=0),
         "group_columns": list(GROUP_COLUMNS.values()),
