@@ -68,13 +68,15 @@ def result(
     """The result in one sentence, on the interpretability score.
 
     Returns:
-      ``scores``, the name, label and score of each setting, the last first as differences are of the later minus the
-      earlier, and empty if there are too many; and ``rest``, what can be said of their differences.
+      ``scores``, the name, label and score of each setting, empty if there are too many; and ``rest``, what can be said
+      of their differences.
     """
     names = short_names(settings)
-    told = settings if len(settings) <= MOST_SETTINGS else []
+    told = list(settings) if len(settings) <= MOST_SETTINGS else []
+    if len(pairs) == 1:  # their difference is the second minus the first
+        told.reverse()
     return {
-        "scores": [(names[own.label], own.label, mean_words(own_means[own.label][SCORE])) for own in reversed(told)],
+        "scores": [(names[own.label], own.label, mean_words(own_means[own.label][SCORE])) for own in told],
         "rest": _of_one_pair(pairs[0]) if len(pairs) == 1 else _of_many(pairs, len(settings)),
     }
 
@@ -101,7 +103,7 @@ def _of_many(pairs: Sequence[Pair], settings: int) -> str:
     if not tested:
         return f"{said}: the scores of no two of them can be tested"
     if not able:
-        return f"{said}: none shares the six seeds that p below 0.05 takes, so nothing can be said of the settings"
+        return f"{said}: none shares the six seeds that p below 0.05 takes, so the test can show nothing"
     below = sum(each.p < LEVEL for each in able)
     have = f"{below or 'none'} {'have' if below > 1 else 'has'} p below 0.05"
     return f"{said}: of the {len(able)} with seeds enough, {have} (by chance one in twenty has)"

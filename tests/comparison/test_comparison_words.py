@@ -52,7 +52,7 @@ def result_of(folders):
         ({"wd": [1, 1], "gbn": [3, 3]}, ["gbn 3 (all equal)", "wd 1 (all equal)"], "difference +2 (all equal), p 0.5"),
         ({"wd": [1], "gbn": [2, 3]}, ["gbn 2.5 (−3.9 to 8.9)", "wd-0 1"], "difference +1; one shared seed: nothing"),
         ({"wd": [1, 2]}, ["wd 1.5 (−4.9 to 7.9)"], "all runs are of one setting"),
-        ({"a": [1], "b": [2], "c": [3]}, ["c-0 3", "b-0 2", "a-0 1"], "3 settings in 3 pairs: none shares the six"),
+        ({"a": [1], "b": [2], "c": [3]}, ["a-0 1", "b-0 2", "c-0 3"], "3 settings in 3 pairs: none shares the six"),
     ],
 )
 def test_the_result_is_told_in_one_sentence(tmp_path, scores, told, rest):
