@@ -106,12 +106,12 @@ def test_a_name_that_looks_like_a_formula_and_a_unit_without_concept_are_drawn(b
     )
     data = dataclasses.replace(broden, concepts=broden.concepts.assign(name="$a_{$"))
     figure = show_unit(maps_of(broden), data, named, 0, layer="one", images=names_of(broden))
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     assert all(not axes.collections for axes in figure.axes[1:4:2])  # no label is outlined
     assert figure.axes[1].get_ylabel() == "no concept"
     found = dataclasses.replace(named, intersection=result.intersection)
     figure = show_unit(maps_of(broden), data, found, 0, layer="one", images=names_of(broden))
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     assert figure.axes[1].get_ylabel() == "$a_{$"
 
 
@@ -123,7 +123,7 @@ def test_a_histogram_has_few_labels_and_no_formula(counts, scale):
     figure = Figure(figsize=(3, 1.5))
     axes = figure.subplots()
     _histogram(axes, sample, 0, 0.5)
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     low, high = axes.get_ylim()
     labels = [tick.label1.get_text() for tick in axes.yaxis.get_major_ticks() if low <= tick.get_loc() <= high]
     assert axes.get_yscale() == scale
