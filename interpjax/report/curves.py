@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 from matplotlib import rc_context
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from interpjax.report.drawing import CYCLE, STYLE, Drawing
 
@@ -45,7 +46,11 @@ def training_curves(metrics: Sequence[Mapping[str, float]]) -> Drawing | None:
             axes.tick_params(labelsize="small")
             axes.legend(fontsize="x-small", loc="center left", bbox_to_anchor=(1, 0.5))
         if all(row[name] > 0 for row in metrics for name in losses if name in row):
+            axis = figure.axes[0].yaxis
             figure.axes[0].set_yscale("log")
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter("{x:g}")  # the usual one writes powers as mathematics
+            axis.set_minor_formatter(NullFormatter())
     wanted = ["step", *(name for shown in panels.values() for name in shown)]
     kept = [{name: row[name] for name in wanted if name in row} for row in metrics if len(set(wanted) & set(row)) > 1]
     return Drawing("training_curves", figure, pd.DataFrame(kept, columns=wanted))
