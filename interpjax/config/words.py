@@ -1,6 +1,7 @@
 """A configuration in a sentence, for those who look at what came of it."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 from interpjax.config.schema import TERMS
@@ -31,8 +32,10 @@ def trains_groups(text: str) -> bool:
 
 def _data(config: dict[str, Any]) -> str:
     data = config["data"]
-    of = data["tfds_name"] or data["train"] if data["source"] in ("tfds", "image_folder") else data["source"]
-    weights = f"weights {config['model']['weights']}" if config["model"]["weights"] else ""
+    of = data["source"]
+    if of in ("tfds", "image_folder"):
+        of = data["tfds_name"] or "/".join(Path(data["train"]).parts[-2:])
+    weights = f"weights {Path(config['model']['weights']).name}" if config["model"]["weights"] else ""
     return " and ".join(each for each in (weights, f"data {of}" if of else "") if each) or f"data {data['source']}"
 
 
