@@ -108,6 +108,8 @@ def own(tmp_path_factory):
         "dissection.top_images": 2,
         "dissection.batch_size": 4,
         "training.batch_size": 4,
+        "visualization.pictures": ("causes",),
+        "visualization.most": 1,
     }
     return config_lib.override(interpjax.get_config("imported"), fields), folder, variables
 
