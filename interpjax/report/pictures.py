@@ -12,7 +12,7 @@ import numpy as np
 from interpjax.dissection import Dissection
 from interpjax.report.names import layer_address
 from interpjax.visualization.outlines import BOX
-from interpjax.visualization.thumbnails import encode
+from interpjax.visualization.thumbnails import decode, encode
 from interpjax.visualization.views import LOWER, Views
 
 PAGE = 24_000_000  # bytes of a whole page at most
@@ -43,9 +43,9 @@ def picture_url(picture: bytes) -> str:
 
 
 def _shrunk(picture: bytes, factor: float) -> bytes:
-    image = _decoded(picture)
+    image = decode(picture)
     side = max(1, int(factor * image.shape[0]))
-    return encode(cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)[..., ::-1])
+    return encode(cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA))
 
 
 def views_data(views: Views, results: Mapping[str, Dissection]) -> dict[str, Any]:
@@ -63,12 +63,6 @@ def views_data(views: Views, results: Mapping[str, Dissection]) -> dict[str, Any
         "layers": layers,
         "addresses": {layer: layer_address(layer).removeprefix("layer-") for layer in layers},
     }
-
-
-def _decoded(picture: bytes) -> np.ndarray:
-    image = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)
-    assert image is not None
-    return image
 
 
 def _short(values: np.ndarray) -> Any:

@@ -20,7 +20,7 @@ from interpjax.config.schema import flatten
 from interpjax.dissection import Dissection
 from interpjax.report.scores import final_scores
 from interpjax.visualization.outlines import BOX
-from interpjax.visualization.thumbnails import SIDE
+from interpjax.visualization.thumbnails import SIDE, decode
 from interpjax.visualization.views import LayerViews, Views
 
 MOST_UNITS = 8  # of a layer
@@ -107,11 +107,9 @@ def outlined(picture: bytes, path: str) -> UInt8[np.ndarray, "side side 3"]:
     Returns:
       RGB, with sides of at least ``SIDE`` pixels.
     """
-    image = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)
-    assert image is not None
-    if len(image) < SIDE:
-        image = cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_NEAREST)
-    drawn = np.ascontiguousarray(image[..., ::-1])
+    drawn = decode(picture)
+    if len(drawn) < SIDE:
+        drawn = cv2.resize(drawn, (SIDE, SIDE), interpolation=cv2.INTER_NEAREST)
     corners = [np.rint(polygon * (len(drawn) - 1) / BOX).astype(np.int32) for polygon in _polygons(path)]
     for color, thickness in ((BORDER, 3), (LINE, 1)):
         cv2.polylines(drawn, corners, True, color, thickness)

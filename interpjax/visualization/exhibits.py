@@ -1,14 +1,11 @@
 """What the stage ``visualize`` keeps of a network beside its units' views: pictures, and what its units cause."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import NamedTuple
 
 from interpjax import json_files
-from interpjax.atomic import replacing, write_atomic
-from interpjax.dissection import npz
-from interpjax.errors import UserError
+from interpjax.atomic import write_atomic
+from interpjax.visualization import thumbnails
 from interpjax.visualization.causes import Cause
 from interpjax.visualization.gallery import Shown
 from interpjax.visualization.views import AGAIN
@@ -29,11 +26,7 @@ class Exhibits(NamedTuple):
 
     def save(self, folder: Path) -> None:
         """Writes ``exhibits.json``, and ``exhibits.npz`` with the bytes of each WebP file."""
-        files: dict[str, Any] = {
-            str(place): np.frombuffer(own.picture, np.uint8) for place, own in enumerate(self.shown)
-        }
-        with replacing(folder / "exhibits.npz") as file:
-            np.savez(file, **files)
+        thumbnails.save(folder / "exhibits.npz", {place: own.picture for place, own in enumerate(self.shown)})
         shown = [{name: value for name, value in own._asdict().items() if name != "picture"} for own in self.shown]
         stored = {"shown": shown, "causes": self.causes, "left_out": self.left_out}
         write_atomic(folder / "exhibits.json", json_files.to_text(stored) + "\n")
@@ -46,9 +39,6 @@ class Exhibits(NamedTuple):
           UserError: if it is damaged.
         """
         stored = json_files.read(folder / "exhibits.json", AGAIN, keys=("shown", "causes", "left_out"))
-        try:
-            files = npz.read(folder / "exhibits.npz")
-            shown = [Shown(**own, picture=files[str(place)].tobytes()) for place, own in enumerate(stored["shown"])]
-        except (OSError, *npz.DAMAGED) as error:
-            raise UserError(f"{folder / 'exhibits.npz'}: cannot be read ({error}); {AGAIN}") from error
+        files = thumbnails.load(folder / "exhibits.npz", range(len(stored["shown"])), AGAIN)
+        shown = [Shown(**own, picture=files[place]) for place, own in enumerate(stored["shown"])]
         return cls(shown, [Cause(*own) for own in stored["causes"]], stored["left_out"])

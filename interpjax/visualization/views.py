@@ -9,14 +9,13 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from interpjax import json_files
-from interpjax.atomic import replacing, write_atomic
-from interpjax.dissection import Dissection, npz
+from interpjax.atomic import write_atomic
+from interpjax.dissection import Dissection
 from interpjax.dissection.scoring import best_concepts
-from interpjax.errors import UserError
+from interpjax.visualization import thumbnails
 from interpjax.visualization.masks import counted_mask, label_mask
 from interpjax.visualization.outlines import outline
 from interpjax.visualization.sights import Sight, Sights
-from interpjax.visualization.thumbnails import picture
 
 SAMPLE = 256  # images drawn at random, of which weaker ones and the histogram are
 SEED = 0
@@ -84,9 +83,7 @@ class Views(NamedTuple):
 
     def save(self, folder: Path) -> None:
         """Writes ``views.json``, and ``pictures.npz`` with the bytes of each WebP file."""
-        files: dict[str, Any] = {str(number): np.frombuffer(own, np.uint8) for number, own in self.pictures.items()}
-        with replacing(folder / "pictures.npz") as file:
-            np.savez(file, **files)
+        thumbnails.save(folder / "pictures.npz", self.pictures)
         stored = {"names": self.names, "layers": {layer: own.to_json() for layer, own in self.layers.items()}}
         write_atomic(folder / "views.json", json_files.to_text(stored) + "\n")
 
@@ -98,11 +95,8 @@ class Views(NamedTuple):
           UserError: if it is damaged.
         """
         stored = json_files.read(folder / "views.json", AGAIN, keys=("names", "layers"))
-        try:
-            pictures = {int(number): own.tobytes() for number, own in npz.read(folder / "pictures.npz").items()}
-        except (OSError, *npz.DAMAGED) as error:
-            raise UserError(f"{folder / 'pictures.npz'}: cannot be read ({error}); {AGAIN}") from error
         names = {int(number): name for number, name in stored["names"].items()}
+        pictures = thumbnails.load(folder / "pictures.npz", names, AGAIN)
         return cls({layer: LayerViews.from_json(own) for layer, own in stored["layers"].items()}, names, pictures)
 
 
@@ -135,7 +129,7 @@ def view(sights: Sights, results: Mapping[str, Dissection]) -> Views:
     names, pictures = {}, {}
     wanted = np.unique(np.concatenate([own.ravel() for own in images.values()]))
     for sight in sights.of(wanted[wanted >= 0]):
-        names[sight.number], pictures[sight.number] = sight.record.name, picture(sight.image)
+        names[sight.number], pictures[sight.number] = sight.record.name, thumbnails.picture(sight.image)
         for layer, own in shown.items():
             own.add(sight, sight.maps[layer])
     layers = {}
