@@ -1,5 +1,6 @@
 """The stages that show what came out: pictures of what units look at, figures, and the page."""
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from interpjax import models
+from interpjax.config.schema import flatten
 from interpjax.config.words import in_words, trains_groups
 from interpjax.data.images import SkippedImages, resize
 from interpjax.data.pipeline import test_batches
@@ -107,7 +109,7 @@ def report(experiment: Experiment) -> dict[str, Any]:
         config=experiment.config_text,
         words=in_words(experiment.config_text),
         facts=_facts(workdir, found, experiment.pipeline.seed),
-        trained_groups=trains_groups(experiment.config_text),
+        trained_groups=trains_groups(flatten(json.loads(experiment.config_text))),
         chance_hint="give the command again with --stages=chance,report",
     )
     for drawing in content.drawings():

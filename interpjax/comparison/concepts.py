@@ -10,7 +10,6 @@ from interpjax.comparison.runs import Run
 from interpjax.dissection import Comparison, Dissection
 
 Concept = tuple[str, str]  # name and category
-GROUP_TERMS = ("block_norm", "group_activation", "group_repulsion", "exclusive_lasso")
 
 
 class Detector(NamedTuple):
@@ -167,9 +166,3 @@ def group_tables(runs: Sequence[Run]) -> dict[str, dict[str, pd.DataFrame]]:
             if result.groups is not None:
                 found.setdefault(layer, {})[run.name] = result.groups.table()
     return found
-
-
-def trains_groups(run: Run) -> bool:
-    """Whether a term that knows groups took part in a run's training; terms of one's own may."""
-    strengths = [run.fields[f"regularizer.{term}.strength"] for term in GROUP_TERMS]
-    return any(strengths) or bool(run.fields["regularizer.own"])

@@ -17,7 +17,6 @@ from interpjax.comparison.concepts import (
     changes,
     detectors,
     group_tables,
-    trains_groups,
 )
 from interpjax.comparison.over_images import compare_layers
 from interpjax.comparison.pictures import Album
@@ -26,6 +25,7 @@ from interpjax.comparison.settings import Setting, all_differing_fields, naming_
 from interpjax.comparison.statistics import Mean
 from interpjax.comparison.tables import category_means, means, paired_differences
 from interpjax.comparison.words import mean_words, p_words, percent_words, result, seeds_words, span_words
+from interpjax.config.words import trains_groups
 from interpjax.report.comparison_figures import Series, accuracy_against_score, grouped_bars
 from interpjax.report.names import category_class, concept_addresses, share, unit_address
 from interpjax.visualization.outlines import BOX
@@ -82,7 +82,7 @@ def render(settings: Sequence[Setting], runs: Sequence[Run], samples: int, folde
         top_share=share(runs[0].dissection.protocol.top_quantile, 1),
         protocols=list(dict.fromkeys(run.dissection.protocol.describe() for run in runs)),
         groups=_groups(group_tables(first_runs)),
-        untrained_groups=[run.name for run in first_runs if not trains_groups(run)],
+        untrained_groups=[run.name for run in first_runs if not trains_groups(run.fields)],
         fields=all_differing_fields(runs),
         naming=naming_fields(runs),
     )

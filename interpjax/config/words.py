@@ -1,6 +1,7 @@
 """A configuration in a sentence, for those who look at what came of it."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,14 @@ def in_words(text: str) -> str:
     return f"{network}, {_data(config)}; {', '.join(terms) or 'no regularizer'}"
 
 
-def trains_groups(text: str) -> bool:
-    """Whether a configuration, as JSON, has a term that knows of groups of filters."""
-    settings = json.loads(text)["regularizer"]
-    return any(settings[name]["strength"] > 0 for name in GROUP_TERMS)
+def trains_groups(fields: Mapping[str, Any]) -> bool:
+    """Whether a term that knows groups took part in a run's training; terms of one's own may.
+
+    Args:
+      fields: of the configuration, by their dotted names.
+    """
+    strengths = [fields[f"regularizer.{term}.strength"] for term in GROUP_TERMS]
+    return any(strengths) or bool(fields["regularizer.own"])
 
 
 def _data(config: dict[str, Any]) -> str:
