@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Bool, Float
 
-from interpjax.data.concepts import ConceptRecord
+from interpjax.data.concepts import Channels
 from interpjax.dissection import Dissection
 from interpjax.dissection.upsampling import resampling, upsample
 
@@ -31,10 +31,18 @@ def counted_mask(
     return upsample(activation[None], how)[0] > threshold
 
 
-def label_mask(record: ConceptRecord, number: int) -> Bool[np.ndarray, "label_height label_width"]:
-    """Where an image carries a label, in any of its channels."""
-    mask = np.zeros(record.label_shape, bool)
-    for channels in record.labels().values():
+def label_mask(
+    labels: Channels, label_shape: tuple[int, int], number: int
+) -> Bool[np.ndarray, "label_height label_width"]:
+    """Where an image carries a label, in any of its channels.
+
+    Args:
+      labels: of the image, as its record gives them.
+      label_shape: (height, width) of its label maps.
+      number: of the label.
+    """
+    mask = np.zeros(label_shape, bool)
+    for channels in labels.values():
         for channel in channels:
             mask |= channel == number  # an integer labels the whole image
     return mask

@@ -1,18 +1,21 @@
 """Images as a network's layers see them: its maps on images of one's choice, from a network or from stored ones."""
 
+import dataclasses
+import functools
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from interpjax.data import ConceptData
-from interpjax.data.concepts import ConceptRecord
+from interpjax.data.concepts import Channels, ConceptRecord
 from interpjax.data.images import BadImageError, resize
 from interpjax.dissection import ActivationsFn, arguments
 
 
-class Sight(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Sight:
     """One image and the maps of it.
 
     Attributes:
@@ -28,6 +31,11 @@ class Sight(NamedTuple):
     image: UInt8[np.ndarray, "height width 3"]
     input_shape: tuple[int, int]
     maps: Mapping[str, Float[np.ndarray, "h w units"]]
+
+    @functools.cached_property
+    def labels(self) -> Channels:
+        """Those of the image, read once for all units and layers."""
+        return self.record.labels()
 
 
 class NetworkSights:

@@ -106,7 +106,7 @@ def _layer(sights: Sights, units: int, layer: str | None) -> str:
 def _seen(sight: Sight, result: Dissection, layer: str, unit: int, number: int | None) -> _Seen:
     own = sight.maps[layer][..., unit]
     mask = counted_mask(own, result, unit, sight.record.label_shape, sight.input_shape)
-    label = np.zeros_like(mask) if number is None else label_mask(sight.record, number)
+    label = np.zeros_like(mask) if number is None else label_mask(sight.labels, sight.record.label_shape, number)
     return _Seen(sight.image, float(own.max()), mask, label)
 
 

@@ -165,19 +165,19 @@ class _Shown:
         self.annotated = np.zeros(images.shape, bool)
 
     def add(self, sight: Sight, maps: Float[np.ndarray, "h w units"]) -> None:
+        label_shape = sight.record.label_shape
         own_labels: dict[int, str] = {}
-        categories = set(sight.record.labels())
         for unit, place in np.argwhere(self._images == sight.number):
             activation = maps[..., unit]
-            mask = counted_mask(activation, self._result, int(unit), sight.record.label_shape, sight.input_shape)
+            mask = counted_mask(activation, self._result, int(unit), label_shape, sight.input_shape)
             self.values[unit, place] = activation.max()
             self.masks[unit][place] = outline(mask)
             concept = int(self._concept[unit])
             if concept >= 0:
                 if concept not in own_labels:
-                    own_labels[concept] = outline(label_mask(sight.record, int(self._numbers[concept])))
+                    own_labels[concept] = outline(label_mask(sight.labels, label_shape, int(self._numbers[concept])))
                 self.labels[unit][place] = own_labels[concept]
-                self.annotated[unit, place] = self._categories[concept] in categories
+                self.annotated[unit, place] = self._categories[concept] in sight.labels
 
 
 def draw_samples(sights: Sights, results: Mapping[str, Dissection]) -> dict[str, Sample]:

@@ -48,7 +48,7 @@ def test_labels_are_drawn_on_the_pixels_that_were_counted(broden, categories):
     result = dissected(broden, dissection.get_protocol("paper", top_quantile=0.2, categories=categories))
     data = counted_data(broden, {"result": result})
     drawn = [
-        sum(int(label_mask(record, int(number)).sum()) for record in data.records)
+        sum(int(label_mask(record.labels(), record.label_shape, int(number)).sum()) for record in data.records)
         for number in result.concepts["number"]
     ]
     np.testing.assert_array_equal(drawn, result.label_area)
@@ -64,7 +64,7 @@ def test_the_figure_of_a_unit_has_labels_of_the_protocol_alone(broden):
     only[:, column] = 1
     result = dataclasses.replace(objects, intersection=only, top_images=np.full((UNITS, 2), record))
     figure = show_unit(maps_of(broden), broden, result, 0, layer="one", images=names_of(broden))
-    assert label_mask(broden.records[record], 2).any()
+    assert label_mask(broden.records[record].labels(), broden.records[record].label_shape, 2).any()
     label = figure.axes[1]
     assert label.get_ylabel() == "blue-c"
     assert not label.collections  # no outline

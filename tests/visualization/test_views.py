@@ -125,7 +125,7 @@ def test_outlines_are_those_of_the_masks_and_labels_that_were_counted(broden, st
             record = broden.records[number]
             mask = counted_mask(stored[number, ..., unit], result, unit, record.label_shape, record.image_shape)
             assert own.masks[unit][place] == outline(mask)
-            label = label_mask(record, int(result.concepts["number"].iloc[best[unit]]))
+            label = label_mask(record.labels(), record.label_shape, int(result.concepts["number"].iloc[best[unit]]))
             assert own.labels[unit][place] == (outline(label) if result.iou[unit].any() else "")
             category = result.concepts["category"].iloc[best[unit]]
             assert own.annotated[unit, place] == (result.iou[unit].any() and category in record.labels())
@@ -162,9 +162,9 @@ def test_views_are_stored_whole_and_damage_is_told(broden, stored, names, result
 def test_a_whole_image_label_marks_all_of_it(tmp_path):
     broden = load_broden(add_channels(make_broden(tmp_path / "broden")))
     record = next(record for record in broden.records if record.name == "d.jpg")
-    assert label_mask(record, 4).all()
-    assert 0 < label_mask(record, 300).sum() < 20 * 18
-    assert not label_mask(record, 999).any()
+    assert label_mask(record.labels(), record.label_shape, 4).all()
+    assert 0 < label_mask(record.labels(), record.label_shape, 300).sum() < 20 * 18
+    assert not label_mask(record.labels(), record.label_shape, 999).any()
 
 
 def test_a_unit_is_drawn_with_its_concepts(broden, stored, names, result):
