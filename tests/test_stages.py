@@ -1,6 +1,7 @@
 """What the stages open, forget, keep and evaluate: the parts of the main job, one by one."""
 
 import json
+import re
 import shutil
 import threading
 import time
@@ -326,8 +327,15 @@ def test_chance_is_drawn_where_it_is_asked_for_and_shown_beside_the_score(finish
         whole = {"draws": draws, "interpretability_score": chance.mean, "low": low, "high": high}
         assert result["chance"][kind] == whole | {"layers": {"conv1": layer}}
     page = (copy / "report.html").read_text()
-    assert 'id="chance"' in page
-    assert "<td>untrained (1)</td><td>all</td>" in page
+    row = re.search(r'<tr><th scope="row"><a href="#layer-conv1">.*?</tr>', page, re.DOTALL)[0]
+    for kind, own in result["chance"].items():
+        assert f'<th scope="col">chance: {kind}</th><th scope="col">units above {kind}</th>' in page
+        layer = own["layers"]["conv1"]
+        drawn = f" ({layer['low']}–{layer['high']})" if own["draws"] > 1 else ""
+        told = f"<td>{layer['unique_detectors']:.1f}{drawn}</td><td>{layer['calibrated_detectors']}</td>"
+        assert told in row
+    assert "the score by chance: the network before its training" in page
+    assert f"The score of {result['interpretability_score']} is no more than what chance gave" in page
     assert not (copy / "stages" / "chance").exists()
     (copy / "stages" / "dissect.json").unlink()
     interpjax.run(config, copy, ("dissect",))
