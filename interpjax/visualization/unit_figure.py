@@ -78,7 +78,11 @@ def show_unit(
     wanted = chosen(result, sample)[unit]
     column = int(best_concepts(result.iou)[0][unit])
     number = int(result.concepts["number"].iloc[column]) if column >= 0 else None
-    seen = {sight.number: _seen(sight, result, layer, unit, number) for sight in sights.of(np.unique(wanted))}
+    seen = {}
+    for sight in sights.of(np.union1d(wanted, sample.numbers)):
+        sample.add(sight, sight.maps[layer])
+        if sight.number in wanted:
+            seen[sight.number] = _seen(sight, result, layer, unit, number)
     top = result.top_images.shape[1]
     with rc_context(STYLE):
         figure = _drawn([seen[own] for own in wanted[:top]], [seen[own] for own in wanted[top:]], result, unit, sample)

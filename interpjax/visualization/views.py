@@ -101,13 +101,20 @@ class Views(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """A layer's maps on a random sample of images."""
+    """A layer's maps on a random sample of images; ``counts`` are those of the images that were added so far."""
 
     numbers: Int[np.ndarray, " images"]
     maxima: Float[np.ndarray, "images units"]
     counts: Int[np.ndarray, "units bins"]
     low: Float[np.ndarray, " units"]
     high: Float[np.ndarray, " units"]
+
+    def add(self, sight: Sight, maps: Float[np.ndarray, "h w units"]) -> None:
+        """Counts the activations of an image in the bins; nothing of one that is not in the sample."""
+        if sight.number in self.numbers:
+            place = (maps - self.low) / (self.high - self.low) * BINS
+            columns = np.clip(place.astype(np.int64), 0, BINS - 1) + BINS * np.arange(len(self.low))
+            self.counts[...] += np.bincount(columns.ravel(), minlength=self.counts.size).reshape(-1, BINS)
 
 
 def view(sights: Sights, results: Mapping[str, Dissection]) -> Views:
@@ -127,11 +134,14 @@ def view(sights: Sights, results: Mapping[str, Dissection]) -> Views:
     }
     shown = {layer: _Shown(result, images[layer]) for layer, result in results.items()}
     names, pictures = {}, {}
-    wanted = np.unique(np.concatenate([own.ravel() for own in images.values()]))
-    for sight in sights.of(wanted[wanted >= 0]):
-        names[sight.number], pictures[sight.number] = sight.record.name, thumbnails.picture(sight.image)
-        for layer, own in shown.items():
-            own.add(sight, sight.maps[layer])
+    wanted = {int(number) for own in images.values() for number in own.ravel() if number >= 0}
+    for sight in sights.of(np.array(sorted(wanted.union(*(sample.numbers.tolist() for sample in samples.values()))))):
+        for layer, sample in samples.items():
+            sample.add(sight, sight.maps[layer])
+        if sight.number in wanted:
+            names[sight.number], pictures[sight.number] = sight.record.name, thumbnails.picture(sight.image)
+            for layer, own in shown.items():
+                own.add(sight, sight.maps[layer])
     layers = {}
     for layer, own in shown.items():
         sample = samples[layer]
@@ -181,7 +191,7 @@ class _Shown:
 
 
 def draw_samples(sights: Sights, results: Mapping[str, Dissection]) -> dict[str, Sample]:
-    """A random sample of images. It goes over them twice: for the range of each unit's activations, and to count."""
+    """A random sample of images, with the range of each unit's activations; these are still to be counted."""
     drawn = np.sort(np.random.default_rng(SEED).permutation(sights.numbers())[:SAMPLE])
     seen: list[int] = []
     maxima: dict[str, list[np.ndarray]] = {layer: [] for layer in results}
@@ -197,11 +207,6 @@ def draw_samples(sights: Sights, results: Mapping[str, Dissection]) -> dict[str,
         high = np.maximum(highest.max(axis=0), result.thresholds)
         high = np.where(high > low, high, low + 1)  # of a unit whose maps are constant
         samples[layer] = Sample(np.array(seen), highest, np.zeros((len(low), BINS), np.int64), low, high)
-    for sight in sights.of(drawn):
-        for layer, sample in samples.items():
-            place = (sight.maps[layer] - sample.low) / (sample.high - sample.low) * BINS
-            columns = np.clip(place.astype(np.int64), 0, BINS - 1) + BINS * np.arange(len(sample.low))
-            sample.counts[...] += np.bincount(columns.ravel(), minlength=sample.counts.size).reshape(-1, BINS)
     return samples
 
 
