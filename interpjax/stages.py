@@ -190,24 +190,21 @@ def _dissect(experiment: Experiment) -> dict[str, Any]:
         )
     )
     results = _with_relevance(results, experiment)
-    found = processes.lead(lambda: _save_results(results, experiment.workdir / "dissection", labelled.intervals))
+    found = processes.lead(lambda: _save_results(results, experiment.workdir / "dissection"))
     return {"scores": found, "skipped": sorted(skipped.names) if skipped else []}
 
 
-def _save_results(results: dict[str, dissection.Dissection], folder: Path, intervals: bool) -> dict[str, Any]:
-    """Returns the scores, with their intervals if these are asked for."""
+def _save_results(results: dict[str, dissection.Dissection], folder: Path) -> dict[str, Any]:
+    """Returns the scores, with their intervals where counts by image were kept."""
     shutil.rmtree(folder, ignore_errors=True)  # left by a session that was cut off here
     for layer, result in results.items():
         (folder / layer).mkdir(parents=True)
         result.to_csv(folder / layer / "tally.csv")
         result.save(folder / layer / "iou.npz")
-    found = scores.score(results)
-    if not intervals:
-        return found
-    score, layers = dissection.bootstrap_all(results)
-    for layer, table in layers.items():
+    found, tables = scores.score_with_intervals(results)
+    for layer, table in tables.items():
         table.to_csv(folder / layer / "intervals.csv", index=False)
-    return scores.with_intervals(found, score)
+    return found
 
 
 @processes.stopping_together()

@@ -4,10 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from interpjax.data import ConceptData
-from interpjax.dissection import ActivationsFn, Chance, Dissection, bootstrap_all
+from interpjax.dissection import ActivationsFn, Chance, Dissection
 from interpjax.dissection.arguments import shown
 from interpjax.report import page, scores
 from interpjax.visualization import belonging, views
@@ -59,11 +57,7 @@ def report(
     sights = sights_of(network, data, images, batch_size=batch_size, image_size=image_size)
     belonging.check_results(results, sights)
     found = views.view(sights, results)
-    summary = scores.score(results)
-    intervals: dict[str, pd.DataFrame] = {}
-    if all(result.images is not None for result in results.values()):
-        score, intervals = bootstrap_all(results)
-        summary = scores.with_intervals(summary, score)
+    summary, intervals = scores.score_with_intervals(results)
     for drawn in chances:
         kind = next(iter(drawn.values())).kind
         summary = {**summary, "chance": {**summary.get("chance", {}), kind: scores.beside_chance(results, drawn)}}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from interpjax.dissection import Chance, Dissection
+from interpjax.dissection import Chance, Dissection, bootstrap_all
 from interpjax.dissection.chance import calibrated, interval
 
 
@@ -32,23 +32,22 @@ def score(results: Mapping[str, Dissection]) -> dict[str, Any]:
     }
 
 
-def with_intervals(scores: Mapping[str, Any], intervals: pd.DataFrame) -> dict[str, Any]:
-    """Scores with the 95 % interval of the score and of each layer's unique detectors, as ``[low, high]``.
+def score_with_intervals(results: Mapping[str, Dissection]) -> tuple[dict[str, Any], dict[str, pd.DataFrame]]:
+    """What :func:`score` gives, with 95 % intervals over images where every layer has kept its counts by image.
 
-    Args:
-      scores: of :func:`score`.
-      intervals: of :func:`interpjax.dissection.bootstrap_score`.
+    Returns:
+      The scores, with ``interpretability_score_interval`` and of each layer ``unique_detectors_interval``, each as
+      ``[low, high]``; and of each layer what :meth:`Dissection.bootstrap` gives. Without counts by image these are left
+      out, and there is no table.
     """
-    bounds = intervals.set_index("statistic")[["low", "high"]]
-
-    def of(statistic: str) -> list[float]:
-        return [float(value) for value in bounds.loc[statistic]]
-
-    layers = {
-        layer: own | {"unique_detectors_interval": of(f"{layer}/unique_detectors")}
-        for layer, own in scores["layers"].items()
-    }
-    return {**scores, "layers": layers, "interpretability_score_interval": of("interpretability_score")}
+    found = score(results)
+    if any(result.images is None for result in results.values()):
+        return found, {}
+    intervals, tables = bootstrap_all(results)
+    bounds = {row.statistic: [float(row.low), float(row.high)] for row in intervals.itertuples()}
+    for layer, own in found["layers"].items():
+        own["unique_detectors_interval"] = bounds[f"{layer}/unique_detectors"]
+    return found | {"interpretability_score_interval": bounds["interpretability_score"]}, tables
 
 
 def final_scores(summary: Mapping[str, Any]) -> dict[str, float]:
