@@ -7,9 +7,8 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from interpjax.report.drawing import CYCLE, STYLE, Drawing
+from interpjax.report.drawing import CYCLE, MOST_LABELS, STYLE, Drawing
 
-MOST_LABELS = 12  # layers that fit in a legend
 ZERO_SHARE = "groups/zero_groups/"  # the metric, before the layer's name
 LOSSES = ("loss", "cross_entropy")
 ACCURACIES = {"accuracy": "training", "eval/accuracy": "test", "validation/accuracy": "validation"}

@@ -29,6 +29,7 @@ COLORS = {
 }
 SPARE_COLOR = "#7f8794"
 CYCLE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f8794")
+MOST_LABELS = 12  # layers whose names fit below bars, and in a legend
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "interpjax",

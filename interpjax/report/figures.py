@@ -9,11 +9,9 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from interpjax.dissection import Dissection
-from interpjax.report.drawing import COLORS, CYCLE, SPARE_COLOR, Drawing, drawing
-from interpjax.report.names import counted
-from interpjax.report.rows import Unit
+from interpjax.report.drawing import COLORS, CYCLE, MOST_LABELS, SPARE_COLOR, Drawing, drawing
+from interpjax.report.rows import Unit, detected
 
-MOST_LABELS = 12  # layers whose names fit below bars, and in a legend
 MOST_CONCEPTS = 60  # bars that can be told apart
 BINS = 40
 
@@ -50,12 +48,9 @@ def units_per_concept(layer: str, units: Sequence[Unit]) -> Drawing | None:
 
     It is the histogram of Network Dissection's report (Bau et al. 2017, Fig. 5).
     """
-    detectors = [unit for unit in units if unit.detects]
-    if not detectors:
+    rows = [(layer, unit.concept, unit.category, count) for unit, count in detected(units)]
+    if not rows:
         return None
-    of = {unit.column: unit for unit in detectors}
-    counts = counted(unit.column for unit in detectors)
-    rows = [(layer, of[column].concept, of[column].category, count) for column, count in counts.items()]
     shown = rows[:MOST_CONCEPTS]
     with drawing(1.6 + 0.19 * len(shown), 3.2) as (figure, axes):
         colors = [COLORS.get(category, SPARE_COLOR) for _, _, category, _ in shown]

@@ -1,11 +1,11 @@
 """Names and addresses on a page: of units, groups and concepts, all numbered from 1 as in files."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 
-CATEGORIES = ("object", "part", "scene", "material", "texture", "color", "shape", "color-shape")  # that have a colour
+from interpjax.report.drawing import COLORS
 
 
 def unit_address(layer: str, unit: int) -> str:
@@ -37,7 +37,7 @@ def concept_addresses(concepts: pd.DataFrame) -> list[str]:
 
 def category_class(category: str) -> str:
     """The class that gives a category its colour; that of others has none."""
-    return category if category in CATEGORIES else "other"
+    return category if category in COLORS else "other"
 
 
 def _word(name: str) -> str:
@@ -52,11 +52,3 @@ def share(value: float, digits: int = 2) -> str:
 def span(bounds: Sequence[float] | None, form: str = "g") -> str:
     """``46–53``; empty where there is none."""
     return "" if bounds is None else f"{bounds[0]:{form}}–{bounds[1]:{form}}"
-
-
-def counted(columns: Iterable[int]) -> Mapping[int, int]:
-    """How often each comes, the most frequent first, then in their order."""
-    counts: dict[int, int] = {}
-    for column in columns:
-        counts[column] = counts.get(column, 0) + 1
-    return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))

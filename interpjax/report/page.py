@@ -212,14 +212,12 @@ def _pictures(content: Content) -> dict[str, Any]:
 
 def _bars(units: Sequence[rows.Unit]) -> dict[str, Any]:
     """The histogram of units per concept of a layer."""
-    detectors = [unit for unit in units if unit.detects]
-    of = {unit.column: unit for unit in detectors}
-    counts = names.counted(unit.column for unit in detectors)
+    found = rows.detected(units)
     return {
-        "rows": [(of[at].concept, of[at].category, count, of[at].concept_address) for at, count in counts.items()],
-        "most": max(counts.values(), default=1),
-        "detectors": len(detectors),
-        "categories": list(dict.fromkeys(unit.category for unit in detectors)),
+        "rows": [(unit.concept, unit.category, count, unit.concept_address) for unit, count in found],
+        "most": max((count for _, count in found), default=1),
+        "detectors": sum(count for _, count in found),
+        "categories": list(dict.fromkeys(unit.category for unit in units if unit.detects)),
     }
 
 

@@ -1,5 +1,6 @@
 """What a page shows of each unit, group and concept, as rows for its template."""
 
+import collections
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -94,6 +95,13 @@ def units(layer: str, result: Dissection, intervals: pd.DataFrame | None) -> lis
     return found
 
 
+def detected(units: Sequence[Unit]) -> list[tuple[Unit, int]]:
+    """Of each detected concept one of its detectors and how many there are; that of most first, then as in the data."""
+    of = {unit.column: unit for unit in units if unit.detects}
+    counts = collections.Counter(unit.column for unit in units if unit.detects)
+    return [(of[column], counts[column]) for column in sorted(counts, key=lambda column: (-counts[column], column))]
+
+
 def _bounds(intervals: pd.DataFrame | None, count: int) -> list[tuple[float, float] | None]:
     if intervals is None:
         return [None] * count
@@ -135,14 +143,12 @@ def groups(layer: str, result: Dissection, own: Sequence[Unit]) -> list[Group]:
     if result.groups is None:
         return []
     addresses = names.concept_addresses(result.concepts)
-    labels, categories = result.concepts["name"].tolist(), result.concepts["category"].tolist()
     rows = result.groups.summary()["by_group"]
     best, _ = best_concepts(result.groups.iou)
     relevances = sorted((row["relevance"] for row in rows if row.get("relevance") is not None), reverse=True)
     found = []
     for row, column in zip(rows, best.tolist(), strict=True):
         members = [unit for unit in own if unit.group == row["group"]]
-        counts = names.counted(unit.column for unit in members if unit.detects)
         relevance = row.get("relevance")
         found.append(
             Group(
@@ -152,7 +158,9 @@ def groups(layer: str, result: Dissection, own: Sequence[Unit]) -> list[Group]:
                 facts=row,
                 radius=float(np.sqrt(relevance / relevances[0])) if relevances and relevances[0] > 0 else None,
                 rank=relevances.index(relevance) + 1 if relevances else 0,
-                concepts=[(labels[at], count, addresses[at], categories[at]) for at, count in counts.items()],
+                concepts=[
+                    (unit.concept, count, unit.concept_address, unit.category) for unit, count in detected(members)
+                ],
                 units=members,
                 concept_address=addresses[column] if column >= 0 else "",
                 detects=row["iou"] >= result.groups.detector_iou,
