@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import jinja2
 import markupsafe
 import pandas as pd
 
@@ -26,8 +25,9 @@ from interpjax.comparison.statistics import Mean
 from interpjax.comparison.tables import category_means, means, paired_differences
 from interpjax.comparison.words import mean_words, p_words, percent_words, result, seeds_words, span_words
 from interpjax.config.words import trains_groups
+from interpjax.report import rendering
 from interpjax.report.comparison_figures import Series, accuracy_against_score, grouped_bars
-from interpjax.report.names import category_class, concept_addresses, share, unit_address
+from interpjax.report.names import concept_addresses, share
 from interpjax.visualization.outlines import BOX
 
 MOST_UNITS = 12  # of a layer that are listed for a concept
@@ -44,12 +44,6 @@ def render(settings: Sequence[Setting], runs: Sequence[Run], samples: int, folde
       samples: resamples of the images, where two runs alone are compared.
       folder: in which the page will be, for the links to the runs' reports.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("interpjax.report"), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    environment.filters |= {"mean": mean_words, "percent": percent_words, "span": span_words, "show": show}
-    environment.filters |= {"p": p_words, "seeds": seeds_words, "part": share}
-    environment.filters |= {"category_class": category_class, "unit_address": unit_address}
     found = {run.name: detectors(run) for run in runs}
     concepts = all_concepts(found)
     album = Album(runs)
@@ -58,7 +52,16 @@ def render(settings: Sequence[Setting], runs: Sequence[Run], samples: int, folde
     pairs = paired_differences(settings)
     over_images = compare_layers(runs[0], runs[1], samples) if len(runs) == 2 else ({}, [])
     first_runs = [setting.runs[0] for setting in settings]
-    return environment.get_template("compare.html").render(
+    return rendering.render(
+        "compare.html",
+        {
+            "mean": mean_words,
+            "percent": percent_words,
+            "span": span_words,
+            "show": show,
+            "p": p_words,
+            "seeds": seeds_words,
+        },
         runs=runs,
         box=BOX,
         settings=settings,

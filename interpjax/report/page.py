@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pandas as pd
 
 from interpjax import json_files
@@ -14,6 +13,7 @@ from interpjax.atomic import write_atomic
 from interpjax.dissection import Dissection, get_protocol
 from interpjax.report import curves, figures, names, pictures, rows
 from interpjax.report.drawing import Drawing
+from interpjax.report.rendering import render
 from interpjax.report.tables import GROUP_COLUMNS, groups_rows
 from interpjax.visualization.causes import Cause
 from interpjax.visualization.exhibits import Exhibits
@@ -107,7 +107,7 @@ def write_page(path: Path, content: Content) -> None:
     Raises:
       OSError: if it cannot be written.
     """
-    write_atomic(path, _environment().get_template("report.html").render(**_values(content)))
+    write_atomic(path, render("report.html", {"span": names.span}, **_values(content)))
 
 
 def _values(content: Content) -> dict[str, Any]:
@@ -225,22 +225,3 @@ def _differences(protocol: Any) -> list[tuple[str, Any, Any]]:
     """The fields in which a protocol differs from the paper's."""
     here, paper = dataclasses.asdict(protocol), dataclasses.asdict(get_protocol("paper"))
     return [(name, here[name], paper[name]) for name in here if name != "name" and here[name] != paper[name]]
-
-
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("interpjax.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "category_class": names.category_class,
-        "layer_address": names.layer_address,
-        "unit_address": lambda layer, number: names.unit_address(layer, number - 1),
-        "group_address": lambda layer, number: names.group_address(layer, number - 1),
-        "share": names.share,
-        "span": names.span,
-    }
-    return environment
