@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -28,6 +29,10 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 with install_import_hook("interpjax", "typechecker.check"):
     import interpjax.experiment  # noqa: F401  # which brings all rooms
 
+sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))  # tests and benchmarks open a page in the same way
+
+import browser  # noqa: E402
+
 SHARED = Path(os.environ.get("INTERPJAX_SHARED", Path(__file__).parents[1].parent / "shared"))
 
 
@@ -51,3 +56,26 @@ def shared() -> Path:
     if not (SHARED / "golden").is_dir():
         pytest.skip(f"no shared data at {SHARED} (set INTERPJAX_SHARED)")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def installed() -> None:
+    """What is made for the browser to open needs this, so that without one it is not made."""
+    if lacking := browser.missing():
+        pytest.skip(f"no browser: expected {lacking}")
+
+
+@pytest.fixture(scope="module")
+def chromium(installed):
+    """A headless browser. No run may be begun while it is open: see ``browser.chromium``."""
+    with browser.chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def axe() -> Path:
+    """The file of axe-core."""
+    file = Path(os.environ.get("INTERPJAX_AXE", ""))
+    if not file.is_file():
+        pytest.skip("no axe-core: expected its axe.min.js (npm install axe-core) in the variable INTERPJAX_AXE")
+    return file

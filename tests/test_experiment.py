@@ -3,6 +3,7 @@
 import html.parser
 import json
 import re
+from urllib.parse import unquote
 
 import broden_layout
 import cv2
@@ -98,6 +99,7 @@ def test_report_is_one_offline_file_that_escapes_names(finished):
     views = json.loads(re.search(r'id="data-views">(.*?)</script>', page)[1])
     ids = re.findall(r' id="([^"]*)"', page)
     assert len(ids) == len(set(ids))
+    assert {unquote(address) for address in re.findall(r'href="#([^"]*)"', page)} <= set(ids)
     assert page.count("Set to zero: accuracy") == 2 * (8 + 5)  # of two layers the best detectors and all groups
     assert len(re.findall(r"<figure><img [^>]*><figcaption><a href=\"#conv1-unit-", page)) == 8  # the first filters
     assert {

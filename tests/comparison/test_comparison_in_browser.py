@@ -1,22 +1,14 @@
 """The page of a comparison in a real browser: an address opens its concept, the search finds, everyone can read it."""
 
-import sys
-from pathlib import Path
-
+import browser
 import pytest
 from made_up_runs import dissected, write_run
 
 import interpjax
 
-sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))  # tests and benchmarks open a page in the same way
-
-import browser
-
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory):
-    if lacking := browser.missing():
-        pytest.skip(f"no browser: expected {lacking}")
+def page(installed, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     runs = [
         write_run(folder / name, {"conv1": dissected(own, groups=True)}, seed=seed, model__width=width)
@@ -26,8 +18,8 @@ def page(tmp_path_factory):
     return folder / "page.html"
 
 
-def test_an_address_opens_its_concept_and_the_search_finds(page):
-    with browser.chromium() as started, browser.opened(started, page, fragment="concept-dog") as opened:
+def test_an_address_opens_its_concept_and_the_search_finds(page, chromium):
+    with browser.opened(chromium, page, fragment="concept-dog") as opened:
         shown = "[...document.querySelectorAll('details.one-concept')].filter(each => each.{}).map(each => each.id)"
         assert opened.page.evaluate(shown.format("open")) == ["concept-dog"]
         opened.page.fill("#find", "COLOR")
@@ -39,20 +31,25 @@ def test_an_address_opens_its_concept_and_the_search_finds(page):
             assert browser.too_wide(opened) == []
 
 
-@pytest.mark.usefixtures("page")
-def test_a_name_that_looks_like_an_escape_is_found(tmp_path):
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_the_page_can_be_read_by_everyone(page, chromium, axe, dark):
+    with browser.opened(chromium, page, dark=dark) as opened:
+        opened.page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
+        assert browser.violations(opened, axe) == []
+
+
+def test_a_name_that_looks_like_an_escape_is_found(chromium, tmp_path):
     concepts = (("50%-c", "color"), ("grass", "object"))
     runs = [
         write_run(tmp_path / name, {"conv1": dissected(own, concepts=concepts)}, seed=seed)
         for seed, (name, own) in enumerate({"a": [1], "b": [0]}.items())
     ]
     interpjax.compare(runs, tmp_path / "page.html")
-    with browser.chromium() as started:
-        for fragment in ("concept-50%-c", "concept-50%25-c"):  # as one types it, and as a link has it
-            with browser.opened(started, tmp_path / "page.html", fragment=fragment) as opened:
-                concept = opened.page.locator("details.one-concept").filter(has_text="50%-c")
-                assert concept.evaluate("each => each.open")
-                concept.evaluate("each => { each.open = false; location.hash = ''; }")
-                opened.page.click("dd a >> text=50%-c")
-                opened.page.wait_for_function("document.querySelector('details.one-concept[open]')")
-                assert opened.errors == []
+    for fragment in ("concept-50%-c", "concept-50%25-c"):  # as one types it, and as a link has it
+        with browser.opened(chromium, tmp_path / "page.html", fragment=fragment) as opened:
+            concept = opened.page.locator("details.one-concept").filter(has_text="50%-c")
+            assert concept.evaluate("each => each.open")
+            concept.evaluate("each => { each.open = false; location.hash = ''; }")
+            opened.page.click("dd a >> text=50%-c")
+            opened.page.wait_for_function("document.querySelector('details.one-concept[open]')")
+            assert opened.errors == []
