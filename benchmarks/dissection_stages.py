@@ -38,10 +38,8 @@ from interpjax.dissection.settling import settle
 BATCH = 32
 
 
-def squeezenet(
-    folder: Path, stage: str = "post", layers: tuple[str, ...] = ("fire9",), seed: int | None = None
-) -> dissection.Network:
-    """Some layers of the Places365 SqueezeNet; with a seed, as it is before any training."""
+def squeezenet_parts(folder: Path, seed: int | None = None) -> tuple[Any, Any, dissection.Preprocessing]:
+    """The Places365 SqueezeNet, its variables and what it does to images; with a seed, before any training."""
     model = models.create_model("squeezenet_places365", num_classes=365)
     mean = np.load(folder / "places365_mean_bgr_3x256x256.npy").transpose(1, 2, 0)[16:240, 16:240]
     variables = (
@@ -49,11 +47,19 @@ def squeezenet(
         if seed is None
         else dict(model.init(jax.random.key(seed), jnp.zeros((1, 224, 224, 3))))
     )
+    return model, variables, dissection.Preprocessing(mean, 255, channels="BGR")
+
+
+def squeezenet(
+    folder: Path, stage: str = "post", layers: tuple[str, ...] = ("fire9",), seed: int | None = None
+) -> dissection.Network:
+    """Some layers of the Places365 SqueezeNet; with a seed, as it is before any training."""
+    model, variables, preprocessing = squeezenet_parts(folder, seed)
     return dissection.from_jax(
         lambda variables, images: models.apply_with_taps(model, variables, images, layers=layers, stage=stage)[1],
         variables,
         layers=layers,
-        preprocessing=dissection.Preprocessing(mean, 255, channels="BGR"),
+        preprocessing=preprocessing,
         name=stage,
     )
 

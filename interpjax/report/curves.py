@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from interpjax.report.drawing import CYCLE, MOST_LABELS, STYLE, Drawing
+from interpjax.training.diagnostics import GROUP_NORM
 
 ZERO_SHARE = "groups/zero_groups/"  # the metric, before the layer's name
 LOSSES = ("loss", "cross_entropy")
@@ -75,7 +76,7 @@ def groups_over_training(metrics: Sequence[Mapping[str, float]]) -> Drawing | No
         figure = Figure(figsize=(2.6 * across, 2.3 * down), layout="constrained")
         panels = list(figure.subplots(down, across, squeeze=False).flat)
         for layer, axes in zip(layers, panels, strict=False):
-            names = [name for name in rows[0] if name.startswith(f"group_norm/{layer}/")]
+            names = [name for name in rows[0] if name.startswith(f"{GROUP_NORM}{layer}/")]
             for name in names:
                 axes.plot(steps, [row[name] for row in rows], color=CYCLE[0], linewidth=1, alpha=0.75)
             if not names:
@@ -95,5 +96,5 @@ def groups_over_training(metrics: Sequence[Mapping[str, float]]) -> Drawing | No
             axes.set_ylim(bottom=0)
         for axes in panels[len(layers) + 1 :]:
             axes.remove()
-    wanted = ["step", *(name for name in rows[0] if name.startswith(("group_norm/", ZERO_SHARE)))]
+    wanted = ["step", *(name for name in rows[0] if name.startswith((GROUP_NORM, ZERO_SHARE)))]
     return Drawing("groups_over_training", figure, pd.DataFrame([{name: row[name] for name in wanted} for row in rows]))
