@@ -36,6 +36,12 @@ import browser  # noqa: E402
 SHARED = Path(os.environ.get("INTERPJAX_SHARED", Path(__file__).parents[1].parent / "shared"))
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Most of the usual tests' time is compiling what is run once; the long ones run what users run."""
+    if config.option.markexpr == "not long":
+        os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+
+
 def pytest_unconfigure() -> None:
     """Removes the folder, in the process that made it."""
     if OWN_CACHE:

@@ -236,7 +236,7 @@ def test_mistakes_are_found_before_anything_is_written(folders, fields, message)
 @pytest.mark.long
 def test_loaded_network_with_batch_norm_can_be_trained_on_outside_of_the_run(folders):
     config = image_config(folders, **(ALEXNET | {"model__name": "alexnet_b", "training__num_steps": 1}))
-    interpjax.run(config, folders / "run")
+    interpjax.run(config, folders / "run", ("train",))
     _, model, variables = interpjax.load(folders / "run")
     images = jnp.ones((2, 64, 64, 3))
     _, updated = model.apply(

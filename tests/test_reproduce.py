@@ -68,6 +68,7 @@ def test_every_command_from_the_data_to_the_table_runs(tmp_path):
             "PATH": f"{program.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}",
             "DATA": str(tmp_path / "data"),
             "RUNS": str(tmp_path / "runs"),
+            "XLA_FLAGS": "--xla_backend_optimization_level=0",  # all is run once: compiling takes longer than running
         }
         told = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", text], env=environment, cwd=tmp_path, capture_output=True, text=True

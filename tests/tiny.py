@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import interpjax
 from interpjax import config as config_lib
@@ -92,12 +94,14 @@ def start(code: str, *arguments: str, devices: int = 1) -> subprocess.Popen:
     return start_command([sys.executable, "-c", code, *arguments], Path(__file__).parents[1], devices)
 
 
-def start_command(command: list[str], folder: Path, devices: int = 1) -> subprocess.Popen:
-    """Runs a command in a folder, with so many CPU devices."""
-    environment = os.environ | {"JAX_NUM_CPU_DEVICES": str(devices), "JAX_PLATFORMS": "cpu"}
+def start_command(
+    command: list[str], folder: Path, devices: int = 1, environment: Mapping[str, str] = MappingProxyType({})
+) -> subprocess.Popen:
+    """Runs a command in a folder, with so many CPU devices and these further variables."""
+    given = {"JAX_NUM_CPU_DEVICES": str(devices), "JAX_PLATFORMS": "cpu"}
     return subprocess.Popen(
         command,
-        env=environment,
+        env=os.environ | given | environment,
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

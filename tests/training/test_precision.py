@@ -37,7 +37,7 @@ class WithoutDtype(nn.Module):
 
 def stepped(name, dtype):
     """The state before and after a step on four devices, and its metrics."""
-    size = 32
+    size = 64
     fields = CGL | {"model__dtype": dtype, "model__width": 0.25, "data__image_size": size}
     config = tiny.tiny_config(**fields, data__two_figures__image_size=size, data__resize_size=size)
     computed_in = {"float32": None, "bfloat16": jnp.bfloat16}[dtype]
@@ -55,8 +55,8 @@ def stepped(name, dtype):
 
 
 @pytest.mark.long
-# Batch norm over the last maps of resnet18, of one position on 16 images, enlarges what bfloat16 rounds away.
-@pytest.mark.parametrize(("name", "cosine"), [("two_figures_cnn", 0.98), ("resnet18", 0.9)])
+# Batch norm over the last maps of alexnet_b, of one position on 16 images, enlarges what bfloat16 rounds away.
+@pytest.mark.parametrize(("name", "cosine"), [("two_figures_cnn", 0.98), ("alexnet_b", 0.9)])
 def test_a_step_in_bfloat16_is_nearly_that_in_float32(name, cosine):
     (before, after, metrics), (_, exact, expected) = (stepped(name, dtype) for dtype in ("bfloat16", "float32"))
     for leaf in jax.tree.leaves((after.params, after.batch_stats, metrics)):
@@ -85,12 +85,12 @@ def test_float32_is_the_network_of_before(tmp_path):
 
 @pytest.mark.long
 def test_a_run_in_bfloat16_learns_the_task_and_is_dissected(tmp_path):
-    fields = {"training__num_steps": 300, "training__batch_size": 32, "training__checkpoint_every_steps": 300}
-    fields |= {"training__eval_every_steps": 300, "data__two_figures__train_images": 2048, "model__width": 0.25}
+    fields = {"training__num_steps": 150, "training__batch_size": 32, "training__checkpoint_every_steps": 150}
+    fields |= {"training__eval_every_steps": 150, "data__two_figures__train_images": 1024, "model__width": 0.25}
     fields |= {"data__two_figures__test_images": 256, "data__directory": str(tmp_path / "data")}
     summaries = {
-        dtype: interpjax.run(tiny.tiny_config(**fields, model__dtype=dtype), tmp_path / dtype, STAGES)
-        for dtype in ("float32", "bfloat16")
+        dtype: interpjax.run(tiny.tiny_config(**fields, model__dtype=dtype), tmp_path / dtype, stages)
+        for dtype, stages in (("float32", STAGES[:2]), ("bfloat16", STAGES))
     }
     assert summaries["float32"]["accuracy"] > 0.9
     # One image in 256 is 0.004; two trainings whose numbers differ from the first step on end a few images apart.
