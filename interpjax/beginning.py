@@ -57,7 +57,7 @@ def _claimed(
     """Writes down which run the folder holds and what has changed, and takes it back to a step if that is asked for."""
     workdir = experiment.workdir
     restart = restarts(config, workdir, stages, restart_from)
-    pending = pending_stages(stages, workdir, retrain=restart)
+    pending = pending_stages(stages, workdir, config, retrain=restart)
     changed = check_workdir(experiment.config_text, workdir, restart=restart)
     claim_workdir(experiment.config_text, workdir, found)
     if restart:

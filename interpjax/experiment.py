@@ -139,7 +139,7 @@ def _left(
 ) -> tuple[bool, Sequence[str], bool]:
     """Whether training starts again, the stages that are still to be run, and whether there is nothing left to do."""
     restart = restarts(config, workdir, stages, restart_from)
-    pending = pending_stages(stages, workdir, retrain=restart)
+    pending = pending_stages(stages, workdir, config, retrain=restart)
     return restart, pending, not pending and (workdir / "summary.json").is_file()
 
 

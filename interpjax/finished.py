@@ -1,5 +1,6 @@
 """What the finished stages of a run have left in its workdir."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,18 @@ def _is_visualized(workdir: Path) -> bool:
     return stage_is_done(workdir, "visualize") and not is_outdated(workdir, "visualize")
 
 
-def is_outdated(workdir: Path, stage: str) -> bool:
-    """Whether a stage that is done was done by a version that stored it otherwise, so that it has to be done again."""
-    return stage == "visualize" and read_stage(workdir, stage)["result"].get("format") != FORMAT
+def is_outdated(workdir: Path, stage: str, pictures: Mapping[str, Any] | None = None) -> bool:
+    """Whether a stage that is done has to be done again.
+
+    Args:
+      workdir: of the run.
+      stage: that is done.
+      pictures: the fields of ``config.visualization`` that are asked for now; None if they do not matter.
+
+    Returns:
+      Whether it was done by a version that stored it otherwise, or pictures were made that differ from what is asked.
+    """
+    if stage != "visualize":
+        return False
+    result = read_stage(workdir, stage)["result"]
+    return result.get("format") != FORMAT or (pictures is not None and result.get("fields") != pictures)

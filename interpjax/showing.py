@@ -42,7 +42,8 @@ def visualize(experiment: Experiment) -> dict[str, Any]:
     for kind, why in left_out.items():
         print(f"config.visualization.pictures: no {kind} of this network: {why}", file=sys.stderr)
     Exhibits(shown, caused, left_out).save(experiment.workdir / VIEWS)
-    return {"pictures": len(found.pictures) + len(shown), "format": views.FORMAT}
+    fields = json.loads(experiment.config_text)["visualization"]
+    return {"pictures": len(found.pictures) + len(shown), "format": views.FORMAT, "fields": fields}
 
 
 def _causes(experiment: Experiment, subject: gallery.Subject, left_out: dict[str, str]) -> list[causes.Cause]:

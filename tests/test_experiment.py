@@ -3,6 +3,7 @@
 import html.parser
 import json
 import re
+import shutil
 from urllib.parse import unquote
 
 import broden_layout
@@ -125,6 +126,21 @@ def test_finished_workdir_is_only_read(finished, capsys):
     assert interpjax.run(config, workdir) == summary
     assert {path: path.stat().st_mtime_ns for path in workdir.rglob("*")} == before
     assert "interpretability score" in capsys.readouterr().out
+
+
+@pytest.mark.long
+def test_other_pictures_are_made_where_the_finished_run_is_asked_for_them(finished, tmp_path):
+    config, workdir, summary = finished
+    folder = tmp_path / workdir.name
+    shutil.copytree(workdir, folder)
+    assert "Set to zero: accuracy" in (folder / "report.html").read_text()
+    fewer = interpjax.config.override(config, {"visualization.pictures": ("filters",)})
+    again = interpjax.run(fewer, folder)
+    assert "Set to zero: accuracy" not in (folder / "report.html").read_text()
+    assert (again["layers"], again["seconds"]["train"]) == (summary["layers"], summary["seconds"]["train"])
+    before = (folder / "report.html").stat().st_mtime_ns
+    assert interpjax.run(fewer, folder) == again
+    assert (folder / "report.html").stat().st_mtime_ns == before
 
 
 def test_workdir_of_another_config_is_refused_by_field(finished):
