@@ -361,3 +361,20 @@ def test_an_untrained_network_is_that_of_the_first_step(folders):
 def test_chance_needs_a_dissection(folders, tmp_path):
     with pytest.raises(ValueError, match="stages: chance is made from dissect, which has not been run"):
         stages.pending_stages(("chance",), tmp_path, tiny.tiny_config())
+
+
+def test_half_of_the_labelled_images_is_dissected_with(tmp_path):
+    fields = {"data__two_figures__test_images": 40, "data__directory": str(tmp_path)}
+    names = []
+    for half in ("validation", "test", "all"):
+        made = prepare(tiny.tiny_config(dissection__half=half, **fields), tmp_path / half, ("dissect",))
+        names.append({record.name for record in made.labelled.concepts.records})
+    assert names[0] | names[1] == names[2]
+    assert not names[0] & names[1]
+    assert 10 < len(names[0]) < 30
+    with pytest.raises(ValueError, match=r"config.dissection.half = 'validation': none of the 1 images"):
+        prepare(
+            tiny.tiny_config(**fields | {"data__two_figures__test_images": 1}, dissection__half="validation"),
+            tmp_path / "one",
+            ("dissect",),
+        )

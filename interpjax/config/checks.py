@@ -25,6 +25,7 @@ CHOICES = {
     "regularizer.soft_receptive_field.statistics": ("minibatch", "batch_norm"),
     "regularizer.group_activation.form": ("code", "paper"),
     "regularizer.group_repulsion.form": ("code", "paper"),
+    "dissection.half": ("all", "validation", "test"),
     "training.on_nonfinite": ("error", "rollback"),
     "optimizer.name": ("sgd", "adam", "adamw"),
     "optimizer.schedule": ("constant", "step", "cosine"),

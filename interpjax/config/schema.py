@@ -78,6 +78,7 @@ def default_config() -> ConfigDict:
             "protocol_fields": (),  # (("top_quantile", 0.01), …): other than the protocol's
             "layers": (),  # () = every convolution
             "broden": "",  # in Broden's layout, or as built from it; "": the labels that the data bring, as two_figures
+            "half": "all",  # of the labelled images: validation, to choose strengths on, or test, to report on
             "batch_size": 64,
             "top_images": 5,  # shown for each unit in the report
             "intervals": True,  # 95 % intervals of the counts and of every IoU, over images; keeps counts by image

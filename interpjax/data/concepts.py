@@ -15,6 +15,7 @@ from interpjax.data.images import BadImageError, SkippedImages, resize
 
 # By category; label numbers, 0 where unlabelled; an integer labels the whole image.
 Channels = dict[str, list[Integer[np.ndarray, "label_height label_width"] | int]]
+HALVES = ("validation", "test")
 
 
 @runtime_checkable
@@ -173,6 +174,26 @@ class ConceptData:
             coverage=coverage,
             records=[RestrictedRecord(record, frozenset(kept)) for record in self.records],
         )
+
+    def half(self, which: str) -> "ConceptData":
+        """About half of the images: those to choose by, or the others, to report on.
+
+        An image's half is drawn by its name alone (the last bit of the first byte of its SHA-256), so it is the same in
+        all runs and whatever other images there are. Concepts and their coverage stay those of all images.
+
+        Args:
+          which: ``"validation"`` or ``"test"``.
+
+        Raises:
+          ValueError: if ``which`` is neither, or no image is in that half.
+        """
+        if which not in HALVES:
+            raise ValueError(f"half = {which!r}: expected one of {', '.join(HALVES)}")
+        number = HALVES.index(which)
+        kept = [each for each in self.records if hashlib.sha256(each.name.encode()).digest()[0] % 2 == number]
+        if not kept:
+            raise ValueError(f"half = {which!r}: none of the {len(self.records)} images of {self.name} is in it")
+        return dataclasses.replace(self, name=f"{self.name}, {which} half", records=kept)
 
     def fingerprint(self, num_threads: int = 8) -> str:
         """A hex digest of all that is in the data; reads every file once, in so many threads."""

@@ -162,7 +162,7 @@ def prepare(
             check_length(recipe, source.train)
             check_profile(recipe.profile_steps, recipe.duration.steps(len(source.train)))
     with problems.collected():
-        concepts = concepts or (source.concepts if source else None)
+        concepts = labelled.chosen_half(config, concepts or (source.concepts if source else None))
         if set(labelled.USES_LABELS) & set(stages):
             images = labelled.read_labelled(config, model, concepts, protocol, stages)
     problems.raise_all()

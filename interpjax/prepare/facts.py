@@ -52,6 +52,6 @@ def of_moved(config: ConfigDict, workdir: Path, fields: Collection[str], begun: 
     if "dissection.broden" in fields and LABELLED in begun:
         brought = sources.brings_concepts(config, workdir, ("dissect",))
         concepts = labelled.open_concepts(config, ("dissect",), brought)
-        concepts = concepts or sources.open_splits(config, workdir, ()).concepts
+        concepts = labelled.chosen_half(config, concepts or sources.open_splits(config, workdir, ()).concepts)
         found |= of_concepts(concepts) if concepts else {LABELLED: "none"}
     return found

@@ -101,6 +101,20 @@ def open_concepts(config: ConfigDict, stages: Sequence[str], brought: bool) -> C
         raise UserError(f"config.dissection.broden = {path!r}: {error}") from error
 
 
+def chosen_half(config: ConfigDict, concepts: ConceptData | None) -> ConceptData | None:
+    """Of the labelled images those that a configuration dissects with; None if there are none.
+
+    Raises:
+      UserError: naming the field, if no image is in that half.
+    """
+    if concepts is None or config.dissection.half == "all":
+        return concepts
+    try:
+        return concepts.half(config.dissection.half)
+    except ValueError as error:
+        raise UserError(f"config.dissection.{error}") from error
+
+
 def read_protocol(config: ConfigDict) -> dissection.Protocol:
     """The protocol by which the network is dissected, with the fields that the configuration changes.
 

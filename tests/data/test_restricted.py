@@ -1,4 +1,6 @@
-"""Concept data of which only some categories count, as in NetDissect-Lite."""
+"""Concept data of which only some categories or images count."""
+
+import dataclasses
 
 import broden_layout
 import numpy as np
@@ -6,11 +8,17 @@ import pytest
 
 from interpjax import dissection
 from interpjax.data import load_broden
+from interpjax.data.two_figures.concepts import load
 
 
 @pytest.fixture
 def broden(tmp_path):
     return load_broden(broden_layout.add_channels(broden_layout.make_broden(tmp_path / "broden")))
+
+
+@pytest.fixture
+def two_figures():
+    return load(range(400), image_size=40, figure_size=7)
 
 
 def test_keeps_images_and_what_is_in_the_categories(broden):
@@ -71,3 +79,30 @@ def test_equals_the_published_code_without_material(shared):
                 truth += np.bincount(np.broadcast_to(channel, record.label_shape).ravel(), minlength=len(truth))
     np.testing.assert_array_equal(truth[numbers], golden["truth"][numbers])
     assert not golden["truth"][np.setdiff1d(np.arange(1, len(truth)), numbers)].any()
+
+
+def test_halves_are_drawn_by_names_and_share_no_image(broden):
+    halves = [broden.half(which) for which in ("validation", "test")]
+    names = [{record.name for record in half.records} for half in halves]
+    assert names[0] | names[1] == {record.name for record in broden.records}
+    assert not names[0] & names[1]
+    for half in halves:
+        assert half.concepts.equals(broden.concepts)
+        fewer = dataclasses.replace(broden, records=broden.records[1:]).half(half.name.split(", ")[1].split()[0])
+        assert {record.name for record in fewer.records} == {
+            record.name for record in half.records if record.name != broden.records[0].name
+        }
+
+
+def test_halves_of_many_images_are_about_equal(two_figures):
+    sizes = [len(two_figures.half(which).records) for which in ("validation", "test")]
+    assert sum(sizes) == 400
+    assert min(sizes) > 160  # 4 standard deviations of a coin thrown 400 times
+
+
+def test_unknown_and_empty_halves_are_told(broden):
+    with pytest.raises(ValueError, match="half = 'train': expected one of validation, test"):
+        broden.half("train")
+    alone = dataclasses.replace(broden, records=[broden.half("test").records[0]])
+    with pytest.raises(ValueError, match=r"half = 'validation': none of the 1 images of .* is in it"):
+        alone.half("validation")
