@@ -16,7 +16,7 @@ from absl import flags
 from ml_collections import config_flags
 
 import interpjax
-from interpjax.commands import compare, dissect, get
+from interpjax.commands import compare, dissect, get, table
 from interpjax.commands.endings import suggestion, told_in_one_line
 from interpjax.config import get_field
 from interpjax.config.files import config_names, config_path
@@ -25,7 +25,12 @@ from interpjax.hosts import find_hosts
 
 HOST_FLAGS = ("coordinator_address", "num_processes", "process_id", "local_device_ids")
 DEFAULT_CONFIG = "two_figures_gbn"
-COMMANDS: dict[str, Callable[[list[str]], None]] = {"compare": compare.run, "dissect": dissect.run, "get": get.run}
+COMMANDS: dict[str, Callable[[list[str]], None]] = {
+    "compare": compare.run,
+    "dissect": dissect.run,
+    "get": get.run,
+    "table": table.run,
+}
 HELP = """interpjax {version}: train a CNN whose filters form interpretable groups, and measure
 how interpretable they are.
 
@@ -37,6 +42,8 @@ Usage:
                                                       dissects a network with published weights, or that of a run in
                                                       another way; see interpjax dissect --help
   interpjax compare DIR DIR ... [-o PAGE.html]        puts finished runs beside each other, in a table and on a page
+  interpjax table CONFIG --workdir=DIR                makes all runs of a table, over seeds, and the table; see
+                                                      interpjax table --help
 
 Without any argument it runs the small example {default} in a minute or two: it trains a network, measures its accuracy,
 dissects it, and writes workdirs/{default}/report.html. The same command, given again, goes on where it stopped.

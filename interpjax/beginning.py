@@ -11,6 +11,7 @@ from interpjax import parallel, processes, tracking, training
 from interpjax.changes import current_config, record_changes, restarted_from
 from interpjax.config import differing_fields, may_change
 from interpjax.errors import UserError
+from interpjax.finished import asked_pictures
 from interpjax.prepare import Experiment, facts, networks
 from interpjax.stages import MADE_FROM, pending_stages
 from interpjax.training.metrics import set_aside_metrics
@@ -57,7 +58,7 @@ def _claimed(
     """Writes down which run the folder holds and what has changed, and takes it back to a step if that is asked for."""
     workdir = experiment.workdir
     restart = restarts(config, workdir, stages, restart_from)
-    pending = pending_stages(stages, workdir, config, retrain=restart)
+    pending = pending_stages(stages, workdir, asked_pictures(experiment.config_text), retrain=restart)
     changed = check_workdir(experiment.config_text, workdir, restart=restart)
     claim_workdir(experiment.config_text, workdir, found)
     if restart:

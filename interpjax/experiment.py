@@ -16,7 +16,7 @@ from interpjax.compiling import compiling_into
 from interpjax.config import from_json, to_json, validate
 from interpjax.config.identity import BY_CONTENT
 from interpjax.errors import Problems, UserError, refusals
-from interpjax.finished import summary
+from interpjax.finished import asked_pictures, summary
 from interpjax.prepare import (
     DEFAULT_STAGES,
     Experiment,
@@ -139,7 +139,7 @@ def _left(
 ) -> tuple[bool, Sequence[str], bool]:
     """Whether training starts again, the stages that are still to be run, and whether there is nothing left to do."""
     restart = restarts(config, workdir, stages, restart_from)
-    pending = pending_stages(stages, workdir, config, retrain=restart)
+    pending = pending_stages(stages, workdir, asked_pictures(to_json(config)), retrain=restart)
     return restart, pending, not pending and (workdir / "summary.json").is_file()
 
 

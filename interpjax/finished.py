@@ -1,5 +1,6 @@
 """What the finished stages of a run have left in its workdir."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,11 @@ def load_views(workdir: Path) -> Views | None:
 
 def _is_visualized(workdir: Path) -> bool:
     return stage_is_done(workdir, "visualize") and not is_outdated(workdir, "visualize")
+
+
+def asked_pictures(config_text: str) -> dict[str, Any]:
+    """The fields of ``config.visualization``, from a configuration as JSON text."""
+    return json.loads(config_text)["visualization"]
 
 
 def is_outdated(workdir: Path, stage: str, pictures: Mapping[str, Any] | None = None) -> bool:

@@ -15,7 +15,7 @@ from interpjax.data.images import SkippedImages, resize
 from interpjax.data.pipeline import test_batches
 from interpjax.data.splits import PartSplit
 from interpjax.dissection import Dissection
-from interpjax.finished import VIEWS, load_exhibits, load_intervals, load_results, load_views, summary
+from interpjax.finished import VIEWS, asked_pictures, load_exhibits, load_intervals, load_results, load_views, summary
 from interpjax.prepare import Experiment
 from interpjax.prepare.facts import CLASS_NAMES, LABELLED
 from interpjax.report import page, tensorboard
@@ -42,7 +42,7 @@ def visualize(experiment: Experiment) -> dict[str, Any]:
     for kind, why in left_out.items():
         print(f"config.visualization.pictures: no {kind} of this network: {why}", file=sys.stderr)
     Exhibits(shown, caused, left_out).save(experiment.workdir / VIEWS)
-    fields = json.loads(experiment.config_text)["visualization"]
+    fields = asked_pictures(experiment.config_text)
     return {"pictures": len(found.pictures) + len(shown), "format": views.FORMAT, "fields": fields}
 
 

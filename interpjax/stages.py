@@ -2,19 +2,15 @@
 
 import dataclasses
 import functools
-import json
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-from ml_collections import ConfigDict
 
 from interpjax import dissection, json_files, parallel, processes, showing, training
 from interpjax.atomic import write_atomic
 from interpjax.changes import restarted_from
-from interpjax.config import to_json
 from interpjax.data.images import SkippedImages
 from interpjax.errors import UserError
 from interpjax.finished import is_outdated, load_results, summary
@@ -55,21 +51,20 @@ def ordered_stages(stages: Sequence[str]) -> tuple[str, ...]:
 
 
 def pending_stages(
-    stages: Sequence[str], workdir: Path, config: ConfigDict, *, retrain: bool = False
+    stages: Sequence[str], workdir: Path, pictures: Mapping[str, Any], *, retrain: bool = False
 ) -> tuple[str, ...]:
     """Those of the stages that are still to be run: the undone ones, and all that are made from one of these.
 
     Args:
       stages: that are asked for.
       workdir: the run's folder.
-      config: of the run. Pictures that differ from those it asks for are made again.
+      pictures: that are asked for, the fields of ``config.visualization``; where others were made they are made anew.
       retrain: whether the training counts as undone.
 
     Raises:
       UserError: naming a stage that is made from the dissection, if that is neither done nor asked for.
     """
     undone = {name for name in stages if not stage_is_done(workdir, name) or (retrain and name == "train")}
-    pictures = json.loads(to_json(config))["visualization"]
     undone |= {name for name in stages if stage_is_done(workdir, name) and is_outdated(workdir, name, pictures)}
     outdated = {later for name in undone for later in MADE_FROM[name]}
     pending = tuple(name for name in stages if name in undone | outdated)

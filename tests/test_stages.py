@@ -360,7 +360,7 @@ def test_an_untrained_network_is_that_of_the_first_step(folders):
 
 def test_chance_needs_a_dissection(folders, tmp_path):
     with pytest.raises(ValueError, match="stages: chance is made from dissect, which has not been run"):
-        stages.pending_stages(("chance",), tmp_path, tiny.tiny_config())
+        stages.pending_stages(("chance",), tmp_path, {})
 
 
 def test_half_of_the_labelled_images_is_dissected_with(tmp_path):

@@ -18,8 +18,9 @@ def config_directory() -> Path:
 
 
 def config_names() -> list[str]:
-    """The names of all configurations in ``configs/``."""
-    return sorted(file.stem for file in config_directory().glob("*.py") if file.stem not in ("__init__", "common"))
+    """The names of all configurations in ``configs/`` but those of tables, of which each has many."""
+    names = (file.stem for file in config_directory().glob("*.py"))
+    return sorted(name for name in names if name not in ("__init__", "common") and not name.startswith("table_"))
 
 
 def config_path(name: str) -> str:

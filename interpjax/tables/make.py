@@ -1,0 +1,88 @@
+"""Makes the runs of a table, and writes what they have found."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from interpjax.atomic import locked, write_atomic
+from interpjax.compiling import has_cache
+from interpjax.errors import UserError, refusals
+from interpjax.running import Planned, run_all
+from interpjax.running.planned import unfinished
+from interpjax.stages import ordered_stages
+from interpjax.tables import rendering
+from interpjax.tables.cells import lines
+from interpjax.tables.records import records, require_columns, scores_of
+from interpjax.tables.table import Row, Table
+
+CACHE = "compilation_cache"
+
+
+def make_table(
+    table: Table, workdir: str | Path, *, jobs: int = 1, seeds: Sequence[int] = (), only: str = ""
+) -> dict[str, str]:
+    """Makes the runs of a table that are not finished, and writes the table of all that are.
+
+    ``workdir`` then holds ``results.csv`` (a row for each run and layer, as :func:`interpjax.tables.records.records`
+    has it), ``table.md``, ``table.tex`` and ``table.csv``, the runs as ``SECTION/ROW/seed=N``, and ``logs``.
+
+    Args:
+      table: the table.
+      workdir: its folder.
+      jobs: how many runs are made at once, which share the cores out among themselves.
+      seeds: those alone; empty for all of the table's.
+      only: the rows alone whose ``SECTION/ROW`` has this in it.
+
+    Returns:
+      ``{name: what went wrong}`` of the runs that failed.
+
+    Raises:
+      UserError: naming the run and the field, if a run cannot be as it is configured, or no row has ``only`` in it;
+        if another process makes this table.
+    """
+    folder = Path(workdir).expanduser().absolute()
+    stages = ordered_stages(table.stages)
+    chosen = [planned for row, _, planned in table.planned(folder, seeds) if only in row.slug]
+    if not chosen:
+        known = ", ".join(row.slug for row in table.rows)
+        asked = f"only = {only!r}, seeds = {tuple(seeds)}"
+        raise UserError(
+            f"{asked}: table {table.title!r} has no such run; its rows are {known}, its seeds {table.seeds}"
+        )
+    with refusals(f"table {folder}"):
+        folder.mkdir(parents=True, exist_ok=True)
+        with locked(folder, f"table {folder}: another process makes it; wait for its end, or give another folder"):
+            failed = _make(chosen, stages, folder, jobs)
+            write_table(table, folder)
+    return failed
+
+
+def _make(chosen: Sequence[Planned], stages: Sequence[str], folder: Path, jobs: int) -> dict[str, str]:
+    left = unfinished(chosen, stages)
+    cache = None if has_cache() else folder / CACHE
+    return run_all(left, stages, folder, jobs=jobs, cache=cache) if left else {}
+
+
+def write_table(table: Table, folder: Path) -> pd.DataFrame:
+    """Writes ``results.csv`` and the table of all runs in a folder that are finished; returns the former."""
+    found = records(table.planned(folder), folder)
+    scores = scores_of(found)
+    if len(scores):
+        require_columns(scores, table.columns, table.title)
+    made = lines(table, scores)
+    write_atomic(folder / "results.csv", found.to_csv(index=False))
+    for ending, text in (("md", rendering.to_markdown), ("tex", rendering.to_latex), ("csv", rendering.to_csv)):
+        write_atomic(folder / f"table.{ending}", text(table, made))
+    return found
+
+
+def times(table: Table, folder: Path) -> list[tuple[Row, int, int, float]]:
+    """Of each row its runs, those of them that are finished, and the mean seconds that one took (NaN if none is)."""
+    found = records(table.planned(folder), folder)
+    result = []
+    for row in table.rows:
+        own = found[(found["section"] == row.section) & (found["row"] == row.name)]
+        seconds = own.groupby("seed")["seconds"].first() if len(own) else pd.Series([], dtype=float)
+        result.append((row, len(row.seeds or table.seeds), len(seconds), float(seconds.mean())))
+    return result

@@ -1,0 +1,143 @@
+"""A table as Markdown, as LaTeX and as CSV."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pandas as pd
+
+from interpjax.comparison.statistics import Mean, smallest_p
+from interpjax.tables.cells import Difference, Line
+from interpjax.tables.table import Table
+
+HEADINGS = {
+    "accuracy": "accuracy, %",
+    "validation_accuracy": "validation accuracy, %",
+    "top5": "top-5 accuracy, %",
+    "interpretability_score": "score",
+    "calibrated": "calibrated",
+    "by_chance": "by chance",
+    "zero_groups": "zero groups, %",
+    "rud": "RUD",
+}
+WORDS = """Means over seeds with 95 % t-intervals. *score*: unique detectors, summed over layers; *calibrated*: distinct
+concepts above the IoU that shuffled labels reach in 5 % of draws; *by chance*: the score of shuffled labels;
+*untrained*: that of the network before training; *RUD*: unique detectors for each unit. *published* is of single
+runs."""
+WORDS_OF_DIFFERENCES = """Each row less the first of its section, seed by seed, with 95 % t-intervals; p is that of the
+exact sign-flip test, two-sided, and *smallest p* what it can give at so many seeds. It is not corrected for the number
+of comparisons."""
+ESCAPED = {"\\": r"\textbackslash ", "%": r"\%", "&": r"\&", "_": r"\_", "#": r"\#", "$": r"\$"}
+ESCAPED |= {"±": r"$\pm$", "–": "--"}
+
+
+def to_markdown(table: Table, lines: Sequence[Line]) -> str:
+    """The table, the differences from the baselines, and what the words mean."""
+    return "\n".join(
+        [
+            f"## {table.title}",
+            "",
+            _markdown(_header(table), _cells(table, lines, _mean)),
+            "",
+            WORDS,
+            "",
+            _markdown(_difference_header(table), _difference_cells(table, lines)),
+            "",
+            WORDS_OF_DIFFERENCES,
+            *(["", table.notes] if table.notes else []),
+            "",
+        ]
+    )
+
+
+def to_latex(table: Table, lines: Sequence[Line]) -> str:
+    """The table as a ``tabular`` of booktabs, with a rule between sections."""
+    header = _header(table)
+    rows, section = [], lines[0].row.section
+    for line, cells in zip(lines, _cells(table, lines, _mean), strict=True):
+        if line.row.section != section:
+            rows.append(r"\midrule")
+            section = line.row.section
+        rows.append(" & ".join(map(_escape, cells)) + r" \\")
+    head = " & ".join(map(_escape, header)) + r" \\"
+    columns = "ll" + "r" * (len(header) - 2)
+    body = "\n".join([rf"\begin{{tabular}}{{{columns}}}", r"\toprule", head, r"\midrule", *rows, r"\bottomrule"])
+    return body + "\n\\end{tabular}\n"
+
+
+def to_csv(table: Table, lines: Sequence[Line]) -> str:
+    """The same numbers for machines: a row for each row and column of the table."""
+    found = []
+    for line in lines:
+        for name in table.columns:
+            own: dict[str, Any] = {"section": line.row.section, "row": line.row.name, "column": name}
+            own |= line.means[name]._asdict() if name in line.means else {"seeds": 0}
+            if name in line.differences:
+                mean, p = line.differences[name]
+                own |= {f"difference_{key}": value for key, value in mean._asdict().items()} | {"p": p}
+            found.append(own | {"published": line.row.published.get(name, math.nan)})
+    return pd.DataFrame(found).to_csv(index=False)
+
+
+def _published(table: Table) -> list[str]:
+    return [name for name in table.columns if any(name in row.published for row in table.rows)]
+
+
+def _header(table: Table) -> list[str]:
+    known = _published(table)
+    columns = [h for name in table.columns for h in (_heading(name), *(["published"] if name in known else []))]
+    return ["", "", "seeds", *columns]
+
+
+def _cells(table: Table, lines: Sequence[Line], show: Callable[[Mean], str]) -> list[list[str]]:
+    known, found = _published(table), []
+    for number, line in enumerate(lines):
+        repeated = number > 0 and lines[number - 1].row.section == line.row.section
+        cells = ["" if repeated else line.row.section, line.row.name]
+        cells.append(str(max((mean.seeds for mean in line.means.values()), default=0)))
+        for name in table.columns:
+            cells.append(show(line.means[name]) if name in line.means else "–")
+            if name in known:
+                cells.append(f"{line.row.published[name]:g}" if name in line.row.published else "–")
+        found.append(cells)
+    return found
+
+
+def _difference_header(table: Table) -> list[str]:
+    return ["", "", "seeds", "smallest p", *(h for name in table.columns for h in (_heading(name), "p"))]
+
+
+def _difference_cells(table: Table, lines: Sequence[Line]) -> list[list[str]]:
+    found = []
+    for line in lines:
+        if line.differences:
+            pairs = max(each.mean.seeds for each in line.differences.values())
+            cells = [line.row.section, line.row.name, str(pairs), f"{smallest_p(pairs):.2g}"]
+            for name in table.columns:
+                cells += _difference(line.differences[name]) if name in line.differences else ["–", "–"]
+            found.append(cells)
+    return found
+
+
+def _difference(difference: Difference) -> list[str]:
+    return [_mean(difference.mean, "+.4g"), f"{difference.p:.2g}"]
+
+
+def _mean(mean: Mean, form: str = ".4g") -> str:
+    """As ``17.3 ± 0.6``; of one seed alone no interval."""
+    if math.isnan(mean.low):
+        return f"{mean.value:{form}}"
+    return f"{mean.value:{form}} ± {(mean.high - mean.low) / 2:.2g}"
+
+
+def _heading(name: str) -> str:
+    return HEADINGS.get(name, name.replace("calibrated/", "calibrated, "))
+
+
+def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    ruled = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in ruled)
+
+
+def _escape(text: str) -> str:
+    return "".join(ESCAPED.get(letter, letter) for letter in text)

@@ -1,0 +1,120 @@
+"""What a table is made of: rows that are trained over seeds, in sections with a baseline each."""
+
+import dataclasses
+import importlib.util
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from interpjax.config import override
+from interpjax.config.files import config_path
+from interpjax.errors import UserError, refusals
+from interpjax.prepare import STAGES
+from interpjax.running import Planned
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Row:
+    """One experiment, which is made once for each seed.
+
+    Attributes:
+      section: of the table, as ``"Places365, AlexNet"``; rows of one section are held beside its first, the baseline.
+      name: as ``"block norm"``; another for each row of a section.
+      config: the experiment; its seed is set by the table.
+      published: what was published of it, by column.
+      seeds: of this row; empty for the table's.
+    """
+
+    section: str
+    name: str
+    config: ConfigDict
+    published: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    seeds: tuple[int, ...] = ()
+
+    @property
+    def slug(self) -> str:
+        """The path of its folder beside those of other rows, ``section/name``."""
+        return "/".join(re.sub(r"[^\w.=+-]+", "_", part).strip("_.") or "_" for part in (self.section, self.name))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Table:
+    """A table of experiments.
+
+    Attributes:
+      title: of the table.
+      rows: in their order; the first of a section is its baseline.
+      seeds: each row is run with all of them.
+      columns: of scores, as :func:`interpjax.tables.records.scores_of` names them.
+      stages: of each run.
+      seed_fields: the fields that take the seed.
+      notes: what a reader has to know, under the table.
+    """
+
+    title: str
+    rows: tuple[Row, ...]
+    seeds: tuple[int, ...]
+    columns: tuple[str, ...] = ("accuracy", "interpretability_score", "calibrated", "rud")
+    stages: tuple[str, ...] = ("train", "evaluate", "dissect", "chance")
+    seed_fields: tuple[str, ...] = ("seed",)
+    notes: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.rows or not self.seeds:
+            raise UserError(f"table {self.title!r}: {len(self.rows)} rows, {len(self.seeds)} seeds; expected some")
+        slugs = [row.slug for row in self.rows]
+        if twice := [slug for slug in slugs if slugs.count(slug) > 1]:
+            raise UserError(f"table {self.title!r}: two rows have the folder {twice[0]!r}; expected another for each")
+        if unknown := [stage for stage in self.stages if stage not in STAGES]:
+            raise UserError(f"table {self.title!r}: {unknown[0]!r} is not a stage; choose from {', '.join(STAGES)}")
+
+    @property
+    def sections(self) -> list[str]:
+        """Their names in order."""
+        return list(dict.fromkeys(row.section for row in self.rows))
+
+    def planned(self, workdir: Path, seeds: Sequence[int] = ()) -> list[tuple[Row, int, Planned]]:
+        """All runs: of each seed all rows, so that a table that is stopped has as many of each.
+
+        Args:
+          workdir: absolute, which holds the runs as ``SECTION/ROW/seed=N``.
+          seeds: those alone; empty for all.
+        """
+        wanted = list(dict.fromkeys(seed for row in self.rows for seed in row.seeds or self.seeds))
+        return [
+            (row, seed, self._planned(row, seed, workdir))
+            for seed in seeds or wanted
+            for row in self.rows
+            if seed in (row.seeds or self.seeds)
+        ]
+
+    def _planned(self, row: Row, seed: int, workdir: Path) -> Planned:
+        fields: dict[str, Any] = dict.fromkeys(self.seed_fields, seed)
+        if row.config.data.source == "two_figures" and not row.config.data.directory:
+            fields["data.directory"] = str(workdir / "data")  # rendered once for all
+        name = f"{row.slug}/seed={seed}"
+        return Planned(name, row.slug, override(row.config, fields), workdir / name)
+
+
+def read_table(name: str) -> Table:
+    """Loads a table by the name of a file in ``configs/`` or its path, as ``"table_two_figures"``.
+
+    Args:
+      name: what follows a colon is the argument of the file's ``get_table``.
+
+    Raises:
+      UserError: if there is no such file, or it has no function ``get_table``.
+    """
+    stem, _, argument = config_path(name).partition(":")
+    spec = importlib.util.spec_from_file_location(f"interpjax_table_{Path(stem).stem}", stem)
+    assert spec is not None, stem
+    assert spec.loader is not None, stem
+    module = importlib.util.module_from_spec(spec)
+    with refusals(f"table {name!r}"):
+        spec.loader.exec_module(module)
+    if not hasattr(module, "get_table"):
+        raise UserError(f"table {name!r}: {stem} has no function get_table; expected one that returns a Table")
+    return module.get_table(argument) if argument else module.get_table()
