@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import json
 import os
 import subprocess
 import sys
@@ -114,10 +115,9 @@ def _start(
     each: Planned, stages: Sequence[str], workdir: Path, cores: Sequence[int], variables: dict[str, str]
 ) -> subprocess.Popen:
     """A run in a process that no signal of the terminal reaches: this one passes it on, once."""
-    command = [sys.executable, "-m", "interpjax.running.worker", str(each.folder), ",".join(stages)]
     with _log(each, workdir) as log:
         process = subprocess.Popen(
-            [*command, ",".join(map(str, cores))],
+            [sys.executable, "-m", "interpjax.running.worker"],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
@@ -125,9 +125,10 @@ def _start(
             start_new_session=True,
             text=True,
         )
+    given = {"config": to_json(each.config), "folder": str(each.folder), "stages": list(stages), "cores": list(cores)}
     assert process.stdin is not None
     with contextlib.suppress(BrokenPipeError), process.stdin:  # of a process that has ended, whose log tells why
-        process.stdin.write(to_json(each.config))
+        json.dump(given, process.stdin)
     return process
 
 

@@ -1,0 +1,155 @@
+"""Tables of small experiments: made, stopped, failing and gone on with."""
+
+import dataclasses
+import json
+import signal
+import sys
+import time
+
+import pandas as pd
+import pytest
+import tiny
+
+from interpjax.config import override, to_json
+from interpjax.errors import UserError
+from interpjax.tables import Row, Table, make_table, read_table
+from interpjax.tables.make import times
+
+COLUMNS = ("accuracy", "validation_accuracy", "interpretability_score", "conv2", "calibrated", "untrained", "rud")
+
+
+def small_table(**fields):
+    """Two rows of seconds, and one whose loss becomes infinite."""
+    given = {"data__validation": 0.2, "dissection__chance__draws": 3, "training__num_steps": 3} | fields
+    rows = [
+        Row("task", name, tiny.tiny_config(f"two_figures_{name}", **given), {"conv2": number})
+        for name, number in (("wd", 10.0), ("gbn", 12.0))
+    ]
+    diverging = override(rows[0].config, {"optimizer.name": "sgd", "optimizer.learning_rate": 1e30})
+    return Table("Small & quick", (*rows, Row("task", "diverging", diverging)), (3, 4), COLUMNS)
+
+
+def without_the_last(table):
+    return dataclasses.replace(table, rows=table.rows[:-1])
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The folder of a table that was made two runs at once, and what failed."""
+    folder = tmp_path_factory.mktemp("table")
+    return folder, make_table(small_table(), folder, jobs=2)
+
+
+@pytest.mark.long
+def test_runs_that_fail_are_told_and_the_others_are_made(made):
+    folder, failed = made
+    assert set(failed) == {"task/diverging/seed=3", "task/diverging/seed=4"}
+    assert all("TrainingDivergedError" in why and "\n" not in why for why in failed.values())
+    table = pd.read_csv(folder / "results.csv")
+    assert table[["row", "seed", "layer"]].values.tolist() == [
+        [name, seed, layer] for seed in (3, 4) for name in ("wd", "gbn") for layer in ("conv1", "conv2")
+    ]
+    for row, seed in (("wd", 3), ("gbn", 4)):
+        summary = json.loads((folder / "task" / row / f"seed={seed}" / "summary.json").read_text())
+        own = table[(table["row"] == row) & (table["seed"] == seed)].set_index("layer")
+        assert (own["accuracy"] == summary["accuracy"]).all()
+        for layer, scores in summary["layers"].items():
+            assert own.loc[layer, "unique_detectors"] == scores["unique_detectors"]
+            chance = summary["chance"]
+            assert own.loc[layer, "untrained"] == chance["untrained"]["layers"][layer]["unique_detectors"]
+            assert own.loc[layer, "calibrated"] == chance["labels"]["layers"][layer]["calibrated_unique_detectors"]
+    assert table["version"].notna().all()
+    assert table["date"].str.match(r"20\d\d-\d\d-\d\dT").all()
+
+
+@pytest.mark.long
+def test_table_has_all_rows_and_the_published_numbers(made):
+    folder, _ = made
+    text = (folder / "table.md").read_text()
+    assert "| task | wd | 2 |" in text
+    assert "|  | diverging | 0 |" in text
+    assert "| 12 |" in text
+    cells = pd.read_csv(folder / "table.csv").set_index(["row", "column"])
+    runs = pd.read_csv(folder / "results.csv")
+    scores = runs.groupby(["row", "seed"])["unique_detectors"].sum()
+    assert cells.loc[("gbn", "interpretability_score"), "value"] == scores["gbn"].mean()
+    difference = (scores["gbn"] - scores["wd"]).mean()
+    assert cells.loc[("gbn", "interpretability_score"), "difference_value"] == difference
+    assert cells.loc[("gbn", "conv2"), "published"] == 12
+    assert r"Small" not in (folder / "table.tex").read_text()
+    assert (folder / "table.tex").read_text().count(r"\\") == 4
+
+
+@pytest.mark.long
+def test_what_is_finished_is_not_made_again_and_other_fields_are_refused(made):
+    folder, _ = made
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("seed=*/summary.json")}
+    assert len(before) == 4
+    table = without_the_last(small_table())
+    assert make_table(table, folder) == {}
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    told = {row.slug: (runs, done) for row, runs, done, _ in times(table, folder)}
+    assert told == {"task/wd": (2, 2), "task/gbn": (2, 2)}
+    with pytest.raises(UserError, match=r"(?s)the run task/wd/seed=3: .*config.training.num_steps = 5, there 3"):
+        make_table(without_the_last(small_table(training__num_steps=5)), folder)
+
+
+@pytest.mark.long
+def test_in_one_process_runs_are_those_of_many(made, tmp_path):
+    folder, _ = made
+    failed = make_table(small_table(), tmp_path, seeds=(4,), only="wd")
+    assert failed == {}
+    one, many = (pd.read_csv(place / "results.csv") for place in (tmp_path, folder))
+    many = many[(many["row"] == "wd") & (many["seed"] == 4)].reset_index(drop=True)
+    volatile = ["seconds", "date", "version"]
+    pd.testing.assert_frame_equal(one.drop(columns=volatile), many.drop(columns=volatile), rtol=1e-5)
+    assert "train" in (tmp_path / "logs" / "task--wd--seed=4.txt").read_text()
+
+
+@pytest.mark.long
+def test_a_signal_stops_the_runs_and_the_same_command_goes_on(tmp_path):
+    config = tiny.tiny_config("two_figures_wd", training__num_steps=4000, training__checkpoint_every_steps=4000)
+    (tmp_path / "config.json").write_text(to_json(config))
+    (tmp_path / "long.py").write_text(LONG)
+    command = [sys.executable, "-m", "interpjax", "table", "long.py", "--workdir=table", "--jobs=2"]
+    process = tiny.start_command(command, tmp_path)
+    metrics = tmp_path / "table" / "s" / "r" / "seed=0" / "metrics.jsonl"
+    start = time.monotonic()
+    while not metrics.is_file():
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() - start < 120
+        time.sleep(0.2)
+    process.send_signal(signal.SIGTERM)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "stopped by SIGTERM; the same command goes on" in told
+    assert "stopped by SIGTERM" in (tmp_path / "table" / "logs" / "s--r--seed=0.txt").read_text()
+    assert list((metrics.parent / "checkpoints").iterdir())
+
+
+LONG = """
+import pathlib
+from interpjax.config import from_json
+from interpjax.tables import Row, Table
+
+def get_table():
+    config = from_json(pathlib.Path("config.json").read_text())
+    return Table("long", (Row("s", "r", config),), (0, 1), stages=("train",))
+"""
+
+
+def test_mistakes_are_told_before_anything_is_made(tmp_path):
+    with pytest.raises(UserError, match=r"only = 'none', .* its rows are task/wd, task/gbn, task/diverging"):
+        make_table(small_table(), tmp_path, only="none")
+    with pytest.raises(UserError, match="two rows have the folder 'task/wd'"):
+        Table("twice", (small_table().rows[0],) * 2, (0,))
+    with pytest.raises(UserError, match="'tain' is not a stage"):
+        dataclasses.replace(small_table(), stages=("tain",))
+    with pytest.raises(UserError, match=r"jobs = 1000: this machine has \d+ cores"):
+        make_table(small_table(), tmp_path / "jobs", jobs=1000)
+    wrong = small_table(model__name="none")
+    with pytest.raises(UserError, match=r"the run task/wd/seed=3: config.model.name = 'none'"):
+        make_table(wrong, tmp_path / "wrong")
+    assert not list((tmp_path / "wrong").glob("task"))
+    with pytest.raises(UserError, match="has no function get_table"):
+        read_table("two_figures_wd")
