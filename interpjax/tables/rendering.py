@@ -124,9 +124,11 @@ def _difference(difference: Difference) -> list[str]:
 
 
 def _mean(mean: Mean, form: str = ".4g") -> str:
-    """As ``17.3 ± 0.6``; of one seed alone no interval."""
+    """As ``17.3 ± 0.6``; of one seed alone no interval, and none of equal values, where it says nothing."""
     if math.isnan(mean.low):
         return f"{mean.value:{form}}"
+    if mean.all_equal:
+        return f"{mean.value:{form}} (all equal)"
     return f"{mean.value:{form}} ± {(mean.high - mean.low) / 2:.2g}"
 
 

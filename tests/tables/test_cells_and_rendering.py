@@ -1,0 +1,122 @@
+"""The numbers of a table by hand, and the three forms that they are written in."""
+
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+import tiny
+from scipy import stats
+
+from interpjax.tables import Row, Table, rendering
+from interpjax.tables.cells import lines
+from interpjax.tables.records import require_columns, scores_of
+
+BASE = [12.0, 14.0, 13.0, 15.0]
+OTHER = [15.0, 16.0, 13.0, 18.0]
+
+
+def table(columns=("accuracy", "interpretability_score")):
+    config = tiny.tiny_config()
+    rows = (
+        Row("A & B", "base_line", config, {"interpretability_score": 130}),
+        Row("A & B", "other", config, {"interpretability_score": 187}),
+        Row("C", "alone|", config),
+        Row("C", "never run", config),
+    )
+    return Table("A title", rows, (0, 1, 2, 3), columns, notes="A note.")
+
+
+def scores():
+    rows = [("A & B", "base_line", seed, 50.0, value) for seed, value in enumerate(BASE)]
+    rows += [("A & B", "other", seed, 51.0, value) for seed, value in enumerate(OTHER)]
+    rows += [("C", "alone|", 2, 60.0, 9.0)]
+    return pd.DataFrame(rows, columns=["section", "row", "seed", "accuracy", "interpretability_score"])
+
+
+def test_means_and_differences_are_those_of_scipy():
+    made = {line.row.name: line for line in lines(table(), scores())}
+    mean = made["base_line"].means["interpretability_score"]
+    low, high = stats.t.interval(0.95, 3, np.mean(BASE), stats.sem(BASE))
+    np.testing.assert_allclose(mean[:3], (np.mean(BASE), low, high))
+    assert made["base_line"].differences == {}
+    difference = made["other"].differences["interpretability_score"]
+    apart = np.subtract(OTHER, BASE)
+    expected = stats.permutation_test((apart,), np.mean, permutation_type="samples", n_resamples=np.inf)
+    np.testing.assert_allclose(difference.p, expected.pvalue)
+    np.testing.assert_allclose(difference.mean.value, apart.mean())
+    assert made["alone|"].means["interpretability_score"].seeds == 1
+    assert made["alone|"].differences == made["never run"].means == {}
+
+
+def test_seeds_that_one_row_lacks_are_left_out_of_the_difference():
+    fewer = scores().query("row != 'other' or seed != 3")
+    made = {line.row.name: line for line in lines(table(), fewer)}
+    mean = made["other"].differences["interpretability_score"].mean
+    assert mean.seeds == 3
+    np.testing.assert_allclose(mean.value, np.mean(np.subtract(OTHER, BASE)[:3]))
+
+
+def test_markdown_has_a_row_for_each_and_escapes():
+    text = rendering.to_markdown(table(), lines(table(), scores()))
+    assert "| A & B | base_line | 4 | 50 (all equal) | 13.5 ± 2.1 | 130 |" in text
+    assert "|  | other | 4 | 51 (all equal) | 15.5 ± 3.3 | 187 |" in text
+    assert r"| C | alone\| | 1 | 60 | 9 | – |" in text
+    assert "|  | never run | 0 | – | – | – |" in text
+    assert "| A & B | other | 4 | 0.12 | +1 (all equal) | 0.12 | +2 ± 2.3 | 0.25 |" in text
+    assert "A note." in text
+
+
+def test_latex_escapes_and_divides_sections():
+    text = rendering.to_latex(table(), lines(table(), scores()))
+    assert r"A \& B & base\_line & 4 & 50 (all equal) & 13.5 $\pm$ 2.1 & 130 \\" in text
+    assert text.count(r"\midrule") == 2
+    assert r"accuracy, \%" in text
+    assert text.startswith(r"\begin{tabular}{llrrrr}")
+
+
+def test_csv_has_the_numbers():
+    found = pd.read_csv(io.StringIO(rendering.to_csv(table(), lines(table(), scores())))).set_index(["row", "column"])
+    own = found.loc[("other", "interpretability_score")]
+    assert (own["value"], own["seeds"], own["difference_value"], own["published"]) == (15.5, 4, 2, 187)
+    assert found.loc[("never run", "accuracy"), "seeds"] == 0
+
+
+def test_scores_of_a_run_are_those_of_its_layers():
+    layers = pd.DataFrame(
+        {
+            "section": "s",
+            "row": "r",
+            "seed": 0,
+            "layer": ["conv1", "conv2"],
+            "accuracy": 0.5,
+            "units": [10, 30],
+            "unique_detectors": [3, 5],
+            "calibrated": [1, 4],
+            "by_chance": [0.5, 1.5],
+            "zero_groups": [0.0, 0.5],
+        }
+    )
+    found = scores_of(layers).iloc[0].to_dict()
+    assert found == {
+        "section": "s",
+        "row": "r",
+        "seed": 0,
+        "accuracy": 50,
+        "interpretability_score": 8,
+        "rud": 0.2,
+        "conv1": 3,
+        "conv2": 5,
+        "zero_groups": 25,
+        "calibrated": 5,
+        "by_chance": 2,
+        "calibrated/conv1": 1,
+        "calibrated/conv2": 4,
+    }
+    with pytest.raises(ValueError, match="no run has a score 'conv9'; choose from accuracy, interpretability_score"):
+        require_columns(scores_of(layers), ("accuracy", "conv9"), "t")
+
+
+def test_without_any_run_there_is_a_table_of_dashes():
+    text = rendering.to_markdown(table(), lines(table(), scores_of(pd.DataFrame(columns=["section", "row", "seed"]))))
+    assert "|  | other | 0 | – | – | 187 |" in text
