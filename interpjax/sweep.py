@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import itertools
 import re
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
     from ml_collections import ConfigDict
+
+    from interpjax.running import Planned
 
 CACHE = "compilation_cache"  # the folder of what JAX has compiled, beside those of the runs
 LONGEST = 150  # characters of a folder's name; file systems take 255 bytes
@@ -24,22 +26,29 @@ def sweep(
     choices: Mapping[str, Sequence[Any]],
     workdir: str | Path,
     stages: Sequence[str] | None = None,
+    jobs: int = 1,
 ) -> pd.DataFrame:
     """Runs an experiment once for every combination of some fields' values.
 
     Each run has a folder of its own in ``workdir``, named by its values; what is finished there is not run again. All
-    runs are checked before the first of them begins. What JAX compiles for one run is used again by the others: it is
-    kept in ``workdir/compilation_cache``, unless ``config.compilation_cache`` or JAX itself names another folder.
+    combinations are checked before the first run begins. One line shows how many runs are done; what each tells is in
+    ``workdir/logs``. A run that fails is told of at the end, and the others are made. ``workdir/results.csv`` has a row
+    for each run and layer, as :func:`interpjax.running.records.records` says. What JAX compiles for one run is used
+    again by the others: it is kept in ``workdir/compilation_cache``, unless ``config.compilation_cache`` or JAX itself
+    names another folder.
 
     Args:
       config: the experiment.
       choices: values of dotted fields, as ``{"regularizer.block_norm.q": [1.0, 4 / 3], "seed": [0, 1, 2]}``.
       workdir: holds the runs.
       stages: of each run, as of :func:`interpjax.run`, and by default those. What was not measured has no column.
+      jobs: how many runs are made at once, in processes that share the cores out among themselves. They cannot use
+        what is defined in a notebook (``"__main__:MyNet"``).
 
     Returns:
       A row for each run: its values, ``accuracy``, ``top5``, ``validation_accuracy``, ``interpretability_score``,
-      ``rud``, the unique detectors of each layer (a column named as the layer), and its ``workdir``.
+      ``rud``, the unique detectors of each layer (a column named as the layer), and its ``workdir``; where runs failed
+      also ``failed``, what each of them last told.
 
     Raises:
       UserError: naming the run and the field, if a field does not exist, or a run cannot be as it is configured.
@@ -47,46 +56,60 @@ def sweep(
     # Loaded here, since interpjax itself brings this function, and with it nothing heavy.
     import pandas as pd
 
-    from interpjax.compiling import compiling_into, has_cache
-    from interpjax.config import override
-    from interpjax.errors import UserError
-    from interpjax.experiment import prepared, run
+    from interpjax import json_files
+    from interpjax.atomic import write_atomic
+    from interpjax.compiling import has_cache
     from interpjax.prepare import DEFAULT_STAGES
+    from interpjax.running import run_all, unfinished
+    from interpjax.running.records import records
     from interpjax.stages import ordered_stages
 
     asked = ordered_stages(DEFAULT_STAGES if stages is None else stages)
+    root = Path(workdir).expanduser().absolute()
+    runs = _planned(config, choices, root)
+    left = unfinished([each for _, each in runs], asked)
+    cache = None if config.compilation_cache or has_cache() else root / CACHE
+    failed = run_all(left, asked, jobs=jobs, cache=cache)
+    rows = []
+    for combination, each in runs:
+        path = each.folder / "summary.json"
+        summary = json_files.read(path, "remove it, and the same call makes it again") if path.is_file() else {}
+        scores = {name: summary[name] for name in SCORES if name in summary}
+        layers = {name: layer["unique_detectors"] for name, layer in summary.get("layers", {}).items()}
+        told = {"failed": failed[each.name]} if each.name in failed else {}
+        rows.append({**combination, **scores, **layers, "workdir": str(each.folder), **told})
+    write_atomic(root / "results.csv", records(runs).to_csv(index=False))
+    for name, why in failed.items():
+        print(f"failed: {name}: {why}; {root / 'logs'} has what it told", file=sys.stderr)
+    return pd.DataFrame(rows)
+
+
+def _planned(
+    config: ConfigDict, choices: Mapping[str, Sequence[Any]], root: Path
+) -> list[tuple[dict[str, Any], Planned]]:
+    from interpjax.config import override
+    from interpjax.errors import UserError
+    from interpjax.running import Planned
+
     for name, values in choices.items():
         if isinstance(values, str) or not isinstance(values, Sequence):
             raise UserError(f"choices[{name!r}] = {values!r}: expected a sequence of values, as [{values!r}]")
         if not len(values) or any(value in values[:place] for place, value in enumerate(values)):
             raise UserError(f"choices[{name!r}] = {values!r}: expected one value at least, and none of them twice")
     combinations = [dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values())]
-    runs = [
-        (combination, Path(workdir).expanduser().absolute() / _folder_name(combination), override(config, combination))
-        for combination in combinations
+    return [
+        (
+            each,
+            Planned(
+                _words(each) or "no field changed",
+                _words({name: value for name, value in each.items() if name != "seed"}),
+                override(config, each),
+                root,
+                _folder_name(each),
+            ),
+        )
+        for each in combinations
     ]
-    pending = [
-        _checked(combination, functools.partial(prepared, each, folder, asked)) is not None
-        for combination, folder, each in runs
-    ]
-    own_cache = any(pending) and not config.compilation_cache and not has_cache()
-    rows = []
-    with compiling_into(Path(workdir).expanduser().absolute() / CACHE if own_cache else None, "workdir"):
-        for combination, folder, each in runs:
-            summary = run(each, folder, asked)
-            scores = {name: summary[name] for name in SCORES if name in summary}
-            layers = {name: layer["unique_detectors"] for name, layer in summary.get("layers", {}).items()}
-            rows.append({**combination, **scores, **layers, "workdir": str(folder)})
-    return pd.DataFrame(rows)
-
-
-def _checked(combination: Mapping[str, Any], check: Callable[[], Any]) -> Any:
-    from interpjax.errors import UserError
-
-    try:
-        return check()
-    except UserError as error:
-        raise UserError(f"the run with {_words(combination) or 'no field changed'}: {error}") from error
 
 
 def _folder_name(combination: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 import tiny
 
@@ -190,7 +191,7 @@ def test_memory_of_published_layers_on_broden():
 
 def test_sweep_checks_all_runs_before_the_first(folders, tmp_path):
     config = configure(folders, training__num_steps=1)
-    with pytest.raises(ValueError, match=r"the run with dissection.layers=\('conv9',\): .*has no 'conv9'"):
+    with pytest.raises(ValueError, match=r"the run dissection.layers=\('conv9',\): .*has no 'conv9'"):
         interpjax.sweep(config, {"dissection.layers": [("conv1",), ("conv9",)]}, tmp_path)
     with pytest.raises(ValueError, match=r"config.regularizer.q: no such field"):
         interpjax.sweep(config, {"regularizer.q": [1.0]}, tmp_path)
@@ -214,7 +215,25 @@ def test_sweep_gives_each_run_a_folder_and_a_row(folders, tmp_path):
     table = interpjax.sweep(config, choices, tmp_path / "runs")
     assert table["data.test"].tolist() == choices["data.test"]
     assert {"accuracy", "interpretability_score", "rud", "conv1"} <= set(table.columns)
-    assert table["workdir"].nunique() == len(list((tmp_path / "runs").iterdir())) == 2
+    assert table["workdir"].nunique() == len(list((tmp_path / "runs").glob("data.test=*"))) == 2
+    records = pd.read_csv(tmp_path / "runs" / "results.csv")
+    assert records["data.test"].tolist() == choices["data.test"]
+    assert records["layer"].tolist() == ["conv1"] * 2
+    assert records["unique_detectors"].tolist() == table["conv1"].tolist()
+
+
+@pytest.mark.long
+def test_a_run_of_a_sweep_that_fails_is_told_of_and_the_others_are_made(tmp_path, capsys):
+    fields = {"optimizer__name": "sgd", "training__num_steps": 2, "data__directory": str(tmp_path / "data")}
+    rates = [1e30, 0.1]
+    table = interpjax.sweep(
+        tiny.tiny_config(**fields), {"optimizer.learning_rate": rates}, tmp_path / "runs", ("train", "evaluate")
+    )
+    assert table["failed"].isna().tolist() == [False, True]
+    assert "TrainingDivergedError" in table["failed"][0]
+    assert table["accuracy"].isna().tolist() == [True, False]
+    assert "failed: optimizer.learning_rate=1e+30: TrainingDivergedError" in capsys.readouterr().err
+    assert pd.read_csv(tmp_path / "runs" / "results.csv")["optimizer.learning_rate"].tolist() == [0.1]
 
 
 def test_the_report_calls_a_unit_dead_only_if_it_was_never_active(finished, folders):

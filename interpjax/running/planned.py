@@ -13,6 +13,8 @@ from interpjax.errors import UserError
 from interpjax.experiment import prepared
 from interpjax.workdir import check_workdir, stage_is_done
 
+LOGS = "logs"
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Planned:
@@ -22,13 +24,24 @@ class Planned:
       name: for messages.
       kind: the same for runs that differ by their seed alone, of which it is enough to check one.
       config: the experiment.
-      folder: of the run, absolute.
+      root: the folder that holds many runs, absolute.
+      place: of the run's own folder in it, as ``"seed=0"``.
     """
 
     name: str
     kind: str
     config: ConfigDict
-    folder: Path
+    root: Path
+    place: str
+
+    @property
+    def folder(self) -> Path:
+        """Of the run itself."""
+        return self.root / self.place
+
+    def log(self, ending: str) -> Path:
+        """A file beside the runs, of what is told of this one."""
+        return self.root / LOGS / f"{self.place.replace('/', '--')}.{ending}"
 
 
 def unfinished(planned: Sequence[Planned], stages: Sequence[str]) -> list[Planned]:

@@ -39,7 +39,7 @@ def lines(table: Table, scores: pd.DataFrame) -> list[Line]:
 
     Args:
       table: the table.
-      scores: a row for each finished run, as :func:`interpjax.tables.records.scores_of` returns it.
+      scores: a row for each finished run, as :func:`interpjax.tables.scores.scores_of` returns it.
     """
     values = {row.slug: _values(row, table, scores) for row in table.rows}
     first = {section: next(row for row in table.rows if row.section == section) for section in table.sections}

@@ -8,12 +8,13 @@ import pandas as pd
 from interpjax.atomic import locked, write_atomic
 from interpjax.compiling import has_cache
 from interpjax.errors import UserError, refusals
-from interpjax.running import Planned, run_all
+from interpjax.running import run_all
 from interpjax.running.planned import unfinished
+from interpjax.running.records import records
 from interpjax.stages import ordered_stages
 from interpjax.tables import rendering
 from interpjax.tables.cells import lines
-from interpjax.tables.records import records, require_columns, scores_of
+from interpjax.tables.scores import LABELS, require_columns, scores_of
 from interpjax.tables.table import Row, Table
 
 CACHE = "compilation_cache"
@@ -24,8 +25,9 @@ def make_table(
 ) -> dict[str, str]:
     """Makes the runs of a table that are not finished, and writes the table of all that are.
 
-    ``workdir`` then holds ``results.csv`` (a row for each run and layer, as :func:`interpjax.tables.records.records`
-    has it), ``table.md``, ``table.tex`` and ``table.csv``, the runs as ``SECTION/ROW/seed=N``, and ``logs``.
+    ``workdir`` then holds ``results.csv`` (a row for each run and layer, as :func:`interpjax.running.records.records`
+    has it), ``table.md``, ``table.tex`` and ``table.csv``, which are written anew after each run, the runs themselves
+    as ``SECTION/ROW/seed=N``, and ``logs``.
 
     Args:
       table: the table.
@@ -53,20 +55,15 @@ def make_table(
     with refusals(f"table {folder}"):
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder, f"table {folder}: another process makes it; wait for its end, or give another folder"):
-            failed = _make(chosen, stages, folder, jobs)
+            left = unfinished(chosen, stages)
             write_table(table, folder)
-    return failed
-
-
-def _make(chosen: Sequence[Planned], stages: Sequence[str], folder: Path, jobs: int) -> dict[str, str]:
-    left = unfinished(chosen, stages)
-    cache = None if has_cache() else folder / CACHE
-    return run_all(left, stages, folder, jobs=jobs, cache=cache) if left else {}
+            cache = None if has_cache() else folder / CACHE
+            return run_all(left, stages, jobs=jobs, cache=cache, after_each=lambda: write_table(table, folder))
 
 
 def write_table(table: Table, folder: Path) -> pd.DataFrame:
     """Writes ``results.csv`` and the table of all runs in a folder that are finished; returns the former."""
-    found = records(table.planned(folder), folder)
+    found = _records(table, folder)
     scores = scores_of(found)
     if len(scores):
         require_columns(scores, table.columns, table.title)
@@ -77,9 +74,15 @@ def write_table(table: Table, folder: Path) -> pd.DataFrame:
     return found
 
 
+def _records(table: Table, folder: Path) -> pd.DataFrame:
+    runs = table.planned(folder)
+    found = records(({"section": row.section, "row": row.name, "seed": seed}, each) for row, seed, each in runs)
+    return found if len(found) else pd.DataFrame(columns=[*LABELS, "seconds"])
+
+
 def times(table: Table, folder: Path) -> list[tuple[Row, int, int, float]]:
     """Of each row its runs, those of them that are finished, and the mean seconds that one took (NaN if none is)."""
-    found = records(table.planned(folder), folder)
+    found = _records(table, folder)
     result = []
     for row in table.rows:
         own = found[(found["section"] == row.section) & (found["row"] == row.name)]

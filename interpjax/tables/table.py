@@ -48,7 +48,7 @@ class Table:
       title: of the table.
       rows: in their order; the first of a section is its baseline.
       seeds: each row is run with all of them.
-      columns: of scores, as :func:`interpjax.tables.records.scores_of` names them.
+      columns: of scores, as :func:`interpjax.tables.scores.scores_of` names them.
       stages: of each run.
       seed_fields: the fields that take the seed.
       notes: what a reader has to know, under the table.
@@ -96,7 +96,7 @@ class Table:
         if row.config.data.source == "two_figures" and not row.config.data.directory:
             fields["data.directory"] = str(workdir / "data")  # rendered once for all
         name = f"{row.slug}/seed={seed}"
-        return Planned(name, row.slug, override(row.config, fields), workdir / name)
+        return Planned(name, row.slug, override(row.config, fields), workdir, name)
 
 
 def read_table(name: str) -> Table:

@@ -10,7 +10,7 @@ from scipy import stats
 
 from interpjax.tables import Row, Table, rendering
 from interpjax.tables.cells import lines
-from interpjax.tables.records import require_columns, scores_of
+from interpjax.tables.scores import require_columns, scores_of
 
 BASE = [12.0, 14.0, 13.0, 15.0]
 OTHER = [15.0, 16.0, 13.0, 18.0]

@@ -1,0 +1,58 @@
+"""What finished runs have found: one row for each run and layer."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from interpjax import json_files
+from interpjax.running.planned import Planned
+from interpjax.running.queue import note_of
+
+OF_RUN = ("accuracy", "validation_accuracy", "top5")  # shares of images; the same in the rows of all its layers
+OF_LAYER = ("units", "detectors", "unique_detectors")
+CHANCE = {"labels": "by_chance", "untrained": "untrained"}  # kind of chance: the name of its column
+
+
+def records(runs: Iterable[tuple[Mapping[str, Any], Planned]]) -> pd.DataFrame:
+    """The finished runs among some.
+
+    Args:
+      runs: what each is called, by column, and the run.
+
+    Returns:
+      A row for each run and layer: what it is called, ``layer``; ``accuracy``, ``validation_accuracy`` and ``top5`` of
+      the run where they were measured; ``units``, ``detectors``, ``unique_detectors``, ``zero_groups`` (a share) of the
+      layer; where the stage ``chance`` was run, the unique detectors that chance gives (``by_chance``, the mean of the
+      draws, and ``untrained``) and the distinct concepts of calibrated detectors (``calibrated``, against the chance by
+      labels); ``seconds`` of the run; ``version`` and ``date`` of the code that made it. A run that was not dissected
+      has one row, with ``layer`` empty.
+
+    Raises:
+      UserError: naming the file, if one is damaged.
+    """
+    found: list[dict[str, Any]] = []
+    for labels, planned in runs:
+        path = planned.folder / "summary.json"
+        if path.is_file():
+            summary = json_files.read(path, "remove it, and the same command makes it again")
+            found += [{**labels, **row} for row in _of_layers(summary, note_of(planned))]
+    return pd.DataFrame(found)
+
+
+def _of_layers(summary: Mapping[str, Any], note: Mapping[str, Any]) -> list[dict[str, Any]]:
+    run = {name: summary[name] for name in OF_RUN if name in summary}
+    end = {"seconds": round(sum(summary["seconds"].values()), 1), **note}
+    found = []
+    for layer, scores in summary.get("layers", {"": {}}).items():
+        own = {"layer": layer} | run | {name: scores[name] for name in OF_LAYER if name in scores}
+        groups = summary.get("groups", {}).get(layer, {})
+        own |= {name: groups[name] for name in ("zero_groups",) if name in groups}
+        for kind, name in CHANCE.items():
+            if kind in summary.get("chance", {}):
+                by_chance = summary["chance"][kind]["layers"][layer]
+                own[name] = by_chance["unique_detectors"]
+                if kind == "labels":
+                    own["calibrated"] = by_chance["calibrated_unique_detectors"]
+        found.append(own | end)
+    return found
