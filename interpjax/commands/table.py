@@ -1,19 +1,24 @@
 """``interpjax table CONFIG --workdir DIR``: the runs of a table, and the table of what they found."""
 
+import ast
+import dataclasses
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from interpjax.commands.endings import Parser, told_in_one_line
+from interpjax.config import get_field, override
+from interpjax.errors import UserError
 
 if TYPE_CHECKING:
     from interpjax.tables import Table
 
 HELP = """Makes all runs of a table that are not finished, so many at once, and writes DIR/results.csv, DIR/table.md,
 DIR/table.tex and DIR/table.csv. A run that fails is listed at the end; the same command makes it again, and goes on
-where it was stopped."""
+where it was stopped. --config.FIELD=VALUE sets a field of all experiments, as --config.dissection.broden=DIR."""
+FIELD = "--config."
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -25,13 +30,14 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument("--seeds", type=_numbers, default=(), metavar="A,B", help="these seeds alone")
     parser.add_argument("--only", default="", metavar="WORD", help="the rows alone that have WORD in SECTION/ROW")
     parser.add_argument("--dry_run", action="store_true", help="tells what there is to do and how long it may take")
-    given = parser.read(arguments)
+    fields = dict(each.removeprefix(FIELD).partition("=")[::2] for each in arguments if each.startswith(FIELD))
+    given = parser.read([each for each in arguments if not each.startswith(FIELD)])
     if given.jobs < 1:
         parser.error(f"--jobs = {given.jobs}: expected 1 at least")
     from interpjax.tables import make_table, read_table  # with all that a run needs, which --help does not
 
     with told_in_one_line():
-        table = read_table(given.config)
+        table = _with_fields(read_table(given.config), fields)
         if given.dry_run:
             _tell_plan(table, given.workdir.expanduser().absolute(), given.jobs)
             return
@@ -41,6 +47,29 @@ def run(arguments: Sequence[str]) -> None:
             print(f"failed: {name}: {why}", file=sys.stderr)
         if failed:
             sys.exit(f"{len(failed)} runs failed; DIR/logs has what they told, and the same command makes them again")
+
+
+def _with_fields(table: "Table", fields: Mapping[str, str]) -> "Table":
+    """The table with some fields of all its experiments set.
+
+    Raises:
+      UserError: naming the field, if there is none of this name, or the text is no value of its kind.
+    """
+    rows = []
+    for row in table.rows:
+        values = {name: _value(text, get_field(row.config, name), name) for name, text in fields.items()}
+        rows.append(dataclasses.replace(row, config=override(row.config, values)))
+    return dataclasses.replace(table, rows=tuple(rows))
+
+
+def _value(text: str, now: object, name: str) -> object:
+    """A text as a value of the kind that a field has now."""
+    if isinstance(now, str):
+        return text
+    try:
+        return float(text) if isinstance(now, float) else ast.literal_eval(text)
+    except (ValueError, SyntaxError) as error:
+        raise UserError(f"config.{name} = {text!r}: expected a value as {now!r}") from error
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -1,0 +1,97 @@
+"""The tables in ``configs/``: each row is an experiment that can be, and stands beside what was published."""
+
+import pytest
+import tiny
+
+from interpjax.commands import table as command
+from interpjax.config import validate
+from interpjax.config.files import config_directory, config_names
+from interpjax.errors import UserError
+from interpjax.tables import read_table
+
+TABLES = {
+    "table_seed": 12,
+    "table_cgl": 8,
+    "table_architectures": 9,
+    "table_two_figures:search": 32,
+}
+
+
+@pytest.mark.parametrize(("name", "rows"), TABLES.items())
+def test_every_row_is_a_valid_experiment(name, rows):
+    table = read_table(name)
+    assert len(table.rows) == rows
+    for row in table.rows:
+        validate(row.config)
+    for section in table.sections:
+        own = [row for row in table.rows if row.section == section]
+        assert len({row.config.model.name for row in own}) == 1
+    for row in table.rows:
+        assert set(row.published) <= set(table.columns)
+
+
+def test_every_table_of_the_project_is_known_here_and_none_is_an_experiment():
+    assert {path.stem for path in config_directory().glob("table_*.py")} == {name.partition(":")[0] for name in TABLES}
+    assert not [name for name in config_names() if name.startswith("table")]
+
+
+def test_published_sums_are_those_of_the_layers():
+    for row in read_table("table_cgl").rows:
+        layers = [row.published[name] for name in row.published if name.startswith("conv")]
+        if layers:
+            assert sum(layers) == row.published["interpretability_score"]
+
+
+def test_search_gives_each_regularizer_the_same_number_of_candidates_and_looks_at_no_test_half():
+    table = read_table("table_two_figures:search")
+    assert {section: sum(row.section == section for row in table.rows) for section in table.sections} == dict.fromkeys(
+        ("weight decay", "block norm", "all three", "proximal"), 8
+    )
+    assert {(row.config.dissection.half, row.config.data.validation) for row in table.rows} == {("validation", 0.1)}
+
+
+def test_fields_are_set_in_all_rows_by_the_kind_of_the_field():
+    table = read_table("table_seed")
+    fields = {"dissection.broden": "b", "training.num_steps": "2", "optimizer.learning_rate": "1", "data.classes": "()"}
+    for row in command._with_fields(table, fields).rows:
+        assert (row.config.dissection.broden, row.config.training.num_steps) == ("b", 2)
+        assert isinstance(row.config.optimizer.learning_rate, float)
+    with pytest.raises(UserError, match=r"config.training.num_steps = 'two': expected a value as 0"):
+        command._with_fields(table, {"training.num_steps": "two"})
+    with pytest.raises(UserError, match=r"config.data.folder: no such field"):
+        command._with_fields(table, {"data.folder": "x"})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["table_none", "--workdir=x"], "config 'table_none': no file"),
+        (["table_two_figures", "--workdir=x"], "argument '' of table_two_figures: expected search"),
+        (["table_seed", "--workdir=x", "--jobs=0"], "--jobs = 0: expected 1 at least"),
+        (["table_seed", "--workdir=x", "--config.model.size=1", "--dry_run"], "config.model.size: no such field"),
+    ],
+)
+def test_mistakes_end_in_one_line(arguments, told, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as end:
+        command.run(arguments)
+    assert told in str(end.value)
+    assert "\n" not in str(end.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_dry_run_tells_what_there_is_to_do_and_makes_nothing(tmp_path, capsys):
+    command.run(["table_seed", f"--workdir={tmp_path / 'table'}", "--dry_run"])
+    told = capsys.readouterr().out
+    assert told.count("Places365") == 4
+    assert "of rows without a finished run it is not known" in told
+    assert not list(tmp_path.iterdir())
+
+
+def test_small_tables_of_two_figures_share_their_images(tmp_path):
+    table = read_table("table_two_figures:search")
+    planned = [each for _, _, each in table.planned(tmp_path)]
+    assert len({each.folder for each in planned}) == 64
+    assert {each.config.data.directory for each in planned} == {str(tmp_path / "data")}
+    assert {each.config.data.two_figures.seed for each in planned} == {each.config.seed for each in planned}
+    assert tiny.tiny_config().data.directory == ""
