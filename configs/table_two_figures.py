@@ -55,6 +55,7 @@ def get_table(argument: str = "") -> Table:
         stages=("train", "evaluate", "dissect"),
         seed_fields=("seed", "data.two_figures.seed"),
         notes="Scores are of the validation half of the labelled images.",
+        search=True,
     )
 
 

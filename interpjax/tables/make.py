@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from interpjax import json_files
 from interpjax.atomic import locked, write_atomic
 from interpjax.compiling import has_cache
 from interpjax.errors import UserError, refusals
@@ -14,6 +15,7 @@ from interpjax.running.records import records
 from interpjax.stages import ordered_stages
 from interpjax.tables import rendering
 from interpjax.tables.cells import lines
+from interpjax.tables.choosing import choose
 from interpjax.tables.scores import LABELS, require_columns, scores_of
 from interpjax.tables.table import Row, Table
 
@@ -67,10 +69,14 @@ def write_table(table: Table, folder: Path) -> pd.DataFrame:
     scores = scores_of(found)
     if len(scores):
         require_columns(scores, table.columns, table.title)
+    chosen = choose(table, scores) if table.search else {}
     made = lines(table, scores)
     write_atomic(folder / "results.csv", found.to_csv(index=False))
     for ending, text in (("md", rendering.to_markdown), ("tex", rendering.to_latex), ("csv", rendering.to_csv)):
         write_atomic(folder / f"table.{ending}", text(table, made))
+    if table.search:
+        told = {section: row.name for section, row in chosen.items()}
+        write_atomic(folder / "chosen.json", json_files.to_text(told, indent=2) + "\n")
     return found
 
 

@@ -40,14 +40,15 @@ def to_markdown(table: Table, lines: Sequence[Line]) -> str:
             _markdown(_header(table), _cells(table, lines, _mean)),
             "",
             WORDS,
-            "",
-            _markdown(_difference_header(table), _difference_cells(table, lines)),
-            "",
-            WORDS_OF_DIFFERENCES,
+            *([] if table.search else _differences(table, lines)),
             *(["", table.notes] if table.notes else []),
             "",
         ]
     )
+
+
+def _differences(table: Table, lines: Sequence[Line]) -> list[str]:
+    return ["", _markdown(_difference_header(table), _difference_cells(table, lines)), "", WORDS_OF_DIFFERENCES]
 
 
 def to_latex(table: Table, lines: Sequence[Line]) -> str:

@@ -52,6 +52,8 @@ class Table:
       stages: of each run.
       seed_fields: the fields that take the seed.
       notes: what a reader has to know, under the table.
+      search: whether one row of each section is chosen by :func:`interpjax.tables.choosing.choose`; rows are then not
+        held beside the first.
     """
 
     title: str
@@ -61,6 +63,7 @@ class Table:
     stages: tuple[str, ...] = ("train", "evaluate", "dissect", "chance")
     seed_fields: tuple[str, ...] = ("seed",)
     notes: str = ""
+    search: bool = False
 
     def __post_init__(self) -> None:
         if not self.rows or not self.seeds:
