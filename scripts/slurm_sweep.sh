@@ -6,6 +6,10 @@
 # A line of runs.txt has the fields of one run, as --config.seed=1 --config.regularizer.block_norm.q=2, without spaces
 # in a value. Run N has the folder DIR/N; all that follows DIR goes to every run. `%4` behind the array lets four run at
 # a time. A job that is stopped goes on later, as with slurm_train.sh.
+#
+# The runs of a table are an array of as many jobs as `interpjax table CONFIG --workdir=DIR --dry_run` counts:
+#
+#   sbatch --array=1-36 scripts/slurm_sweep.sh table table_seed --workdir=DIR --config.dissection.broden=DIR
 #SBATCH --job-name=interpjax-sweep
 #SBATCH --ntasks=1
 #SBATCH --gpus-per-task=1
@@ -17,17 +21,22 @@
 set -euo pipefail
 
 if [[ $# -lt 2 || -z ${SLURM_ARRAY_TASK_ID:-} ]]; then
-  echo "usage: sbatch --array=1-COUNT $0 RUNS_FILE DIR [arguments of interpjax]" >&2
+  echo "usage: sbatch --array=1-COUNT $0 RUNS_FILE DIR [arguments of interpjax], or $0 table CONFIG --workdir=DIR" >&2
   exit 1
 fi
-runs=$1 folder=$2
-shift 2
-line=$(sed -n "${SLURM_ARRAY_TASK_ID}p" "$runs")
-if [[ -z $line ]]; then
-  echo "$runs: no line $SLURM_ARRAY_TASK_ID; expected the fields of a run" >&2
-  exit 1
+if [[ $1 == table ]]; then
+  arguments=("$@" "--task=$SLURM_ARRAY_TASK_ID")
+else
+  runs=$1 folder=$2
+  shift 2
+  line=$(sed -n "${SLURM_ARRAY_TASK_ID}p" "$runs")
+  if [[ -z $line ]]; then
+    echo "$runs: no line $SLURM_ARRAY_TASK_ID; expected the fields of a run" >&2
+    exit 1
+  fi
+  read -ra fields <<< "$line"
+  arguments=("--workdir=$folder/$SLURM_ARRAY_TASK_ID" "$@" "${fields[@]}")
 fi
-read -ra fields <<< "$line"
 
 stopped=
 step=
@@ -41,7 +50,7 @@ forward() {
 }
 trap forward TERM
 
-srun --cpus-per-task="${SLURM_CPUS_PER_TASK:-8}" python -m interpjax --workdir="$folder/$SLURM_ARRAY_TASK_ID" "$@" "${fields[@]}" &
+srun --cpus-per-task="${SLURM_CPUS_PER_TASK:-8}" python -m interpjax "${arguments[@]}" &
 step=$!
 if [[ -n $stopped ]]; then # by a signal that came before there was a step to pass it on to
   sleep 10                  # until SLURM knows the step

@@ -29,20 +29,25 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at once, which share the cores; 1")
     parser.add_argument("--seeds", type=_numbers, default=(), metavar="A,B", help="these seeds alone")
     parser.add_argument("--only", default="", metavar="WORD", help="the rows alone that have WORD in SECTION/ROW")
+    parser.add_argument("--task", type=int, metavar="N", help="run N alone, from 1, and no table: for arrays of jobs")
     parser.add_argument("--dry_run", action="store_true", help="tells what there is to do and how long it may take")
     fields = dict(each.removeprefix(FIELD).partition("=")[::2] for each in arguments if each.startswith(FIELD))
     given = parser.read([each for each in arguments if not each.startswith(FIELD)])
     if given.jobs < 1:
         parser.error(f"--jobs = {given.jobs}: expected 1 at least")
-    from interpjax.tables import make_table, read_table  # with all that a run needs, which --help does not
+    from interpjax.tables import make_table, make_task, read_table  # with all that a run needs, which --help does not
 
     with told_in_one_line():
         table = _with_fields(read_table(given.config), fields)
         if given.dry_run:
             _tell_plan(table, given.workdir.expanduser().absolute(), given.jobs)
             return
-        failed = make_table(table, given.workdir, jobs=given.jobs, seeds=given.seeds, only=given.only)
-        print((given.workdir.expanduser() / "table.md").read_text(encoding="utf-8"))
+        some = {"seeds": given.seeds, "only": given.only}
+        if given.task is None:
+            failed = make_table(table, given.workdir, jobs=given.jobs, **some)
+            print((given.workdir.expanduser() / "table.md").read_text(encoding="utf-8"))
+        else:
+            failed = make_task(table, given.workdir, given.task, **some)
         for name, why in failed.items():
             print(f"failed: {name}: {why}", file=sys.stderr)
         if failed:

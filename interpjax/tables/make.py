@@ -1,6 +1,6 @@
 """Makes the runs of a table, and writes what they have found."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -9,8 +9,7 @@ from interpjax import json_files
 from interpjax.atomic import locked, write_atomic
 from interpjax.compiling import has_cache
 from interpjax.errors import UserError, refusals
-from interpjax.running import run_all
-from interpjax.running.planned import unfinished
+from interpjax.running import Planned, run_all, unfinished
 from interpjax.running.records import records
 from interpjax.stages import ordered_stages
 from interpjax.tables import rendering
@@ -46,7 +45,41 @@ def make_table(
         if another process makes this table.
     """
     folder = Path(workdir).expanduser().absolute()
-    stages = ordered_stages(table.stages)
+    chosen = _chosen(table, folder, seeds, only)
+    with refusals(f"table {folder}"):
+        folder.mkdir(parents=True, exist_ok=True)
+        with locked(folder, f"table {folder}: another process makes it; wait for its end, or give another folder"):
+            write_table(table, folder)
+            return _make(table, chosen, folder, jobs, after_each=lambda: write_table(table, folder))
+
+
+def make_task(
+    table: Table, workdir: str | Path, task: int, *, seeds: Sequence[int] = (), only: str = ""
+) -> dict[str, str]:
+    """Makes one run of a table alone, as one of an array of jobs that share a folder; writes no table.
+
+    Args:
+      table: the table.
+      workdir: its folder.
+      task: the number of the run, from 1, among all or among those that ``seeds`` and ``only`` leave.
+      seeds: as of :func:`make_table`.
+      only: as of :func:`make_table`.
+
+    Returns:
+      ``{name: what went wrong}`` if it failed.
+
+    Raises:
+      UserError: as :func:`make_table`, or if there is no run of this number.
+    """
+    folder = Path(workdir).expanduser().absolute()
+    chosen = _chosen(table, folder, seeds, only)
+    if not 1 <= task <= len(chosen):
+        raise UserError(f"task = {task}: expected a number from 1 to {len(chosen)}, of the runs of the table")
+    with refusals(f"table {folder}"):
+        return _make(table, chosen[task - 1 : task], folder, jobs=1)
+
+
+def _chosen(table: Table, folder: Path, seeds: Sequence[int], only: str) -> list[Planned]:
     chosen = [planned for row, _, planned in table.planned(folder, seeds) if only in row.slug]
     if not chosen:
         known = ", ".join(row.slug for row in table.rows)
@@ -54,13 +87,19 @@ def make_table(
         raise UserError(
             f"{asked}: table {table.title!r} has no such run; its rows are {known}, its seeds {table.seeds}"
         )
-    with refusals(f"table {folder}"):
-        folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder, f"table {folder}: another process makes it; wait for its end, or give another folder"):
-            left = unfinished(chosen, stages)
-            write_table(table, folder)
-            cache = None if has_cache() else folder / CACHE
-            return run_all(left, stages, jobs=jobs, cache=cache, after_each=lambda: write_table(table, folder))
+    return chosen
+
+
+def _make(
+    table: Table,
+    chosen: Sequence[Planned],
+    folder: Path,
+    jobs: int,
+    after_each: Callable[[], object] = lambda: None,
+) -> dict[str, str]:
+    stages = ordered_stages(table.stages)
+    cache = None if has_cache() else folder / CACHE
+    return run_all(unfinished(chosen, stages), stages, jobs=jobs, cache=cache, after_each=after_each)
 
 
 def write_table(table: Table, folder: Path) -> pd.DataFrame:

@@ -224,6 +224,16 @@ def test_the_script_of_slurm_is_stopped_queued_again_and_goes_on(tmp_path):
     assert [row["step"] for row in read_metrics(workdir / "metrics.jsonl") if "loss" in row][-1] == STEPS
 
 
+TABLE = """
+import pathlib
+from interpjax.config import from_json
+from interpjax.tables import Row, Table
+
+def get_table():
+    return Table("two", (Row("s", "r", from_json(pathlib.Path("given.json").read_text())),), (5, 6), stages=("train",))
+"""
+
+
 def test_the_script_of_a_sweep_runs_the_line_of_its_task(tmp_path):
     (tmp_path / "runs.txt").write_text("--config.seed=1\n--config.seed=2 --config.regularizer.block_norm.q=2\n")
     told = command(tmp_path / "none", "--stages=train", **{"training.num_steps": 2})[3:]
@@ -240,6 +250,13 @@ def test_the_script_of_a_sweep_runs_the_line_of_its_task(tmp_path):
     tiny.finish(subprocess.Popen(script, cwd=tmp_path, env=environment, text=True, **PIPES), SECONDS)
     config = interpjax.config.from_json((tmp_path / "runs" / "2" / "config.json").read_text())
     assert (config.seed, config.regularizer.block_norm.q) == (2, 2)
+    (tmp_path / "two.py").write_text(TABLE)
+    (tmp_path / "given.json").write_text(interpjax.config.to_json(config))
+    script_of_table = [script[0], "table", "two.py", "--workdir=table", "--config.training.num_steps=1"]
+    tiny.finish(subprocess.Popen(script_of_table, cwd=tmp_path, env=environment, text=True, **PIPES), SECONDS)
+    made = sorted(path.relative_to(tmp_path / "table") for path in (tmp_path / "table").rglob("summary.json"))
+    assert [str(path) for path in made] == ["s/r/seed=6/summary.json"]
+    assert not (tmp_path / "table" / "table.md").exists()
     environment["SLURM_ARRAY_TASK_ID"] = "3"
     ended = subprocess.run(
         [script[0], "runs.txt", "runs"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
