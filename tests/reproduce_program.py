@@ -12,6 +12,7 @@ from interpjax import __main__ as program
 from interpjax.data.get import download, places365
 
 SHORT = ("training.num_steps=2", "training.batch_size=8", "model.width=0.125", "data.num_threads=2")
+DRAWS = "dissection.chance.draws=2"
 
 
 def main(description: Path, arguments: list[str]) -> None:
@@ -23,6 +24,8 @@ def main(description: Path, arguments: list[str]) -> None:
         arguments = [*arguments, f"--url={served['broden']}"]
     elif arguments[0] != "get":
         arguments = [word for word in arguments if "num_steps" not in word] + [f"--config.{field}" for field in SHORT]
+    if arguments[0] == "table":
+        arguments = [*arguments, *served["some_runs"], f"--config.{DRAWS}"]
     sys.argv[0] = "interpjax"
     program.main(arguments)
 
