@@ -4,8 +4,9 @@ Reproduces: CGL's Tab. 1 (Varshneya et al., IJCAI 2021), tasks binary and multic
 Run:        interpjax table table_two_figures:search --workdir=DIR --jobs=2    the strengths and learning rates
             interpjax table table_two_figures --workdir=OTHER --jobs=2         the table
 Cost:       docs/results.md.
-Expect:     published, at full width, unique detectors of conv2: 10 with weight decay, 12 with the block norm, 14 with
-            all three. By docs/protocol.md strengths are chosen on validation images and validation halves alone.
+Expect:     published, at full width, unique detectors of conv2: 10 with weight decay (9 in the table itself), 12 with
+            the block norm, 14 with all three. By docs/protocol.md strengths are chosen on validation images and
+            validation halves alone.
 """
 
 from collections.abc import Iterator

@@ -160,7 +160,10 @@ def test_mistakes_end_in_one_line_and_write_nothing(options, message, trained, w
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("disect", "disect: no such command; expected compare, dissect, get, table, or the flags .* did you mean dissect\\?$"),
+        (
+            "disect",
+            "disect: no such command; expected compare, dissect, get, table, or the flags .* did you mean dissect\\?$",
+        ),
         (
             "places365_gbn",
             "places365_gbn: no such command; expected compare, dissect, get, table, or the flags .* see --help$",

@@ -1,5 +1,6 @@
 """``interpjax table CONFIG --workdir DIR``: the runs of a table, and the table of what they found."""
 
+import argparse
 import ast
 import dataclasses
 import math
@@ -40,7 +41,7 @@ def run(arguments: Sequence[str]) -> None:
     with told_in_one_line():
         table = _with_fields(read_table(given.config), fields)
         if given.dry_run:
-            _tell_plan(table, given.workdir.expanduser().absolute(), given.jobs)
+            _tell_plan(table, given)
             return
         some = {"seeds": given.seeds, "only": given.only}
         if given.task is None:
@@ -78,20 +79,25 @@ def _value(text: str, now: object, name: str) -> object:
 
 
 def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(","))
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected whole numbers, as 0,1,2") from error
 
 
-def _tell_plan(table: "Table", folder: Path, jobs: int) -> None:
+def _tell_plan(table: "Table", given: argparse.Namespace) -> None:
     """The runs of each row, and the hours that are left, as far as finished runs tell how long one takes."""
     from interpjax.report.tables import align
     from interpjax.tables.make import times
 
     rows, hours, unknown = [], 0.0, False
-    for row, runs, done, seconds in times(table, folder):
+    plan = times(table, given.workdir.expanduser().absolute(), seeds=given.seeds, only=given.only)
+    for row, runs, done, seconds in plan:
         left = (runs - done) * seconds / 3600
         known = not math.isnan(seconds)
         hours, unknown = hours + (left if known else 0), unknown or not known
         rows.append([row.slug, str(runs), str(done), *((f"{seconds:.0f}", f"{left:.1f}") if known else ("–", "–"))])
     print(align(["row", "runs", "finished", "seconds a run", "hours left"], rows))
     rest = "; of rows without a finished run it is not known: make one by --only and --seeds" if unknown else ""
-    print(f"{hours / jobs:.1f} hours at {jobs} at once{rest}")
+    total = sum(runs for _, runs, _, _ in plan)
+    print(f"{total} runs; {hours / given.jobs:.1f} hours at {given.jobs} at once{rest}")

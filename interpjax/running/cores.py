@@ -29,7 +29,7 @@ def shares(jobs: int, environment: Mapping[str, str]) -> list[tuple[list[int], d
       UserError: if there are fewer cores, or fewer GPUs that are named, than runs.
     """
     own = cores()
-    gpus = [name for name in environment.get(GPUS, "").split(",") if name]
+    gpus = [name for name in environment.get(GPUS, "").split(",") if name and not name.startswith("-")]  # -1: none
     for kind, there in (("cores", own), (f"GPUs in {GPUS}", gpus)):
         if there and len(there) < jobs:
             raise UserError(f"jobs = {jobs}: this machine has {len(there)} {kind}; expected so many at most")

@@ -44,6 +44,19 @@ class Planned:
         return self.root / LOGS / f"{self.place.replace('/', '--')}.{ending}"
 
 
+def check_folders(planned: Sequence[Planned]) -> None:
+    """Checks that the folders of some runs are free, or hold these very runs.
+
+    Raises:
+      UserError: naming the run and the field, if one holds a run of another configuration.
+    """
+    for each in planned:
+        try:
+            check_workdir(to_json(each.config), each.folder)
+        except UserError as error:
+            raise UserError(f"the run {each.name}: {error}") from error
+
+
 def unfinished(planned: Sequence[Planned], stages: Sequence[str]) -> list[Planned]:
     """Those of some runs whose stages are not all done.
 
@@ -58,11 +71,11 @@ def unfinished(planned: Sequence[Planned], stages: Sequence[str]) -> list[Planne
       UserError: naming the run and the field, if a run cannot be as it is configured.
     """
     found: dict[str, list[Planned]] = {}
+    check_folders(planned)
     for each in planned:
+        if _is_finished(each, stages):
+            continue
         try:
-            check_workdir(to_json(each.config), each.folder)
-            if _is_finished(each, stages):
-                continue
             if each.kind not in found:
                 with contextlib.redirect_stderr(io.StringIO()):  # bars of what is opened, again for each kind
                     prepared(each.config, each.folder, stages)

@@ -4,11 +4,12 @@ import contextlib
 import datetime
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -64,26 +65,29 @@ def run_all(
         places = [(cores, own | _caching(cache)) for cores, own in shares(jobs, os.environ)]
         many = jobs > 1
         ended = _at_once(planned, stages, places) if many else _one_by_one(planned, stages, bar)
-        for name, why in ended:
-            if why:
-                failed[name] = why
-                bar.set_postfix_str(f"{len(failed)} failed")
-            after_each()
-            bar.update()
+        with contextlib.closing(ended):  # so that runs under way are stopped at once, whatever goes wrong here
+            for name, why in ended:
+                if why:
+                    failed[name] = why
+                    bar.set_postfix_str(f"{len(failed)} failed")
+                after_each()
+                bar.update()
     return failed
 
 
-def _one_by_one(planned: Sequence[Planned], stages: Sequence[str], bar: tqdm) -> Iterator[tuple[str, str]]:
+def _one_by_one(planned: Sequence[Planned], stages: Sequence[str], bar: tqdm) -> Generator[tuple[str, str], None, None]:
     """Makes one after the other; gives the name of each and what went wrong, if anything did."""
+    version = code_version()  # that is loaded, whatever is committed meanwhile
     for each in planned:
         bar.set_description_str(each.name)
-        version, why = code_version(), ""
+        why = ""
         with _log(each) as log, contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
             try:
                 run(each.config, each.folder, stages)
-                _note(each, version)
+                _note(each, {"version": version})
             except Exception as error:  # whatever it is, it is told at the end, and the other runs are made
                 why = f"{type(error).__name__}: {error}".partition("\n")[0]
+                _note(each, {"version": version, "failed": why})
                 if not isinstance(error, UserError):
                     traceback.print_exc()
         yield each.name, why
@@ -97,7 +101,7 @@ class _Busy(NamedTuple):
 
 def _at_once(
     planned: Sequence[Planned], stages: Sequence[str], places: Sequence[tuple[list[int], dict[str, str]]]
-) -> Iterator[tuple[str, str]]:
+) -> Generator[tuple[str, str], None, None]:
     """As :func:`_one_by_one`, in processes: one in each place, which has cores and variables of its own."""
     left, busy = list(planned), dict[int, _Busy]()
     with stopping.on_signals(), stopping.deferred():
@@ -115,15 +119,24 @@ def _at_once(
                 own.process.terminate()
             for own in busy.values():
                 own.process.wait()
+                _ended(own)
 
 
 def _ended(own: _Busy) -> tuple[str, str]:
     code = own.process.returncode
+    assert own.process.stdin is not None
+    with contextlib.suppress(BrokenPipeError):
+        own.process.stdin.close()
     if code == 0:
-        _note(own.planned, own.version)
+        _note(own.planned, {"version": own.version})
         return own.planned.name, ""
+    if code < 0:
+        return own.planned.name, f"ended by {signal.Signals(-code).name}, as where memory is used up"
     told = own.planned.log("txt").read_text(encoding="utf-8", errors="replace").strip()
-    return own.planned.name, told.splitlines()[-1] if told else f"ended with exit code {code}, and told nothing"
+    why = told.splitlines()[-1] if told else f"ended with exit code {code}, and told nothing"
+    if code == 1:  # not where it was stopped
+        _note(own.planned, {"version": own.version, "failed": why})
+    return own.planned.name, why
 
 
 def _start(
@@ -142,8 +155,9 @@ def _start(
         )
     given = {"config": to_json(each.config), "folder": str(each.folder), "stages": list(stages), "cores": list(cores)}
     assert process.stdin is not None
-    with contextlib.suppress(BrokenPipeError), process.stdin:  # of a process that has ended, whose log tells why
-        json.dump(given, process.stdin)
+    with contextlib.suppress(BrokenPipeError):  # of a process that has ended, whose log tells why
+        process.stdin.write(json.dumps(given) + "\n")
+        process.stdin.flush()  # it stays open: the run stops where this process ends, however that is
     return process
 
 
@@ -156,7 +170,7 @@ def _caching(cache: Path | None) -> dict[str, str]:
 
 
 def note_of(each: Planned) -> dict[str, str]:
-    """The ``version`` of the code that made a run and the ``date`` when it was done; empty if that was not noted.
+    """Of a run the ``version`` of the code and the ``date`` of its end, and if it ``failed`` in what; empty before.
 
     Raises:
       UserError: if the note is damaged.
@@ -173,9 +187,7 @@ def _log(each: Planned) -> Iterator[IO[str]]:
         yield file
 
 
-def _note(each: Planned, version: str) -> None:
-    """Writes down which code has made a run, and when it was done; of one that was made before, nothing is changed."""
-    path = each.log("json")
-    if not path.is_file():
-        made = {"version": version, "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")}
-        write_atomic(path, json_files.to_text(made) + "\n")
+def _note(each: Planned, made: dict[str, str]) -> None:
+    """Writes down which code has made a run, when, and what went wrong, in place of what was noted before."""
+    date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    write_atomic(each.log("json"), json_files.to_text({**made, "date": date}) + "\n")

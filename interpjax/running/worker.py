@@ -1,11 +1,14 @@
 """One run in a process of its own, on some of the cores: ``python -m interpjax.running.worker``.
 
-What it makes comes as JSON by standard input: ``config`` (as text), ``folder``, ``stages`` and ``cores``.
+What it makes comes by standard input, as a line of JSON: ``config`` (as text), ``folder``, ``stages`` and ``cores``. It
+stops as by SIGTERM where this ends, for then the process that has started it is no more.
 """
 
 import json
 import os
+import signal
 import sys
+import threading
 from pathlib import Path
 
 from interpjax.commands.endings import told_in_one_line
@@ -13,7 +16,8 @@ from interpjax.commands.endings import told_in_one_line
 
 def main() -> None:
     """Makes the run; a mistake of the user ends the process with one line."""
-    given = json.load(sys.stdin)
+    given = json.loads(sys.stdin.readline())
+    threading.Thread(target=_stop_with_the_parent, daemon=True).start()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, given["cores"])  # before JAX counts them
     if str(Path.cwd()) not in sys.path:
@@ -23,6 +27,11 @@ def main() -> None:
 
     with told_in_one_line():
         run(from_json(given["config"]), given["folder"], given["stages"])
+
+
+def _stop_with_the_parent() -> None:
+    sys.stdin.read()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":

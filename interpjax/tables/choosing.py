@@ -1,14 +1,17 @@
 """The strength and learning rate of each regularizer, chosen on validation images by a rule written down first."""
 
+from collections.abc import Collection
+
 import pandas as pd
 
+from interpjax.errors import UserError
 from interpjax.tables.table import Row, Table
 
 ACCURACY, SCORE = "validation_accuracy", "interpretability_score"
 WITHIN = 1.0  # percentage points of accuracy
 
 
-def choose(table: Table, scores: pd.DataFrame) -> dict[str, Row]:
+def choose(table: Table, scores: pd.DataFrame, failed: Collection[str] = ()) -> dict[str, Row]:
     """Of each section the row to go on with, by the rule of docs/protocol.md.
 
     Of the rows whose mean validation accuracy is within one percentage point of the best of the section, it is the one
@@ -17,25 +20,28 @@ def choose(table: Table, scores: pd.DataFrame) -> dict[str, Row]:
     Args:
       table: whose rows are dissected on the validation half of the labelled images.
       scores: a row for each finished run, as :func:`interpjax.tables.scores.scores_of` returns it.
+      failed: the slugs of rows of which a run failed, which are not chosen.
 
     Returns:
-      The row by section; sections of which a run is not finished are left out.
+      The row by section; sections of which a run is neither finished nor failed are left out.
 
     Raises:
-      ValueError: naming a row that is dissected on other images than the validation half, or holds none out.
+      UserError: naming a row that is dissected on other images than the validation half, or holds none out.
     """
     for row in table.rows:
         half, held_out = row.config.dissection.half, row.config.data.validation
         if half != "validation" or not held_out:
-            raise ValueError(
+            raise UserError(
                 f"row {row.slug}: dissection.half = {half!r}, data.validation = {held_out}: expected 'validation' and "
                 "a share above 0, for nothing is chosen on what is reported"
             )
     chosen = {}
     for section in table.sections:
-        rows = [row for row in table.rows if row.section == section]
+        rows = [row for row in table.rows if row.section == section and row.slug not in failed]
         found = [scores[(scores["section"] == section) & (scores["row"] == row.name)] for row in rows]
-        if all(set(row.seeds or table.seeds) <= set(own["seed"]) for row, own in zip(rows, found, strict=True)):
+        if rows and all(
+            set(row.seeds or table.seeds) <= set(own["seed"]) for row, own in zip(rows, found, strict=True)
+        ):
             means = [(own[ACCURACY].mean(), own[SCORE].mean()) for own in found]
             enough = max(accuracy for accuracy, _ in means) - WITHIN
             best = max(

@@ -1,6 +1,6 @@
 """Makes the runs of a table, and writes what they have found."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -9,13 +9,14 @@ from interpjax import json_files
 from interpjax.atomic import locked, write_atomic
 from interpjax.compiling import has_cache
 from interpjax.errors import UserError, refusals
-from interpjax.running import Planned, run_all, unfinished
+from interpjax.running import Planned, check_folders, run_all, unfinished
+from interpjax.running.queue import note_of
 from interpjax.running.records import records
 from interpjax.stages import ordered_stages
 from interpjax.tables import rendering
 from interpjax.tables.cells import lines
 from interpjax.tables.choosing import choose
-from interpjax.tables.scores import LABELS, require_columns, scores_of
+from interpjax.tables.scores import LABELS, scores_of
 from interpjax.tables.table import Row, Table
 
 CACHE = "compilation_cache"
@@ -49,6 +50,7 @@ def make_table(
     with refusals(f"table {folder}"):
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder, f"table {folder}: another process makes it; wait for its end, or give another folder"):
+            check_folders([each for _, _, each in table.planned(folder)])
             write_table(table, folder)
             return _make(table, chosen, folder, jobs, after_each=lambda: write_table(table, folder))
 
@@ -80,6 +82,10 @@ def make_task(
 
 
 def _chosen(table: Table, folder: Path, seeds: Sequence[int], only: str) -> list[Planned]:
+    known_seeds = {seed for row in table.rows for seed in row.seeds or table.seeds}
+    if wrong := [seed for seed in seeds if seed not in known_seeds or list(seeds).count(seed) > 1]:
+        expected = f"expected some of {', '.join(map(str, sorted(known_seeds)))}, none twice"
+        raise UserError(f"seeds = {tuple(seeds)}: {wrong[0]} of table {table.title!r}; {expected}")
     chosen = [planned for row, _, planned in table.planned(folder, seeds) if only in row.slug]
     if not chosen:
         known = ", ".join(row.slug for row in table.rows)
@@ -106,9 +112,8 @@ def write_table(table: Table, folder: Path) -> pd.DataFrame:
     """Writes ``results.csv`` and the table of all runs in a folder that are finished; returns the former."""
     found = _records(table, folder)
     scores = scores_of(found)
-    if len(scores):
-        require_columns(scores, table.columns, table.title)
-    chosen = choose(table, scores) if table.search else {}
+    failed = {row.slug for row, _, each in table.planned(folder) if "failed" in note_of(each)}
+    chosen = choose(table, scores, failed) if table.search else {}
     made = lines(table, scores)
     write_atomic(folder / "results.csv", found.to_csv(index=False))
     for ending, text in (("md", rendering.to_markdown), ("tex", rendering.to_latex), ("csv", rendering.to_csv)):
@@ -119,18 +124,30 @@ def write_table(table: Table, folder: Path) -> pd.DataFrame:
     return found
 
 
-def _records(table: Table, folder: Path) -> pd.DataFrame:
-    runs = table.planned(folder)
+def _records(table: Table, folder: Path, chosen: Collection[Path] | None = None) -> pd.DataFrame:
+    """Those of all runs, or of some folders."""
+    runs = [(row, seed, each) for row, seed, each in table.planned(folder) if chosen is None or each.folder in chosen]
     found = records(({"section": row.section, "row": row.name, "seed": seed}, each) for row, seed, each in runs)
     return found if len(found) else pd.DataFrame(columns=[*LABELS, "seconds"])
 
 
-def times(table: Table, folder: Path) -> list[tuple[Row, int, int, float]]:
-    """Of each row its runs, those of them that are finished, and the mean seconds that one took (NaN if none is)."""
-    found = _records(table, folder)
+def times(
+    table: Table, folder: Path, *, seeds: Sequence[int] = (), only: str = ""
+) -> list[tuple[Row, int, int, float]]:
+    """Of each row its runs, those of them that are finished, and the mean seconds that one took (NaN if none is).
+
+    Args:
+      table: the table.
+      folder: of it, absolute.
+      seeds: as of :func:`make_table`.
+      only: as of :func:`make_table`.
+    """
+    chosen = {each.folder for each in _chosen(table, folder, seeds, only)}
+    found = _records(table, folder, chosen)
     result = []
-    for row in table.rows:
+    for row in dict.fromkeys(row for row, _, each in table.planned(folder) if each.folder in chosen):
         own = found[(found["section"] == row.section) & (found["row"] == row.name)]
         seconds = own.groupby("seed")["seconds"].first() if len(own) else pd.Series([], dtype=float)
-        result.append((row, len(row.seeds or table.seeds), len(seconds), float(seconds.mean())))
+        runs = sum(each.folder in chosen for other, _, each in table.planned(folder) if other is row)
+        result.append((row, runs, len(seconds), float(seconds.mean())))
     return result

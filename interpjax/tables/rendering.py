@@ -28,7 +28,8 @@ WORDS_OF_DIFFERENCES = """Each row less the first of its section, seed by seed, 
 exact sign-flip test, two-sided, and *smallest p* what it can give at so many seeds. It is not corrected for the number
 of comparisons."""
 ESCAPED = {"\\": r"\textbackslash ", "%": r"\%", "&": r"\&", "_": r"\_", "#": r"\#", "$": r"\$"}
-ESCAPED |= {"±": r"$\pm$", "–": "--"}
+ESCAPED |= {"{": r"\{", "}": r"\}", "~": r"\textasciitilde ", "^": r"\textasciicircum ", "|": r"\textbar "}
+ESCAPED |= {"<": r"\textless ", ">": r"\textgreater ", "±": r"$\pm$", "–": "--", "₁": "$_1$", "₂": "$_2$"}
 
 
 def to_markdown(table: Table, lines: Sequence[Line]) -> str:
@@ -130,7 +131,8 @@ def _mean(mean: Mean, form: str = ".4g") -> str:
         return f"{mean.value:{form}}"
     if mean.all_equal:
         return f"{mean.value:{form}} (all equal)"
-    return f"{mean.value:{form}} ± {(mean.high - mean.low) / 2:.2g}"
+    reach = (mean.high - mean.low) / 2
+    return f"{mean.value:{form}} ± {reach:.0f}" if reach >= 100 else f"{mean.value:{form}} ± {reach:.2g}"
 
 
 def _heading(name: str) -> str:

@@ -1,11 +1,9 @@
 """The scores of runs, from the records of their layers."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
 
-from interpjax.errors import UserError
 from interpjax.running.records import CHANCE, OF_RUN
 
 LABELS = ("section", "row", "seed")
@@ -31,29 +29,18 @@ def scores_of(table: pd.DataFrame) -> pd.DataFrame:
         for name in OF_RUN:
             if name in layers:
                 own[name] = 100 * layers[name].iloc[0]
+        # What was not measured of this run is NaN, also where it was of others, and so are sums with it.
         if "unique_detectors" in layers:
-            own["interpretability_score"] = layers["unique_detectors"].sum()
-            own["rud"] = layers["unique_detectors"].sum() / layers["units"].sum()
+            own["interpretability_score"] = layers["unique_detectors"].sum(skipna=False)
+            own["rud"] = own["interpretability_score"] / layers["units"].sum(skipna=False)
             own |= dict(zip(layers["layer"], layers["unique_detectors"], strict=True))
         if "zero_groups" in layers:
             own["zero_groups"] = 100 * layers["zero_groups"].mean()
         for name in ("calibrated", *CHANCE.values()):
             if name in layers:
-                own[name] = layers[name].sum()
+                own[name] = layers[name].sum(skipna=False)
         if "calibrated" in layers:
             names = "calibrated/" + layers["layer"]
             own |= dict(zip(names, layers["calibrated"], strict=True))
         found.append(own)
     return pd.DataFrame(found)
-
-
-def require_columns(scores: pd.DataFrame, columns: Iterable[str], title: str) -> None:
-    """Checks that the columns that a table shows are there.
-
-    Raises:
-      UserError: naming the column and those that there are.
-    """
-    for name in columns:
-        if name not in scores:
-            known = ", ".join(column for column in scores if column not in LABELS)
-            raise UserError(f"table {title!r}: no run has a score {name!r}; choose from {known}")

@@ -68,6 +68,9 @@ class Table:
     def __post_init__(self) -> None:
         if not self.rows or not self.seeds:
             raise UserError(f"table {self.title!r}: {len(self.rows)} rows, {len(self.seeds)} seeds; expected some")
+        for seeds in (self.seeds, *(row.seeds for row in self.rows)):
+            if len(set(seeds)) < len(seeds):
+                raise UserError(f"table {self.title!r}: seeds = {seeds}: expected none of them twice")
         slugs = [row.slug for row in self.rows]
         if twice := [slug for slug in slugs if slugs.count(slug) > 1]:
             raise UserError(f"table {self.title!r}: two rows have the folder {twice[0]!r}; expected another for each")

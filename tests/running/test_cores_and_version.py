@@ -36,6 +36,7 @@ def test_gpus_that_are_named_are_dealt_out(monkeypatch):
     monkeypatch.setattr(cores, "cores", lambda: list(range(8)))
     assert [own for _, own in cores.shares(2, {cores.GPUS: "0,1,4"})] == [{cores.GPUS: "0"}, {cores.GPUS: "1,4"}]
     assert [own for _, own in cores.shares(2, {})] == [{}, {}]
+    assert [own for _, own in cores.shares(2, {cores.GPUS: "-1"})] == [{}, {}]  # hides all
     with pytest.raises(UserError, match="jobs = 2: this machine has 1 GPUs in CUDA_VISIBLE_DEVICES"):
         cores.shares(2, {cores.GPUS: "0"})
 

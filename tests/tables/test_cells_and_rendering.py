@@ -4,13 +4,12 @@ import io
 
 import numpy as np
 import pandas as pd
-import pytest
 import tiny
 from scipy import stats
 
 from interpjax.tables import Row, Table, rendering
 from interpjax.tables.cells import lines
-from interpjax.tables.scores import require_columns, scores_of
+from interpjax.tables.scores import scores_of
 
 BASE = [12.0, 14.0, 13.0, 15.0]
 OTHER = [15.0, 16.0, 13.0, 18.0]
@@ -113,8 +112,27 @@ def test_scores_of_a_run_are_those_of_its_layers():
         "calibrated/conv1": 1,
         "calibrated/conv2": 4,
     }
-    with pytest.raises(ValueError, match="no run has a score 'conv9'; choose from accuracy, interpretability_score"):
-        require_columns(scores_of(layers), ("accuracy", "conv9"), "t")
+
+
+def test_what_was_not_measured_of_a_run_is_no_zero():
+    layers = pd.DataFrame(
+        {
+            "section": "s",
+            "row": "r",
+            "seed": [0, 0, 1, 1, 2],
+            "layer": ["conv1", "conv2", "conv1", "conv2", ""],
+            "units": [10, 30, 10, 30, None],
+            "unique_detectors": [3, 5, 4, 6, None],
+            "calibrated": [1, 4, None, None, None],
+        }
+    )
+    config = tiny.tiny_config()
+    own = Table("t", (Row("s", "r", config),), (0, 1, 2), ("calibrated", "interpretability_score", "conv9"))
+    means = lines(own, scores_of(layers))[0].means
+    assert {name: (mean.value, mean.seeds) for name, mean in means.items()} == {
+        "calibrated": (5, 1),
+        "interpretability_score": (9, 2),
+    }
 
 
 def test_without_any_run_there_is_a_table_of_dashes():

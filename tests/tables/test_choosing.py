@@ -56,6 +56,10 @@ def test_nothing_is_chosen_before_all_runs_are_finished():
     some = scores((99,) * 4, (1, 2, 3, 4))
     assert choose(TABLE, some[:-1]) == {}
     assert choose(TABLE, some[:0]) == {}
+    without = some[some["row"] != "d"]
+    assert choose(TABLE, without) == {}
+    assert choose(TABLE, without, failed={"s/d"})["s"].name == "c"
+    assert choose(TABLE, some[:0], failed={f"s/{name}" for name in NAMES}) == {}
 
 
 @pytest.mark.parametrize("fields", [{"dissection.half": "test"}, {"dissection.half": "all"}, {"data.validation": 0.0}])

@@ -67,6 +67,7 @@ def test_fields_are_set_in_all_rows_by_the_kind_of_the_field():
     [
         (["table_none", "--workdir=x"], "config 'table_none': no file"),
         (["table_two_figures", "--workdir=x"], "argument '' of table_two_figures: expected search"),
+        (["table_seed", "--workdir=x", "--seeds=a"], "'a': expected whole numbers, as 0,1,2"),
         (["table_seed", "--workdir=x", "--jobs=0"], "--jobs = 0: expected 1 at least"),
         (["table_seed", "--workdir=x", "--config.model.size=1", "--dry_run"], "config.model.size: no such field"),
     ],
@@ -84,6 +85,10 @@ def test_dry_run_tells_what_there_is_to_do_and_makes_nothing(tmp_path, capsys):
     command.run(["table_seed", f"--workdir={tmp_path / 'table'}", "--dry_run"])
     told = capsys.readouterr().out
     assert told.count("Places365") == 4
+    assert "36 runs; 0.0 hours at 1 at once" in told
+    command.run(["table_seed", f"--workdir={tmp_path / 'table'}", "--dry_run", "--seeds=0", "--only=Places50₁"])
+    told += capsys.readouterr().out
+    assert "\n4 runs;" in told
     assert "of rows without a finished run it is not known" in told
     assert not list(tmp_path.iterdir())
 

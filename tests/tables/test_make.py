@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import signal
+import subprocess
 import sys
 import time
 
@@ -12,6 +13,7 @@ import tiny
 
 from interpjax.config import override, to_json
 from interpjax.errors import UserError
+from interpjax.running import queue
 from interpjax.tables import Row, Table, make_table, read_table
 from interpjax.tables.make import times
 
@@ -45,6 +47,8 @@ def test_runs_that_fail_are_told_and_the_others_are_made(made):
     folder, failed = made
     assert set(failed) == {"task/diverging/seed=3", "task/diverging/seed=4"}
     assert all("TrainingDivergedError" in why and "\n" not in why for why in failed.values())
+    note = json.loads((folder / "logs" / "task--diverging--seed=3.json").read_text())
+    assert note["failed"] == failed["task/diverging/seed=3"]
     table = pd.read_csv(folder / "results.csv")
     assert table[["row", "seed", "layer"]].values.tolist() == [
         [name, seed, layer] for seed in (3, 4) for name in ("wd", "gbn") for layer in ("conv1", "conv2")
@@ -90,8 +94,14 @@ def test_what_is_finished_is_not_made_again_and_other_fields_are_refused(made):
     assert {path: path.stat().st_mtime_ns for path in before} == before
     told = {row.slug: (runs, done) for row, runs, done, _ in times(table, folder)}
     assert told == {"task/wd": (2, 2), "task/gbn": (2, 2)}
+    written = (folder / "table.md").read_text()
+    changed = without_the_last(small_table(training__num_steps=5))
     with pytest.raises(UserError, match=r"(?s)the run task/wd/seed=3: .*config.training.num_steps = 5, there 3"):
-        make_table(without_the_last(small_table(training__num_steps=5)), folder)
+        make_table(changed, folder)
+    other = dataclasses.replace(table, rows=(table.rows[0], changed.rows[1]))  # of which no run is asked for
+    with pytest.raises(UserError, match=r"(?s)the run task/gbn/seed=3: .*config.training.num_steps = 5, there 3"):
+        make_table(other, folder, only="wd")
+    assert (folder / "table.md").read_text() == written
 
 
 @pytest.mark.long
@@ -110,26 +120,46 @@ def test_in_one_process_runs_are_those_of_many(made, tmp_path):
 def test_a_signal_stops_the_runs_and_the_same_command_goes_on(tmp_path):
     config = tiny.tiny_config("two_figures_wd", training__num_steps=4000, training__checkpoint_every_steps=4000)
     (tmp_path / "config.json").write_text(to_json(config))
-    (tmp_path / "long.py").write_text(LONG)
-    command = [sys.executable, "-m", "interpjax", "table", "long.py", "--workdir=table", "--jobs=2"]
-    process = tiny.start_command(command, tmp_path)
-    metrics = tmp_path / "table" / "s" / "r" / "seed=0" / "metrics.jsonl"
-    start = time.monotonic()
-    while not metrics.is_file():
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() - start < 120
-        time.sleep(0.2)
+    process, metrics = started(tmp_path)
     process.send_signal(signal.SIGTERM)
     _, told = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM
     assert "stopped by SIGTERM; the same command goes on" in told
     assert "stopped by SIGTERM" in (tmp_path / "table" / "logs" / "s--r--seed=0.txt").read_text()
     assert list((metrics.parent / "checkpoints").iterdir())
+    # Killed, it can tell them nothing; they stop all the same, and save.
+    process, _ = started(tmp_path)
+    log = tmp_path / "table" / "logs" / "s--r--seed=1.txt"
+    before = log.read_text().count("stopped by SIGTERM")
+    process.kill()
+    process.communicate()
+    wait_until(lambda: log.read_text().count("stopped by SIGTERM") > before)
+
+
+def started(tmp_path):
+    """The command, and the metrics of its first run, which are being written."""
+    metrics = tmp_path / "table" / "s" / "r" / "seed=0" / "metrics.jsonl"
+    size = metrics.stat().st_size if metrics.is_file() else 0
+    (tmp_path / "long.py").write_text(LONG)
+    command = [sys.executable, "-m", "interpjax", "table", "long.py", "--workdir=table", "--jobs=2"]
+    process = tiny.start_command(command, tmp_path)
+    other = metrics.parents[1] / "seed=1" / "metrics.jsonl"
+    wait_until(lambda: all(path.is_file() and path.stat().st_size > size for path in (metrics, other)))
+    assert process.poll() is None, process.communicate()[1]
+    return process, metrics
+
+
+def wait_until(true):
+    start = time.monotonic()
+    while not true():
+        assert time.monotonic() - start < 120
+        time.sleep(0.2)
 
 
 LONG = """
 import pathlib
 from interpjax.config import from_json
+from interpjax.running import queue
 from interpjax.tables import Row, Table
 
 def get_table():
@@ -147,9 +177,37 @@ def test_mistakes_are_told_before_anything_is_made(tmp_path):
         dataclasses.replace(small_table(), stages=("tain",))
     with pytest.raises(UserError, match=r"jobs = 1000: this machine has \d+ cores"):
         make_table(small_table(), tmp_path / "jobs", jobs=1000)
+    with pytest.raises(UserError, match=r"seeds = .*: 9 of table .*; expected some of 3, 4, none twice"):
+        make_table(small_table(), tmp_path, seeds=(3, 9))
+    with pytest.raises(UserError, match=r"seeds = .*: 3 of table"):
+        make_table(small_table(), tmp_path, seeds=(3, 3))
+    with pytest.raises(UserError, match=r"seeds = \(1, 1\): expected none of them twice"):
+        dataclasses.replace(small_table(), seeds=(1, 1))
     wrong = small_table(model__name="none")
     with pytest.raises(UserError, match=r"the run task/wd/seed=3: config.model.name = 'none'"):
         make_table(wrong, tmp_path / "wrong")
     assert not list((tmp_path / "wrong").glob("task"))
     with pytest.raises(UserError, match="has no function get_table"):
         read_table("two_figures_wd")
+
+
+def test_runs_under_way_are_stopped_where_what_follows_one_fails(tmp_path, monkeypatch):
+    table = small_table(training__num_steps=4000)
+    planned = [each for _, _, each in table.planned(tmp_path)][:2]
+    processes = []
+    stand_in = "import signal, sys, time; sys.stdin.readline(); time.sleep(int(sys.argv[1]))"
+
+    def start(each, stages, cores, variables):
+        seconds = "0" if not processes else "600"
+        command = [sys.executable, "-c", stand_in, seconds]
+        processes.append(subprocess.Popen(command, stdin=subprocess.PIPE, text=True))
+        return processes[-1]
+
+    monkeypatch.setattr(queue, "_start", start)
+    with pytest.raises(OSError, match="disk"):
+        queue.run_all(planned, ("train",), jobs=2, after_each=raise_full)
+    assert processes[1].returncode == -signal.SIGTERM
+
+
+def raise_full():
+    raise OSError("the disk is full")
