@@ -22,6 +22,7 @@ from interpjax.config import get_field
 from interpjax.config.files import config_names, config_path
 from interpjax.errors import UserError
 from interpjax.hosts import find_hosts
+from interpjax.imports import look_in_working_folder
 
 HOST_FLAGS = ("coordinator_address", "num_processes", "process_id", "local_device_ids")
 DEFAULT_CONFIG = "two_figures_gbn"
@@ -84,8 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may have letters that the terminal has not
         sys.stdout.reconfigure(errors="backslashreplace")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))  # where networks, data and losses of one's own are looked for
+    look_in_working_folder()
     if given and given[0] in COMMANDS:
         COMMANDS[given[0]](given[1:])
         return

@@ -134,6 +134,15 @@ def _prepared(config: ConfigDict, workdir: Path, stages: Sequence[str], restart_
     return prepare(config, workdir, pending, problems)
 
 
+def something_left(config: ConfigDict, workdir: Path, stages: Sequence[str]) -> bool:
+    """Whether :func:`run` would do anything but read; neither the configuration nor the data are checked.
+
+    Raises:
+      UserError: naming a stage that is made from the dissection, if that is neither done nor asked for.
+    """
+    return not _left(config, workdir, stages, restart_from=None)[2]
+
+
 def _left(
     config: ConfigDict, workdir: Path, stages: Sequence[str], restart_from: int | None
 ) -> tuple[bool, Sequence[str], bool]:

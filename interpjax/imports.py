@@ -1,9 +1,17 @@
 """What a user names by its import path, as ``"mynets:SmallNet"``, so that nothing in the package has to be edited."""
 
 import importlib
+import sys
+from pathlib import Path
 from typing import Any
 
 from interpjax.errors import UserError
+
+
+def look_in_working_folder() -> None:
+    """Has networks, data and losses of one's own looked for in the current folder too, as ``python -m`` does."""
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
 
 
 def is_import_path(name: Any) -> bool:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from interpjax.running import Planned
 
-CACHE = "compilation_cache"  # the folder of what JAX has compiled, beside those of the runs
 LONGEST = 150  # characters of a folder's name; file systems take 255 bytes
 SCORES = ("accuracy", "top5", "validation_accuracy", "interpretability_score", "rud")
 
@@ -56,31 +55,28 @@ def sweep(
     # Loaded here, since interpjax itself brings this function, and with it nothing heavy.
     import pandas as pd
 
-    from interpjax import json_files
     from interpjax.atomic import write_atomic
-    from interpjax.compiling import has_cache
     from interpjax.prepare import DEFAULT_STAGES
     from interpjax.running import run_all, unfinished
-    from interpjax.running.records import records
+    from interpjax.running.planned import LOGS
+    from interpjax.running.records import records, summary_of
     from interpjax.stages import ordered_stages
 
     asked = ordered_stages(DEFAULT_STAGES if stages is None else stages)
     root = Path(workdir).expanduser().absolute()
     runs = _planned(config, choices, root)
     left = unfinished([each for _, each in runs], asked)
-    cache = None if config.compilation_cache or has_cache() else root / CACHE
-    failed = run_all(left, asked, jobs=jobs, cache=cache)
+    failed = run_all(left, asked, jobs=jobs)
     rows = []
     for combination, each in runs:
-        path = each.folder / "summary.json"
-        summary = json_files.read(path, "remove it, and the same call makes it again") if path.is_file() else {}
+        summary = summary_of(each)
         scores = {name: summary[name] for name in SCORES if name in summary}
         layers = {name: layer["unique_detectors"] for name, layer in summary.get("layers", {}).items()}
         told = {"failed": failed[each.name]} if each.name in failed else {}
         rows.append({**combination, **scores, **layers, "workdir": str(each.folder), **told})
     write_atomic(root / "results.csv", records(runs).to_csv(index=False))
     for name, why in failed.items():
-        print(f"failed: {name}: {why}; {root / 'logs'} has what it told", file=sys.stderr)
+        print(f"failed: {name}: {why}; {root / LOGS} has what it told", file=sys.stderr)
     return pd.DataFrame(rows)
 
 

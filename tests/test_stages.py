@@ -24,6 +24,7 @@ from interpjax.data.splits import Deferred
 from interpjax.dissection.chance import calibrated
 from interpjax.finished import load_results
 from interpjax.prepare import memory, prepare
+from interpjax.running import Planned, unfinished
 from interpjax.training.metrics import read_metrics
 
 SIDE = 16
@@ -234,6 +235,17 @@ def test_a_run_of_a_sweep_that_fails_is_told_of_and_the_others_are_made(tmp_path
     assert table["accuracy"].isna().tolist() == [True, False]
     assert "failed: optimizer.learning_rate=1e+30: TrainingDivergedError" in capsys.readouterr().err
     assert pd.read_csv(tmp_path / "runs" / "results.csv")["optimizer.learning_rate"].tolist() == [0.1]
+
+
+def test_a_finished_run_of_which_other_pictures_are_asked_for_is_unfinished(finished, copy):
+    def left(config):
+        planned = Planned("one", "one", config, copy.parent, copy.name)
+        return unfinished([planned, planned], ("train", "evaluate", "dissect", "visualize", "report"))
+
+    assert left(finished[0]) == []
+    assert len(left(config_lib.override(finished[0], {"visualization.most": 3}))) == 2
+    (copy / "stages" / "report.json").unlink()
+    assert len(left(finished[0])) == 2
 
 
 def test_the_report_calls_a_unit_dead_only_if_it_was_never_active(finished, folders):

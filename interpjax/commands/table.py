@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from interpjax.commands.endings import Parser, told_in_one_line
 from interpjax.config import get_field, override
+from interpjax.config.files import table_names
 from interpjax.errors import UserError
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ FIELD = "--config."
 def run(arguments: Sequence[str]) -> None:
     """Makes the table that the arguments name; a user's mistake ends the process with one line."""
     parser = Parser(prog="interpjax table", description=HELP, allow_abbrev=False)
-    parser.add_argument("config", metavar="CONFIG", help="a file with a function get_table, or its name in configs/")
+    parser.add_argument("config", metavar="CONFIG", help="a file with a function get_table, "
+        f"or one of {', '.join(table_names())}")  # fmt: skip
     parser.add_argument("--workdir", type=Path, required=True, metavar="DIR", help="the folder of the table")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at once, which share the cores; 1")
     parser.add_argument("--seeds", type=_numbers, default=(), metavar="A,B", help="these seeds alone")
@@ -36,6 +38,7 @@ def run(arguments: Sequence[str]) -> None:
     given = parser.read([each for each in arguments if not each.startswith(FIELD)])
     if given.jobs < 1:
         parser.error(f"--jobs = {given.jobs}: expected 1 at least")
+    from interpjax.running.planned import LOGS
     from interpjax.tables import make_table, make_task, read_table  # with all that a run needs, which --help does not
 
     with told_in_one_line():
@@ -52,7 +55,8 @@ def run(arguments: Sequence[str]) -> None:
         for name, why in failed.items():
             print(f"failed: {name}: {why}", file=sys.stderr)
         if failed:
-            sys.exit(f"{len(failed)} runs failed; DIR/logs has what they told, and the same command makes them again")
+            logs = given.workdir / LOGS
+            sys.exit(f"{len(failed)} runs failed; {logs} has what they told, and the same command makes them again")
 
 
 def _with_fields(table: "Table", fields: Mapping[str, str]) -> "Table":

@@ -34,6 +34,22 @@ class Mean(NamedTuple):
         return self.seeds > 1 and self.high - self.low <= ROUNDING * max(1.0, abs(self.value))
 
 
+class Difference(NamedTuple):
+    """A paired difference over seeds.
+
+    Attributes:
+      quantity: what it is of, as ``"accuracy"``, ``"interpretability_score"``, or a layer's unique detectors.
+      difference: the mean of the differences, with its interval.
+      p: two-sided, of the exact sign-flip test.
+      smallest_p: that so many seeds can give.
+    """
+
+    quantity: str
+    difference: Mean
+    p: float
+    smallest_p: float
+
+
 def mean_interval(values: Float[np.ndarray, " values"]) -> Mean:
     r"""The mean of independent values with its 95 % t-interval.
 
@@ -106,3 +122,16 @@ def smallest_p(pairs: int) -> float:
     if pairs < 1:
         raise ValueError(f"pairs = {pairs}: expected 1 at least")
     return 2.0 ** (1 - pairs) if pairs <= MOST_ENUMERATED else 1 / (1 + RANDOM_PATTERNS)
+
+
+def paired_difference(quantity: str, differences: Float[np.ndarray, " pairs"]) -> Difference:
+    """The mean of paired differences with its interval, and its test.
+
+    Args:
+      quantity: what they are of.
+      differences: one for each seed that both sides have.
+
+    Raises:
+      ValueError: if there is no difference, or one is not finite.
+    """
+    return Difference(quantity, mean_interval(differences), sign_flip_p(differences), smallest_p(len(differences)))

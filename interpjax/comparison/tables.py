@@ -9,24 +9,8 @@ import pandas as pd
 
 from interpjax.comparison.runs import Run, differences_in_layers, differences_in_measure, differences_in_test
 from interpjax.comparison.settings import Setting
-from interpjax.comparison.statistics import Mean, mean_interval, sign_flip_p, smallest_p
+from interpjax.comparison.statistics import Difference, Mean, mean_interval, paired_difference
 from interpjax.sweep import SCORES
-
-
-class Difference(NamedTuple):
-    """A paired difference of two settings over the seeds that both have.
-
-    Attributes:
-      quantity: ``"accuracy"``, ``"interpretability_score"``, or the layer whose unique detectors it is of.
-      difference: the mean of the second setting minus the first over the common seeds, with its interval.
-      p: two-sided, of the exact sign-flip test.
-      smallest_p: that so many seeds can give.
-    """
-
-    quantity: str
-    difference: Mean
-    p: float
-    smallest_p: float
 
 
 class Pair(NamedTuple):
@@ -118,5 +102,6 @@ def _common_scores(runs: Sequence[tuple[Run, Run]]) -> list[str]:
 
 
 def _difference(quantity: str, runs: Sequence[tuple[Run, Run]]) -> Difference:
-    differences = np.array([second.scores[quantity] - first.scores[quantity] for first, second in runs])
-    return Difference(quantity, mean_interval(differences), sign_flip_p(differences), smallest_p(len(differences)))
+    return paired_difference(
+        quantity, np.array([second.scores[quantity] - first.scores[quantity] for first, second in runs])
+    )

@@ -1,12 +1,15 @@
 """Finds and loads configuration files, by name or by path."""
 
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ml_collections import ConfigDict
 
 from interpjax.errors import UserError, refusals
+
+TABLE = "table_"  # how the names of tables begin
 
 
 def config_directory() -> Path:
@@ -19,15 +22,25 @@ def config_directory() -> Path:
 
 def config_names() -> list[str]:
     """The names of all configurations in ``configs/`` but those of tables, of which each has many."""
-    names = (file.stem for file in config_directory().glob("*.py"))
-    return sorted(name for name in names if name not in ("__init__", "common") and not name.startswith("table_"))
+    return [name for name in _names() if not name.startswith(TABLE)]
 
 
-def config_path(name: str) -> str:
+def table_names() -> list[str]:
+    """The names of all tables in ``configs/``."""
+    return [name for name in _names() if name.startswith(TABLE)]
+
+
+def _names() -> list[str]:
+    stems = (file.stem for file in config_directory().glob("*.py"))
+    return sorted(name for name in stems if name not in ("__init__", "common"))
+
+
+def config_path(name: str, known: Callable[[], Sequence[str]] = config_names) -> str:
     """The path of a configuration's file, followed by a colon and the argument if there is one.
 
     Args:
       name: as in :func:`get_config`.
+      known: gives the names of those that may be meant.
 
     Raises:
       UserError: if there is no such file.
@@ -35,8 +48,8 @@ def config_path(name: str) -> str:
     stem, colon, argument = name.partition(":")
     path = Path(stem) if stem.endswith(".py") else config_directory() / f"{stem}.py"
     if not path.is_file():
-        known = ", ".join(config_names())
-        raise UserError(f"config {name!r}: no file {path}; give a path that ends in .py, or one of {known}")
+        names = ", ".join(known())
+        raise UserError(f"config {name!r}: no file {path}; give a path that ends in .py, or one of {names}")
     return f"{path}{colon}{argument}"
 
 
@@ -50,14 +63,37 @@ def get_config(name: str) -> ConfigDict:
     Raises:
       UserError: naming all configurations, if there is none of this name.
     """
-    stem, _, argument = config_path(name).partition(":")
+    return call_in_file(name, "get_config")
+
+
+def call_in_file(name: str, function: str) -> Any:
+    """What a function of a file in ``configs/``, or of one's own, returns.
+
+    Args:
+      name: of the file, as of :func:`get_config`; what follows a colon is given to the function.
+      function: its name.
+
+    Raises:
+      UserError: naming all configurations, if there is no such file; or naming the file, if it has no such function.
+    """
+    expected, known = FUNCTIONS[function]
+    stem, _, argument = config_path(name, known).partition(":")
     spec = importlib.util.spec_from_file_location(f"interpjax_config_{Path(stem).stem}", stem)
     assert spec is not None, stem
     assert spec.loader is not None, stem
     module = importlib.util.module_from_spec(spec)
     with refusals(f"config {name!r}"):
         spec.loader.exec_module(module)
-    return module.get_config(argument) if argument else module.get_config()
+    if not hasattr(module, function):
+        raise UserError(f"config {name!r}: {stem} has no function {function}; {expected}")
+    return getattr(module, function)(*([argument] if argument else []))
+
+
+# By the function that a file should have: what else it may be, and the names that there are.
+FUNCTIONS: dict[str, tuple[str, Callable[[], list[str]]]] = {
+    "get_config": ("expected the file of an experiment; that of a table is run by `interpjax table`", config_names),
+    "get_table": ("expected the file of a table; that of an experiment is run by --config", table_names),
+}
 
 
 def parse_argument(argument: str, choices: Mapping[str, Sequence[str]]) -> dict[str, str]:

@@ -3,15 +3,15 @@
 import contextlib
 import dataclasses
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ml_collections import ConfigDict
 
 from interpjax.config import to_json
 from interpjax.errors import UserError
-from interpjax.experiment import prepared
-from interpjax.workdir import check_workdir, stage_is_done
+from interpjax.experiment import prepared, something_left
+from interpjax.workdir import check_workdir
 
 LOGS = "logs"
 
@@ -51,17 +51,15 @@ def check_folders(planned: Sequence[Planned]) -> None:
       UserError: naming the run and the field, if one holds a run of another configuration.
     """
     for each in planned:
-        try:
+        with _named(each):
             check_workdir(to_json(each.config), each.folder)
-        except UserError as error:
-            raise UserError(f"the run {each.name}: {error}") from error
 
 
 def unfinished(planned: Sequence[Planned], stages: Sequence[str]) -> list[Planned]:
-    """Those of some runs whose stages are not all done.
+    """Those of some runs of which anything is left to do, as :func:`interpjax.run` sees it.
 
-    Of each kind the first one is checked as far as it can be before it begins. Of all it is checked that their folders
-    are free, or hold these very runs.
+    Each is checked as far as it can be before it begins; but of unfinished ones of a kind the first alone, for what it
+    reads may take long. Of the others it is checked that their folders are free, or hold these very runs.
 
     Args:
       planned: the runs.
@@ -70,22 +68,22 @@ def unfinished(planned: Sequence[Planned], stages: Sequence[str]) -> list[Planne
     Raises:
       UserError: naming the run and the field, if a run cannot be as it is configured.
     """
-    found: dict[str, list[Planned]] = {}
-    check_folders(planned)
+    kinds: set[str] = set()
+    left = []
     for each in planned:
-        if _is_finished(each, stages):
-            continue
-        try:
-            if each.kind not in found:
-                with contextlib.redirect_stderr(io.StringIO()):  # bars of what is opened, again for each kind
-                    prepared(each.config, each.folder, stages)
-        except UserError as error:
-            raise UserError(f"the run {each.name}: {error}") from error
-        found.setdefault(each.kind, []).append(each)
-    left = {each.folder for runs in found.values() for each in runs}
-    return [each for each in planned if each.folder in left]
+        with _named(each), contextlib.redirect_stderr(io.StringIO()):  # bars of what is opened, again for each kind
+            if each.kind in kinds and something_left(each.config, each.folder, stages):
+                check_workdir(to_json(each.config), each.folder)
+            elif prepared(each.config, each.folder, stages) is None:
+                continue
+        kinds.add(each.kind)
+        left.append(each)
+    return left
 
 
-def _is_finished(each: Planned, stages: Sequence[str]) -> bool:
-    done = all(stage_is_done(each.folder, stage) for stage in stages)
-    return done and (each.folder / "summary.json").is_file()
+@contextlib.contextmanager
+def _named(each: Planned) -> Iterator[None]:
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"the run {each.name}: {error}") from error

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from interpjax import json_files, stopping
 from interpjax.atomic import write_atomic
-from interpjax.compiling import compiling_into
+from interpjax.compiling import compiling_into, has_cache
 from interpjax.config import to_json
 from interpjax.errors import UserError
 from interpjax.experiment import run
@@ -26,6 +26,7 @@ from interpjax.running.cores import shares
 from interpjax.running.planned import Planned
 from interpjax.running.version import code_version
 
+CACHE = "compilation_cache"  # the folder of what JAX has compiled, beside those of the runs
 POLL_SECONDS = 0.2
 
 
@@ -34,20 +35,19 @@ def run_all(
     stages: Sequence[str],
     *,
     jobs: int = 1,
-    cache: Path | None = None,
     after_each: Callable[[], object] = lambda: None,
 ) -> dict[str, str]:
     """Makes some runs, and shows how many are done in one line.
 
     What a run tells goes to ``logs/NAME.txt`` in the folder that holds all. Which version of the code has made it, and
-    when, is noted beside, in ``NAME.json``.
+    when, is noted beside, in ``NAME.json``. What JAX compiles for one run is used again by the others: it is kept in
+    ``compilation_cache`` beside them, unless ``config.compilation_cache`` or JAX itself names another folder.
 
     Args:
       planned: the runs.
       stages: of each, in their order.
       jobs: how many at once. One is made in this process; several are made in processes of their own, which share the
         cores out among themselves.
-      cache: a folder for what JAX compiles, which one run needs and another has compiled; None for no other than now.
       after_each: is called after each run that has ended.
 
     Returns:
@@ -59,12 +59,15 @@ def run_all(
     """
     if not planned:
         return {}
-    here = None if jobs > 1 else cache  # processes of their own have it by the environment
-    with compiling_into(here, "the folder of runs"), progress_bar("runs", len(planned), unit="run") as bar:
-        failed: dict[str, str] = {}
-        places = [(cores, own | _caching(cache)) for cores, own in shares(jobs, os.environ)]
-        many = jobs > 1
-        ended = _at_once(planned, stages, places) if many else _one_by_one(planned, stages, bar)
+    named = has_cache() or any(each.config.compilation_cache for each in planned)
+    cache = None if named else planned[0].root / CACHE
+    failed: dict[str, str] = {}
+    with progress_bar("runs", len(planned), unit="run") as bar:
+        if jobs == 1:
+            ended = _one_by_one(planned, stages, cache, bar)
+        else:
+            places = [(cores, own | _caching(cache)) for cores, own in shares(jobs, os.environ)]
+            ended = _at_once(planned, stages, places)
         with contextlib.closing(ended):  # so that runs under way are stopped at once, whatever goes wrong here
             for name, why in ended:
                 if why:
@@ -75,22 +78,30 @@ def run_all(
     return failed
 
 
-def _one_by_one(planned: Sequence[Planned], stages: Sequence[str], bar: tqdm) -> Generator[tuple[str, str], None, None]:
+def _one_by_one(
+    planned: Sequence[Planned], stages: Sequence[str], cache: Path | None, bar: tqdm
+) -> Generator[tuple[str, str], None, None]:
     """Makes one after the other; gives the name of each and what went wrong, if anything did."""
     version = code_version()  # that is loaded, whatever is committed meanwhile
-    for each in planned:
-        bar.set_description_str(each.name)
-        why = ""
-        with _log(each) as log, contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
-            try:
-                run(each.config, each.folder, stages)
-                _note(each, {"version": version})
-            except Exception as error:  # whatever it is, it is told at the end, and the other runs are made
-                why = f"{type(error).__name__}: {error}".partition("\n")[0]
-                _note(each, {"version": version, "failed": why})
-                if not isinstance(error, UserError):
-                    traceback.print_exc()
-        yield each.name, why
+    with compiling_into(cache, "the folder of runs"):
+        for each in planned:
+            bar.set_description_str(each.name)
+            yield each.name, _made_here(each, stages, version)
+
+
+def _made_here(each: Planned, stages: Sequence[str], version: str) -> str:
+    """Makes a run in this process; returns what went wrong, if anything did."""
+    with _log(each) as log, contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+        try:
+            run(each.config, each.folder, stages)
+        except Exception as error:  # whatever it is, it is told at the end, and the other runs are made
+            why = f"{type(error).__name__}: {error}".partition("\n")[0]
+            _note(each, {"version": version, "failed": why})
+            if not isinstance(error, UserError):
+                traceback.print_exc()
+            return why
+    _note(each, {"version": version})
+    return ""
 
 
 class _Busy(NamedTuple):

@@ -33,11 +33,19 @@ def records(runs: Iterable[tuple[Mapping[str, Any], Planned]]) -> pd.DataFrame:
     """
     found: list[dict[str, Any]] = []
     for labels, planned in runs:
-        path = planned.folder / "summary.json"
-        if path.is_file():
-            summary = json_files.read(path, "remove it, and the same command makes it again")
+        if summary := summary_of(planned):
             found += [{**labels, **row} for row in _of_layers(summary, note_of(planned))]
     return pd.DataFrame(found)
+
+
+def summary_of(planned: Planned) -> dict[str, Any]:
+    """What ``summary.json`` of a run holds; empty if the run is not finished.
+
+    Raises:
+      UserError: if the file is damaged.
+    """
+    path = planned.folder / "summary.json"
+    return json_files.read(path, "remove it, and the same command makes it again") if path.is_file() else {}
 
 
 def _of_layers(summary: Mapping[str, Any], note: Mapping[str, Any]) -> list[dict[str, Any]]:

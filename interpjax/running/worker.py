@@ -9,9 +9,9 @@ import os
 import signal
 import sys
 import threading
-from pathlib import Path
 
 from interpjax.commands.endings import told_in_one_line
+from interpjax.imports import look_in_working_folder
 
 
 def main() -> None:
@@ -20,8 +20,7 @@ def main() -> None:
     threading.Thread(target=_stop_with_the_parent, daemon=True).start()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, given["cores"])  # before JAX counts them
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))  # where networks, data and losses of one's own are looked for
+    look_in_working_folder()
     from interpjax import run
     from interpjax.config import from_json
 

@@ -4,20 +4,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from interpjax.comparison.statistics import Mean, mean_interval, sign_flip_p
+from interpjax.comparison.statistics import Difference, Mean, mean_interval, paired_difference
 from interpjax.tables.table import Row, Table
-
-
-class Difference(NamedTuple):
-    """A row less its baseline, over the seeds that both have.
-
-    Attributes:
-      mean: of the differences, with its 95 % interval.
-      p: of the exact sign-flip test, two-sided.
-    """
-
-    mean: Mean
-    p: float
 
 
 class Line(NamedTuple):
@@ -26,7 +14,7 @@ class Line(NamedTuple):
     Attributes:
       row: itself.
       means: over seeds.
-      differences: from the baseline of its section; of the baseline itself none.
+      differences: from the baseline of its section, over the seeds that both have; of the baseline itself none.
     """
 
     row: Row
@@ -50,8 +38,7 @@ def lines(table: Table, scores: pd.DataFrame) -> list[Line]:
         differences = {}
         for name, column in own.items() if row is not first[row.section] else ():
             if name in base and len(paired := (column - base[name]).dropna()):
-                apart = paired.to_numpy(float)
-                differences[name] = Difference(mean_interval(apart), sign_flip_p(apart))
+                differences[name] = paired_difference(name, paired.to_numpy(float))
         found.append(Line(row, means, differences))
     return found
 

@@ -1,13 +1,12 @@
 """Makes the runs of a table, and writes what they have found."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from interpjax import json_files
 from interpjax.atomic import locked, write_atomic
-from interpjax.compiling import has_cache
 from interpjax.errors import UserError, refusals
 from interpjax.running import Planned, check_folders, run_all, unfinished
 from interpjax.running.queue import note_of
@@ -19,7 +18,7 @@ from interpjax.tables.choosing import choose
 from interpjax.tables.scores import LABELS, scores_of
 from interpjax.tables.table import Row, Table
 
-CACHE = "compilation_cache"
+Run = tuple[Row, int, Planned]  # with its seed
 
 
 def make_table(
@@ -46,13 +45,15 @@ def make_table(
         if another process makes this table.
     """
     folder = Path(workdir).expanduser().absolute()
-    chosen = _chosen(table, folder, seeds, only)
+    stages = ordered_stages(table.stages)
+    chosen = [each for _, _, each in _chosen(table, folder, seeds, only)]
     with refusals(f"table {folder}"):
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder, f"table {folder}: another process makes it; wait for its end, or give another folder"):
             check_folders([each for _, _, each in table.planned(folder)])
             write_table(table, folder)
-            return _make(table, chosen, folder, jobs, after_each=lambda: write_table(table, folder))
+            left = unfinished(chosen, stages)
+            return run_all(left, stages, jobs=jobs, after_each=lambda: write_table(table, folder))
 
 
 def make_task(
@@ -74,19 +75,20 @@ def make_task(
       UserError: as :func:`make_table`, or if there is no run of this number.
     """
     folder = Path(workdir).expanduser().absolute()
-    chosen = _chosen(table, folder, seeds, only)
+    stages = ordered_stages(table.stages)
+    chosen = [each for _, _, each in _chosen(table, folder, seeds, only)]
     if not 1 <= task <= len(chosen):
         raise UserError(f"task = {task}: expected a number from 1 to {len(chosen)}, of the runs of the table")
     with refusals(f"table {folder}"):
-        return _make(table, chosen[task - 1 : task], folder, jobs=1)
+        return run_all(unfinished(chosen[task - 1 : task], stages), stages)
 
 
-def _chosen(table: Table, folder: Path, seeds: Sequence[int], only: str) -> list[Planned]:
+def _chosen(table: Table, folder: Path, seeds: Sequence[int], only: str) -> list[Run]:
     known_seeds = {seed for row in table.rows for seed in row.seeds or table.seeds}
     if wrong := [seed for seed in seeds if seed not in known_seeds or list(seeds).count(seed) > 1]:
         expected = f"expected some of {', '.join(map(str, sorted(known_seeds)))}, none twice"
         raise UserError(f"seeds = {tuple(seeds)}: {wrong[0]} of table {table.title!r}; {expected}")
-    chosen = [planned for row, _, planned in table.planned(folder, seeds) if only in row.slug]
+    chosen = [run for run in table.planned(folder, seeds) if only in run[0].slug]
     if not chosen:
         known = ", ".join(row.slug for row in table.rows)
         asked = f"only = {only!r}, seeds = {tuple(seeds)}"
@@ -96,23 +98,12 @@ def _chosen(table: Table, folder: Path, seeds: Sequence[int], only: str) -> list
     return chosen
 
 
-def _make(
-    table: Table,
-    chosen: Sequence[Planned],
-    folder: Path,
-    jobs: int,
-    after_each: Callable[[], object] = lambda: None,
-) -> dict[str, str]:
-    stages = ordered_stages(table.stages)
-    cache = None if has_cache() else folder / CACHE
-    return run_all(unfinished(chosen, stages), stages, jobs=jobs, cache=cache, after_each=after_each)
-
-
-def write_table(table: Table, folder: Path) -> pd.DataFrame:
-    """Writes ``results.csv`` and the table of all runs in a folder that are finished; returns the former."""
-    found = _records(table, folder)
+def write_table(table: Table, folder: Path) -> None:
+    """Writes ``results.csv`` and the table of all runs in a folder that are finished."""
+    runs = table.planned(folder)
+    found = _records(runs)
     scores = scores_of(found)
-    failed = {row.slug for row, _, each in table.planned(folder) if "failed" in note_of(each)}
+    failed = {row.slug for row, _, each in runs if "failed" in note_of(each)}
     chosen = choose(table, scores, failed) if table.search else {}
     made = lines(table, scores)
     write_atomic(folder / "results.csv", found.to_csv(index=False))
@@ -121,12 +112,9 @@ def write_table(table: Table, folder: Path) -> pd.DataFrame:
     if table.search:
         told = {section: row.name for section, row in chosen.items()}
         write_atomic(folder / "chosen.json", json_files.to_text(told, indent=2) + "\n")
-    return found
 
 
-def _records(table: Table, folder: Path, chosen: Collection[Path] | None = None) -> pd.DataFrame:
-    """Those of all runs, or of some folders."""
-    runs = [(row, seed, each) for row, seed, each in table.planned(folder) if chosen is None or each.folder in chosen]
+def _records(runs: Sequence[Run]) -> pd.DataFrame:
     found = records(({"section": row.section, "row": row.name, "seed": seed}, each) for row, seed, each in runs)
     return found if len(found) else pd.DataFrame(columns=[*LABELS, "seconds"])
 
@@ -142,12 +130,11 @@ def times(
       seeds: as of :func:`make_table`.
       only: as of :func:`make_table`.
     """
-    chosen = {each.folder for each in _chosen(table, folder, seeds, only)}
-    found = _records(table, folder, chosen)
+    by_row: dict[Row, list[Run]] = {}
+    for run in _chosen(table, folder, seeds, only):
+        by_row.setdefault(run[0], []).append(run)
     result = []
-    for row in dict.fromkeys(row for row, _, each in table.planned(folder) if each.folder in chosen):
-        own = found[(found["section"] == row.section) & (found["row"] == row.name)]
-        seconds = own.groupby("seed")["seconds"].first() if len(own) else pd.Series([], dtype=float)
-        runs = sum(each.folder in chosen for other, _, each in table.planned(folder) if other is row)
-        result.append((row, runs, len(seconds), float(seconds.mean())))
+    for row, runs in by_row.items():
+        seconds = _records(runs).groupby("seed")["seconds"].first()
+        result.append((row, len(runs), len(seconds), float(seconds.mean())))
     return result

@@ -1,13 +1,13 @@
 """A table as Markdown, as LaTeX and as CSV."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
-from interpjax.comparison.statistics import Mean, smallest_p
-from interpjax.tables.cells import Difference, Line
+from interpjax.comparison.statistics import Mean
+from interpjax.tables.cells import Line
 from interpjax.tables.table import Table
 
 HEADINGS = {
@@ -38,7 +38,7 @@ def to_markdown(table: Table, lines: Sequence[Line]) -> str:
         [
             f"## {table.title}",
             "",
-            _markdown(_header(table), _cells(table, lines, _mean)),
+            _markdown(_header(table), _cells(table, lines)),
             "",
             WORDS,
             *([] if table.search else _differences(table, lines)),
@@ -56,7 +56,7 @@ def to_latex(table: Table, lines: Sequence[Line]) -> str:
     """The table as a ``tabular`` of booktabs, with a rule between sections."""
     header = _header(table)
     rows, section = [], lines[0].row.section
-    for line, cells in zip(lines, _cells(table, lines, _mean), strict=True):
+    for line, cells in zip(lines, _cells(table, lines), strict=True):
         if line.row.section != section:
             rows.append(r"\midrule")
             section = line.row.section
@@ -75,8 +75,9 @@ def to_csv(table: Table, lines: Sequence[Line]) -> str:
             own: dict[str, Any] = {"section": line.row.section, "row": line.row.name, "column": name}
             own |= line.means[name]._asdict() if name in line.means else {"seeds": 0}
             if name in line.differences:
-                mean, p = line.differences[name]
-                own |= {f"difference_{key}": value for key, value in mean._asdict().items()} | {"p": p}
+                apart = line.differences[name]
+                own |= {f"difference_{key}": value for key, value in apart.difference._asdict().items()}
+                own["p"] = apart.p
             found.append(own | {"published": line.row.published.get(name, math.nan)})
     return pd.DataFrame(found).to_csv(index=False)
 
@@ -91,14 +92,14 @@ def _header(table: Table) -> list[str]:
     return ["", "", "seeds", *columns]
 
 
-def _cells(table: Table, lines: Sequence[Line], show: Callable[[Mean], str]) -> list[list[str]]:
+def _cells(table: Table, lines: Sequence[Line]) -> list[list[str]]:
     known, found = _published(table), []
     for number, line in enumerate(lines):
         repeated = number > 0 and lines[number - 1].row.section == line.row.section
         cells = ["" if repeated else line.row.section, line.row.name]
         cells.append(str(max((mean.seeds for mean in line.means.values()), default=0)))
         for name in table.columns:
-            cells.append(show(line.means[name]) if name in line.means else "–")
+            cells.append(_mean(line.means[name]) if name in line.means else "–")
             if name in known:
                 cells.append(f"{line.row.published[name]:g}" if name in line.row.published else "–")
         found.append(cells)
@@ -113,16 +114,13 @@ def _difference_cells(table: Table, lines: Sequence[Line]) -> list[list[str]]:
     found = []
     for line in lines:
         if line.differences:
-            pairs = max(each.mean.seeds for each in line.differences.values())
-            cells = [line.row.section, line.row.name, str(pairs), f"{smallest_p(pairs):.2g}"]
+            most = max(line.differences.values(), key=lambda each: each.difference.seeds)
+            cells = [line.row.section, line.row.name, str(most.difference.seeds), f"{most.smallest_p:.2g}"]
             for name in table.columns:
-                cells += _difference(line.differences[name]) if name in line.differences else ["–", "–"]
+                apart = line.differences.get(name)
+                cells += ["–", "–"] if apart is None else [_mean(apart.difference, "+.4g"), f"{apart.p:.2g}"]
             found.append(cells)
     return found
-
-
-def _difference(difference: Difference) -> list[str]:
-    return [_mean(difference.mean, "+.4g"), f"{difference.p:.2g}"]
 
 
 def _mean(mean: Mean, form: str = ".4g") -> str:

@@ -1,7 +1,6 @@
 """What a table is made of: rows that are trained over seeds, in sections with a baseline each."""
 
 import dataclasses
-import importlib.util
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,8 +9,8 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from interpjax.config import override
-from interpjax.config.files import config_path
-from interpjax.errors import UserError, refusals
+from interpjax.config.files import call_in_file
+from interpjax.errors import UserError
 from interpjax.prepare import STAGES
 from interpjax.running import Planned
 
@@ -114,13 +113,4 @@ def read_table(name: str) -> Table:
     Raises:
       UserError: if there is no such file, or it has no function ``get_table``.
     """
-    stem, _, argument = config_path(name).partition(":")
-    spec = importlib.util.spec_from_file_location(f"interpjax_table_{Path(stem).stem}", stem)
-    assert spec is not None, stem
-    assert spec.loader is not None, stem
-    module = importlib.util.module_from_spec(spec)
-    with refusals(f"table {name!r}"):
-        spec.loader.exec_module(module)
-    if not hasattr(module, "get_table"):
-        raise UserError(f"table {name!r}: {stem} has no function get_table; expected one that returns a Table")
-    return module.get_table(argument) if argument else module.get_table()
+    return call_in_file(name, "get_table")

@@ -43,7 +43,7 @@ def test_means_and_differences_are_those_of_scipy():
     apart = np.subtract(OTHER, BASE)
     expected = stats.permutation_test((apart,), np.mean, permutation_type="samples", n_resamples=np.inf)
     np.testing.assert_allclose(difference.p, expected.pvalue)
-    np.testing.assert_allclose(difference.mean.value, apart.mean())
+    np.testing.assert_allclose(difference.difference.value, apart.mean())
     assert made["alone|"].means["interpretability_score"].seeds == 1
     assert made["alone|"].differences == made["never run"].means == {}
 
@@ -51,7 +51,7 @@ def test_means_and_differences_are_those_of_scipy():
 def test_seeds_that_one_row_lacks_are_left_out_of_the_difference():
     fewer = scores().query("row != 'other' or seed != 3")
     made = {line.row.name: line for line in lines(table(), fewer)}
-    mean = made["other"].differences["interpretability_score"].mean
+    mean = made["other"].differences["interpretability_score"].difference
     assert mean.seeds == 3
     np.testing.assert_allclose(mean.value, np.mean(np.subtract(OTHER, BASE)[:3]))
 

@@ -5,7 +5,7 @@ import tiny
 
 from interpjax.commands import table as command
 from interpjax.config import validate
-from interpjax.config.files import config_directory, config_names
+from interpjax.config.files import config_directory, config_names, get_config
 from interpjax.errors import UserError
 from interpjax.tables import read_table
 
@@ -33,6 +33,11 @@ def test_every_row_is_a_valid_experiment(name, rows):
 def test_every_table_of_the_project_is_known_here_and_none_is_an_experiment():
     assert {path.stem for path in config_directory().glob("table_*.py")} == {name.partition(":")[0] for name in TABLES}
     assert not [name for name in config_names() if name.startswith("table")]
+
+
+def test_the_file_of_a_table_is_no_experiment():
+    with pytest.raises(UserError, match=r"config 'table_seed': .* has no function get_config; .*`interpjax table`"):
+        get_config("table_seed")
 
 
 def test_published_sums_are_those_of_the_layers():
@@ -66,6 +71,7 @@ def test_fields_are_set_in_all_rows_by_the_kind_of_the_field():
     ("arguments", "told"),
     [
         (["table_none", "--workdir=x"], "config 'table_none': no file"),
+        (["table_none", "--workdir=x"], "or one of table_architectures, table_cgl, table_seed, table_two_figures"),
         (["table_two_figures", "--workdir=x"], "argument '' of table_two_figures: expected search"),
         (["table_seed", "--workdir=x", "--seeds=a"], "'a': expected whole numbers, as 0,1,2"),
         (["table_seed", "--workdir=x", "--jobs=0"], "--jobs = 0: expected 1 at least"),
