@@ -45,6 +45,16 @@ PLACES50_2 = (
     267, 279, 285, 286, 288, 291, 308, 317, 318, 320,
     324, 330, 338, 339, 340, 341, 344, 345, 350, 358,
 )  # fmt: skip
+# What people call them, in tables.
+REGULARIZERS = {"wd": "weight decay", "gbn": "block norm", "cgl": "all three"}
+NETWORKS = {
+    "alexnet": "AlexNet",
+    "alexnet_b": "AlexNet-B",
+    "vgg16": "VGG16",
+    "resnet18": "ResNet-18",
+    "resnet50": "ResNet-50",
+    "densenet121": "DenseNet-121",
+}
 ZOO = {"model": tuple(RECIPES), "regularizer": ("gbn", "wd", "cgl")}  # what a zoo's argument may say
 
 

@@ -7,18 +7,22 @@ Expect: nothing is published. Not run here.
 """
 
 import interpjax
+from interpjax.configs import common
 from interpjax.tables import Row, Table
 
-NAMES = {"wd": "weight decay", "gbn": "block norm", "cgl": "all three"}
-NETWORKS = {"resnet18": "ResNet-18", "resnet50": "ResNet-50", "densenet121": "DenseNet-121"}
+NETWORKS = ("resnet18", "resnet50", "densenet121")
 
 
 def get_table() -> Table:
     """Nine rows, three seeds."""
     rows = [
-        Row(f"Places365, {network}", name, interpjax.get_config(f"places365:model={model},regularizer={kind}"))
-        for model, network in NETWORKS.items()
-        for kind, name in NAMES.items()
+        Row(
+            f"Places365, {common.NETWORKS[model]}",
+            name,
+            interpjax.get_config(f"places365:model={model},regularizer={kind}"),
+        )
+        for model in NETWORKS
+        for kind, name in common.REGULARIZERS.items()
     ]
     return Table(
         title="Interpretability score of deeper networks",

@@ -8,10 +8,10 @@ Expect: the published single runs, which the table shows beside ours. Not reprod
 """
 
 import interpjax
+from interpjax.configs import common
 from interpjax.tables import Row, Table
 
 LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "interpretability_score")
-NAMES = {"wd": "weight decay", "gbn": "block norm", "cgl": "all three"}
 PUBLISHED = {  # unique detectors of conv1 to conv5, and their sum
     ("alexnet", "wd"): (6, 12, 22, 36, 54, 130),
     ("alexnet", "gbn"): (6, 16, 36, 46, 69, 173),
@@ -29,7 +29,6 @@ ACCURACIES = {  # top-1, %
     ("vgg16", "wd"): 54.91,
     ("vgg16", "cgl"): 54.91,
 }
-NETWORKS = {"alexnet": "AlexNet", "alexnet_b": "AlexNet-B", "vgg16": "VGG16"}
 
 
 def get_table() -> Table:
@@ -42,7 +41,7 @@ def get_table() -> Table:
         if (model, kind) in ACCURACIES:
             published["accuracy"] = ACCURACIES[model, kind]
         experiment = interpjax.get_config(f"places365:model={model},regularizer={kind}")
-        rows.append(Row(f"Places365, {NETWORKS[model]}", NAMES[kind], experiment, published))
+        rows.append(Row(f"Places365, {common.NETWORKS[model]}", common.REGULARIZERS[kind], experiment, published))
     return Table(
         title="Unique detectors by layer on Places365",
         rows=tuple(rows),

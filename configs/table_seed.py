@@ -7,6 +7,7 @@ Expect: the published single runs, which the table shows beside ours. Not reprod
 """
 
 import interpjax
+from interpjax.configs import common
 from interpjax.tables import Row, Table
 
 PUBLISHED = {  # weight decay, block norm
@@ -17,16 +18,16 @@ PUBLISHED = {  # weight decay, block norm
     ("Places50₂", "places50_2", "alexnet"): (117, 130),
     ("Places50₂", "places50_2", "alexnet_b"): (106, 111),
 }
-NETWORKS = {"alexnet": "AlexNet", "alexnet_b": "AlexNet-B"}
 
 
 def get_table() -> Table:
     """Twelve rows, three seeds."""
     rows = []
     for (data, config, model), scores in PUBLISHED.items():
-        for name, kind, score in zip(("weight decay", "block norm"), ("wd", "gbn"), scores, strict=True):
+        for kind, score in zip(("wd", "gbn"), scores, strict=True):
             experiment = interpjax.get_config(f"{config}:model={model},regularizer={kind}")
-            rows.append(Row(f"{data}, {NETWORKS[model]}", name, experiment, {"interpretability_score": score}))
+            section, name = f"{data}, {common.NETWORKS[model]}", common.REGULARIZERS[kind]
+            rows.append(Row(section, name, experiment, {"interpretability_score": score}))
     return Table(
         title="Interpretability score with weight decay and with the block norm",
         rows=tuple(rows),
