@@ -33,13 +33,19 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument("--seeds", type=_numbers, default=(), metavar="A,B", help="these seeds alone")
     parser.add_argument("--only", default="", metavar="WORD", help="the rows alone that have WORD in SECTION/ROW")
     parser.add_argument("--task", type=int, metavar="N", help="run N alone, from 1, and no table: for arrays of jobs")
+    parser.add_argument("--no_runs", action="store_true", help="writes the table of what is finished, and makes no run")
     parser.add_argument("--dry_run", action="store_true", help="tells what there is to do and how long it may take")
     fields = dict(each.removeprefix(FIELD).partition("=")[::2] for each in arguments if each.startswith(FIELD))
     given = parser.read([each for each in arguments if not each.startswith(FIELD)])
     if given.jobs < 1:
         parser.error(f"--jobs = {given.jobs}: expected 1 at least")
     from interpjax.running.planned import LOGS
-    from interpjax.tables import make_table, make_task, read_table  # with all that a run needs, which --help does not
+    from interpjax.tables import (
+        make_table,
+        make_task,
+        read_table,
+        write_table,
+    )  # with all that a run needs, which --help does not
 
     with told_in_one_line():
         table = _with_fields(read_table(given.config), fields)
@@ -47,11 +53,15 @@ def run(arguments: Sequence[str]) -> None:
             _tell_plan(table, given)
             return
         some = {"seeds": given.seeds, "only": given.only}
-        if given.task is None:
-            failed = make_table(table, given.workdir, jobs=given.jobs, **some)
-            print((given.workdir.expanduser() / "table.md").read_text(encoding="utf-8"))
-        else:
+        failed: dict[str, str] = {}
+        if given.task is not None:
             failed = make_task(table, given.workdir, given.task, **some)
+        elif given.no_runs:
+            write_table(table, given.workdir)
+        else:
+            failed = make_table(table, given.workdir, jobs=given.jobs, **some)
+        if given.task is None:
+            print((given.workdir.expanduser() / "table.md").read_text(encoding="utf-8"))
         for name, why in failed.items():
             print(f"failed: {name}: {why}", file=sys.stderr)
         if failed:

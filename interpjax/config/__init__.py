@@ -2,13 +2,14 @@
 
 from interpjax.config.checks import validate
 from interpjax.config.files import get_config
-from interpjax.config.identity import may_change, without_spelling
+from interpjax.config.identity import digest, may_change, without_spelling
 from interpjax.config.schema import TERMS, default_config, differing_fields, from_json, get_field, override, to_json
 
 __all__ = [
     "TERMS",
     "default_config",
     "differing_fields",
+    "digest",
     "from_json",
     "get_config",
     "get_field",

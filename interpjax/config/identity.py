@@ -1,8 +1,14 @@
 """Which fields may change in the workdir of a run that has begun, and why."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from ml_collections import ConfigDict
+
+from interpjax.config.schema import default_config, differing_fields
 
 # These change no parameter of the network and no score.
 WITHOUT_EFFECT = {
@@ -64,6 +70,20 @@ def same_path(ours: Any, theirs: Any) -> bool:
 def without_spelling(differing: Mapping[str, tuple[Any, Any]]) -> dict[str, tuple[Any, Any]]:
     """The fields that differ in more than the way in which a path is spelled."""
     return {name: both for name, both in differing.items() if not (name in BY_CONTENT and same_path(*both))}
+
+
+def digest(config: ConfigDict) -> str:
+    """Ten hexadecimal digits that are the same for configurations that find the same, given the same files.
+
+    They are made of the fields that are not at their default, but for those without an effect on any score and those
+    that say where files are. So a field that a later version adds, at its default, does not change them.
+    """
+    fields = {
+        name: ours
+        for name, (ours, _) in differing_fields(config, default_config()).items()
+        if name not in WITHOUT_EFFECT and name not in BY_CONTENT
+    }
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:10]
 
 
 def _resolved(path: str) -> Path:

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from interpjax import json_files
+from interpjax.config import digest
 from interpjax.running.planned import Planned
 from interpjax.running.queue import note_of
 
@@ -14,19 +15,22 @@ OF_LAYER = ("units", "detectors", "unique_detectors")
 CHANCE = {"labels": "by_chance", "untrained": "untrained"}  # kind of chance: the name of its column
 
 
-def records(runs: Iterable[tuple[Mapping[str, Any], Planned]]) -> pd.DataFrame:
+def records(
+    runs: Iterable[tuple[Mapping[str, Any], Planned]], kept: Mapping[str, list[dict[str, Any]]] | None = None
+) -> pd.DataFrame:
     """The finished runs among some.
 
     Args:
       runs: what each is called, by column, and the run.
+      kept: by the name of a run, its rows in an earlier result, for runs whose folders are gone.
 
     Returns:
       A row for each run and layer: what it is called, ``layer``; ``accuracy``, ``validation_accuracy`` and ``top5`` of
       the run where they were measured; ``units``, ``detectors``, ``unique_detectors``, ``zero_groups`` (a share) of the
       layer; where the stage ``chance`` was run, the unique detectors that chance gives (``by_chance``, the mean of the
       draws, and ``untrained``) and the distinct concepts of calibrated detectors (``calibrated``, against the chance by
-      labels); ``seconds`` of the run; ``version`` and ``date`` of the code that made it. A run that was not dissected
-      has one row, with ``layer`` empty.
+      labels); ``seconds`` of the run; ``config``, the digest of its configuration; ``version`` and ``date`` of the
+      code that made it. A run that was not dissected has one row, with ``layer`` empty.
 
     Raises:
       UserError: naming the file, if one is damaged.
@@ -34,7 +38,10 @@ def records(runs: Iterable[tuple[Mapping[str, Any], Planned]]) -> pd.DataFrame:
     found: list[dict[str, Any]] = []
     for labels, planned in runs:
         if summary := summary_of(planned):
-            found += [{**labels, **row} for row in _of_layers(summary, note_of(planned))]
+            end = {"config": digest(planned.config), **note_of(planned)}
+            found += [{**labels, **row} for row in _of_layers(summary, end)]
+        elif kept:
+            found += kept.get(planned.name, [])
     return pd.DataFrame(found)
 
 
@@ -48,9 +55,9 @@ def summary_of(planned: Planned) -> dict[str, Any]:
     return json_files.read(path, "remove it, and the same command makes it again") if path.is_file() else {}
 
 
-def _of_layers(summary: Mapping[str, Any], note: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _of_layers(summary: Mapping[str, Any], end: Mapping[str, Any]) -> list[dict[str, Any]]:
     run = {name: summary[name] for name in OF_RUN if name in summary}
-    end = {"seconds": round(sum(summary["seconds"].values()), 1), **note}
+    seconds = round(sum(summary["seconds"].values()), 1)
     found = []
     for layer, scores in summary.get("layers", {"": {}}).items():
         own = {"layer": layer} | run | {name: scores[name] for name in OF_LAYER if name in scores}
@@ -62,5 +69,5 @@ def _of_layers(summary: Mapping[str, Any], note: Mapping[str, Any]) -> list[dict
                 own[name] = by_chance["unique_detectors"]
                 if kind == "labels":
                     own["calibrated"] = by_chance["calibrated_unique_detectors"]
-        found.append(own | end)
+        found.append(own | {"seconds": seconds} | dict(end))
     return found

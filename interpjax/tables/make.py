@@ -1,6 +1,7 @@
 """Makes the runs of a table, and writes what they have found."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -15,6 +16,7 @@ from interpjax.stages import ordered_stages
 from interpjax.tables import rendering
 from interpjax.tables.cells import lines
 from interpjax.tables.choosing import choose
+from interpjax.tables.kept import RESULTS, Kept, is_kept, read_kept
 from interpjax.tables.scores import LABELS, scores_of
 from interpjax.tables.table import Row, Table
 
@@ -28,7 +30,7 @@ def make_table(
 
     ``workdir`` then holds ``results.csv`` (a row for each run and layer, as :func:`interpjax.running.records.records`
     has it), ``table.md``, ``table.tex`` and ``table.csv``, which are written anew after each run, the runs themselves
-    as ``SECTION/ROW/seed=N``, and ``logs``.
+    as ``SECTION/ROW/seed=N``, and ``logs``. A run whose folder is gone, and which ``results.csv`` has, is finished.
 
     Args:
       table: the table.
@@ -42,18 +44,30 @@ def make_table(
 
     Raises:
       UserError: naming the run and the field, if a run cannot be as it is configured, or no row has ``only`` in it;
-        if another process makes this table.
+        if another process makes this table; if ``results.csv`` alone has runs that the table has not.
     """
     folder = Path(workdir).expanduser().absolute()
     stages = ordered_stages(table.stages)
     chosen = [each for _, _, each in _chosen(table, folder, seeds, only)]
-    with refusals(f"table {folder}"):
-        folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder, f"table {folder}: another process makes it; wait for its end, or give another folder"):
-            check_folders([each for _, _, each in table.planned(folder)])
-            write_table(table, folder)
-            left = unfinished(chosen, stages)
-            return run_all(left, stages, jobs=jobs, after_each=lambda: write_table(table, folder))
+    with _held(table, folder) as kept:
+        _write(table, folder, kept)
+        left = unfinished([each for each in chosen if not is_kept(each.name, kept, stages)], stages)
+        return run_all(left, stages, jobs=jobs, after_each=lambda: _write(table, folder, kept))
+
+
+def write_table(table: Table, workdir: str | Path) -> None:
+    """Writes a table as :func:`make_table` does, of the runs that are finished; makes none.
+
+    Args:
+      table: the table.
+      workdir: its folder, which may hold its ``results.csv`` alone.
+
+    Raises:
+      UserError: as :func:`make_table`.
+    """
+    folder = Path(workdir).expanduser().absolute()
+    with _held(table, folder) as kept:
+        _write(table, folder, kept)
 
 
 def make_task(
@@ -80,7 +94,19 @@ def make_task(
     if not 1 <= task <= len(chosen):
         raise UserError(f"task = {task}: expected a number from 1 to {len(chosen)}, of the runs of the table")
     with refusals(f"table {folder}"):
+        if is_kept(chosen[task - 1].name, read_kept(table, folder), stages):
+            return {}
         return run_all(unfinished(chosen[task - 1 : task], stages), stages)
+
+
+@contextlib.contextmanager
+def _held(table: Table, folder: Path) -> Iterator[Kept]:
+    """Keeps other processes out of a table, whose runs fit into its folder; gives what it keeps of runs without one."""
+    with refusals(f"table {folder}"):
+        folder.mkdir(parents=True, exist_ok=True)
+        with locked(folder, f"table {folder}: another process makes it; wait for its end, or give another folder"):
+            check_folders([each for _, _, each in table.planned(folder)])
+            yield read_kept(table, folder)
 
 
 def _chosen(table: Table, folder: Path, seeds: Sequence[int], only: str) -> list[Run]:
@@ -98,15 +124,15 @@ def _chosen(table: Table, folder: Path, seeds: Sequence[int], only: str) -> list
     return chosen
 
 
-def write_table(table: Table, folder: Path) -> None:
-    """Writes ``results.csv`` and the table of all runs in a folder that are finished."""
+def _write(table: Table, folder: Path, kept: Kept) -> None:
+    """Writes ``results.csv`` and the table of all runs that are finished."""
     runs = table.planned(folder)
-    found = _records(runs)
+    found = _records(runs, kept)
     scores = scores_of(found)
     failed = {row.slug for row, _, each in runs if "failed" in note_of(each)}
     chosen = choose(table, scores, failed) if table.search else {}
     made = lines(table, scores)
-    write_atomic(folder / "results.csv", found.to_csv(index=False))
+    write_atomic(folder / RESULTS, found.to_csv(index=False))
     for ending, text in (("md", rendering.to_markdown), ("tex", rendering.to_latex), ("csv", rendering.to_csv)):
         write_atomic(folder / f"table.{ending}", text(table, made))
     if table.search:
@@ -114,8 +140,9 @@ def write_table(table: Table, folder: Path) -> None:
         write_atomic(folder / "chosen.json", json_files.to_text(told, indent=2) + "\n")
 
 
-def _records(runs: Sequence[Run]) -> pd.DataFrame:
-    found = records(({"section": row.section, "row": row.name, "seed": seed}, each) for row, seed, each in runs)
+def _records(runs: Sequence[Run], kept: Kept) -> pd.DataFrame:
+    labelled = (({"section": row.section, "row": row.name, "seed": seed}, each) for row, seed, each in runs)
+    found = records(labelled, kept)
     return found if len(found) else pd.DataFrame(columns=[*LABELS, "seconds"])
 
 
@@ -133,8 +160,8 @@ def times(
     by_row: dict[Row, list[Run]] = {}
     for run in _chosen(table, folder, seeds, only):
         by_row.setdefault(run[0], []).append(run)
-    result = []
+    result, kept = [], read_kept(table, folder)
     for row, runs in by_row.items():
-        seconds = _records(runs).groupby("seed")["seconds"].first()
+        seconds = _records(runs, kept).groupby("seed")["seconds"].first()
         result.append((row, len(runs), len(seconds), float(seconds.mean())))
     return result

@@ -15,6 +15,11 @@ from interpjax.prepare import STAGES
 from interpjax.running import Planned
 
 
+def slug(section: str, name: str) -> str:
+    """The path of a row's folder, ``section/name``, with what could be read as a path or a wildcard replaced."""
+    return "/".join(re.sub(r"[^\w.=+-]+", "_", part).strip("_.") or "_" for part in (section, name))
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Row:
     """One experiment, which is made once for each seed.
@@ -36,7 +41,7 @@ class Row:
     @property
     def slug(self) -> str:
         """The path of its folder beside those of other rows, ``section/name``."""
-        return "/".join(re.sub(r"[^\w.=+-]+", "_", part).strip("_.") or "_" for part in (self.section, self.name))
+        return slug(self.section, self.name)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
