@@ -45,7 +45,7 @@ def sweep(
         what is defined in a notebook (``"__main__:MyNet"``).
 
     Returns:
-      A row for each run: its values, ``accuracy``, ``top5``, ``validation_accuracy``, ``interpretability_score``,
+      A row for each run, of its values, ``accuracy``, ``top5``, ``validation_accuracy``, ``interpretability_score``,
       ``rud``, the unique detectors of each layer (a column named as the layer), and its ``workdir``; where runs failed
       also ``failed``, what each of them last told.
 

@@ -1,5 +1,6 @@
 """README and the documentation: their code runs, their commands name what there is, their links lead somewhere."""
 
+import importlib
 import importlib.util
 import re
 import subprocess
@@ -19,7 +20,7 @@ from interpjax.__main__ import _resolve_config
 from interpjax.commands import dissect
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 WITH_CODE = [page for page in PAGES if docs.blocks(page, "python") and page.stem != "extending"]  # it has its own test
 PROGRAMS = re.compile(r"^(interpjax|python launch\.py|python -m interpjax)( |$)")
 TORCH = importlib.util.find_spec("torch") is not None
@@ -88,6 +89,14 @@ def test_links_lead_somewhere_and_lines_wrap(page):
         assert target in anchors, f"{page.name}: #{target}"
     for number, line in enumerate(text.splitlines(), start=1):
         assert len(line) <= 120 or line.startswith("|") or "http" in line, f"{page.name} line {number}"
+
+
+@pytest.mark.parametrize("name", interpjax.ROOMS)
+def test_every_room_has_a_page_in_the_reference(name):
+    page = ROOT / "docs" / "reference" / f"{name}.md"
+    assert f".. automodule:: interpjax.{name}\n   :members:\n   :imported-members:\n" in page.read_text()
+    assert f"\n{name}\n" in (page.parent / "index.md").read_text()
+    assert set(importlib.import_module(f"interpjax.{name}").__all__)
 
 
 def test_readme_begins_with_the_two_commands():

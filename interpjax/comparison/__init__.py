@@ -29,9 +29,9 @@ def compare(workdirs: Sequence[str | Path], output: str | Path | None = None, *,
       samples: resamples of the images, for the interval of the difference where two runs alone are compared.
 
     Returns:
-      A row for each run: ``run`` (its name), ``setting`` (its number, from 1), the fields that tell the settings apart,
-      ``seed``, ``accuracy`` and the other scores that were measured, the unique detectors of each layer (a column named
-      as the layer), and ``workdir``.
+      A row for each run, of ``run`` (its name), ``setting`` (its number, from 1), the fields that tell the settings
+      apart, ``seed``, ``accuracy`` and the other scores that were measured, the unique detectors of each layer (a
+      column named as the layer), and ``workdir``.
 
     Raises:
       ValueError: if ``workdirs`` is one path and no sequence, or ``samples`` is no whole number of at least 1.
