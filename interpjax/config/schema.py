@@ -108,6 +108,7 @@ def _data() -> ConfigDict:
             "train": "",  # image_folder: a folder of class folders; tfds: a split
             "test": "",
             "validation": 0.0,  # share of the training images held out, drawn by the seed, the same of every class
+            "shuffled_labels": False,  # a control: training images have each other's labels, drawn by the seed
             "tfds_name": "",
             "classes": (),  # names or numbers of those to keep, labelled 0, 1, … in this order; () = all
             "directory": "",  # of TFDS data; "" = TFDS's own default, and WORKDIR/data for two_figures

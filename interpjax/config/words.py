@@ -41,7 +41,8 @@ def _data(config: dict[str, Any]) -> str:
     if of in ("tfds", "image_folder"):
         of = data["tfds_name"] or "/".join(Path(data["train"]).parts[-2:])
     weights = f"weights {Path(config['model']['weights']).name}" if config["model"]["weights"] else ""
-    return " and ".join(each for each in (weights, f"data {of}" if of else "") if each) or f"data {data['source']}"
+    known = " and ".join(each for each in (weights, f"data {of}" if of else "") if each) or f"data {data['source']}"
+    return known + (" with shuffled labels" if data["shuffled_labels"] else "")
 
 
 def _term(name: str, settings: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ from ml_collections import ConfigDict
 
 from interpjax.data.concepts import ConceptData
 from interpjax.data.pipeline import PipelineSettings
+from interpjax.data.shuffled import shuffle_labels
 from interpjax.data.sources import Source, image_folder, tfds_set
 from interpjax.data.two_figures.source import TwoFiguresSettings, two_figures
 from interpjax.data.validation import hold_out
@@ -50,9 +51,11 @@ def open_splits(config: ConfigDict, workdir: Path, splits: Sequence[str]) -> Sou
       UserError: as :func:`open_source`.
     """
     source = _open(config, workdir / "data", splits)
-    if config.data.validation == 0 or source.train is None:
+    if source.train is None:
         return source
-    return hold_out(source, config.data.validation, config.seed)
+    if config.data.validation > 0:
+        source = hold_out(source, config.data.validation, config.seed)
+    return shuffle_labels(source, config.seed) if config.data.shuffled_labels else source
 
 
 def _open(config: ConfigDict, directory: Path, fields: Sequence[str]) -> Source:
