@@ -27,6 +27,8 @@ runs."""
 WORDS_OF_DIFFERENCES = """Each row less the first of its section, seed by seed, with 95 % t-intervals; p is that of the
 exact sign-flip test, two-sided, and *smallest p* what it can give at so many seeds. It is not corrected for the number
 of comparisons."""
+APART = 1.0  # percentage points of accuracy, above which docs/protocol.md concludes nothing from scores
+WORDS_OF_APART = """† The accuracies are more than one percentage point apart, so nothing follows from the scores."""
 ESCAPED = {"\\": r"\textbackslash ", "%": r"\%", "&": r"\&", "_": r"\_", "#": r"\#", "$": r"\$"}
 ESCAPED |= {"{": r"\{", "}": r"\}", "~": r"\textasciitilde ", "^": r"\textasciicircum ", "|": r"\textbar "}
 ESCAPED |= {"<": r"\textless ", ">": r"\textgreater ", "±": r"$\pm$", "–": "--", "₁": "$_1$", "₂": "$_2$"}
@@ -49,7 +51,12 @@ def to_markdown(table: Table, lines: Sequence[Line]) -> str:
 
 
 def _differences(table: Table, lines: Sequence[Line]) -> list[str]:
-    return ["", _markdown(_difference_header(table), _difference_cells(table, lines)), "", WORDS_OF_DIFFERENCES]
+    words = [WORDS_OF_DIFFERENCES, *([WORDS_OF_APART] if any(map(_is_apart, lines)) else [])]
+    return ["", _markdown(_difference_header(table), _difference_cells(table, lines)), "", *words]
+
+
+def _is_apart(line: Line) -> bool:
+    return "accuracy" in line.differences and abs(line.differences["accuracy"].difference.value) > APART
 
 
 def to_latex(table: Table, lines: Sequence[Line]) -> str:
@@ -115,7 +122,8 @@ def _difference_cells(table: Table, lines: Sequence[Line]) -> list[list[str]]:
     for line in lines:
         if line.differences:
             most = max(line.differences.values(), key=lambda each: each.difference.seeds)
-            cells = [line.row.section, line.row.name, str(most.difference.seeds), f"{most.smallest_p:.2g}"]
+            name = f"{line.row.name} †" if _is_apart(line) else line.row.name
+            cells = [line.row.section, name, str(most.difference.seeds), f"{most.smallest_p:.2g}"]
             for name in table.columns:
                 apart = line.differences.get(name)
                 cells += ["–", "–"] if apart is None else [_mean(apart.difference, "+.4g"), f"{apart.p:.2g}"]

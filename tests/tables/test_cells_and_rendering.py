@@ -66,6 +66,15 @@ def test_markdown_has_a_row_for_each_and_escapes():
     assert "A note." in text
 
 
+def test_scores_at_unequal_accuracy_are_marked():
+    assert "†" not in rendering.to_markdown(table(), lines(table(), scores()))  # one point, and no more
+    worse = scores()
+    worse.loc[worse["row"] == "other", "accuracy"] -= 2.5
+    text = rendering.to_markdown(table(), lines(table(), worse))
+    assert "| A & B | other † | 4 |" in text
+    assert "† The accuracies are more than one percentage point apart" in text
+
+
 def test_latex_escapes_and_divides_sections():
     text = rendering.to_latex(table(), lines(table(), scores()))
     assert r"A \& B & base\_line & 4 & 50 (all equal) & 13.5 $\pm$ 2.1 & 130 \\" in text

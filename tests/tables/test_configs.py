@@ -13,6 +13,11 @@ TABLES = {
     "table_seed": 12,
     "table_cgl": 8,
     "table_architectures": 9,
+    "table_two_figures": 8,
+    "table_two_figures:published_width": 4,
+    "table_two_figures:controls": 7,
+    "table_two_figures:exponents": 25,
+    "table_two_figures:strengths": 14,
     "table_two_figures:search": 32,
 }
 
@@ -72,7 +77,7 @@ def test_fields_are_set_in_all_rows_by_the_kind_of_the_field():
     [
         (["table_none", "--workdir=x"], "config 'table_none': no file"),
         (["table_none", "--workdir=x"], "or one of table_architectures, table_cgl, table_seed, table_two_figures"),
-        (["table_two_figures", "--workdir=x"], "argument '' of table_two_figures: expected search"),
+        (["table_two_figures:all", "--workdir=x"], "argument 'all' of table_two_figures: expected one of '', 'publ"),
         (["table_seed", "--workdir=x", "--seeds=a"], "'a': expected whole numbers, as 0,1,2"),
         (["table_seed", "--workdir=x", "--jobs=0"], "--jobs = 0: expected 1 at least"),
         (["table_seed", "--workdir=x", "--config.model.size=1", "--dry_run"], "config.model.size: no such field"),
