@@ -4,6 +4,7 @@ import argparse
 import ast
 import dataclasses
 import math
+import statistics
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -104,14 +105,21 @@ def _tell_plan(table: "Table", given: argparse.Namespace) -> None:
     from interpjax.report.tables import align
     from interpjax.tables.make import times
 
-    rows, hours, unknown = [], 0.0, False
     plan = times(table, given.workdir.expanduser().absolute(), seeds=given.seeds, only=given.only)
-    for row, runs, done, seconds in plan:
-        left = (runs - done) * seconds / 3600
-        known = not math.isnan(seconds)
-        hours, unknown = hours + (left if known else 0), unknown or not known
-        rows.append([row.slug, str(runs), str(done), *((f"{seconds:.0f}", f"{left:.1f}") if known else ("–", "–"))])
+    rows, hours, known = [], 0.0, [seconds for *_, seconds in plan if not math.isnan(seconds)]
+    for row, runs, done, own in plan:
+        cells, guess = [row.slug, str(runs), str(done)], math.isnan(own)
+        if known:
+            seconds = statistics.fmean(known) if guess else own
+            left = (runs - done) * seconds / 3600
+            hours += left
+            cells += [f"~{seconds:.0f}" if guess else f"{seconds:.0f}", f"{left:.1f}"]
+        rows.append([*cells, "–", "–"][:5])
     print(align(["row", "runs", "finished", "seconds a run", "hours left"], rows))
-    rest = "; of rows without a finished run it is not known: make one by --only and --seeds" if unknown else ""
     total = sum(runs for _, runs, _, _ in plan)
-    print(f"{total} runs; {hours / given.jobs:.1f} hours at {given.jobs} at once{rest}")
+    told = f"{hours / given.jobs:.1f} hours at {given.jobs} at once" if known else "how long one takes is not known"
+    print(f"{total} runs; {told}")
+    if not known:
+        print("make one by --only and --seeds, and it is reckoned from that")
+    elif len(known) < len(plan):
+        print("~: as the mean of the other rows, for no run of this one is finished")

@@ -16,6 +16,7 @@ from interpjax.stages import ordered_stages
 from interpjax.tables import rendering
 from interpjax.tables.cells import lines
 from interpjax.tables.choosing import choose
+from interpjax.tables.comparisons import write_comparisons
 from interpjax.tables.kept import RESULTS, Kept, is_kept, read_kept
 from interpjax.tables.scores import LABELS, scores_of
 from interpjax.tables.table import Row, Table
@@ -29,8 +30,9 @@ def make_table(
     """Makes the runs of a table that are not finished, and writes the table of all that are.
 
     ``workdir`` then holds ``results.csv`` (a row for each run and layer, as :func:`interpjax.running.records.records`
-    has it), ``table.md``, ``table.tex`` and ``table.csv``, which are written anew after each run, the runs themselves
-    as ``SECTION/ROW/seed=N``, and ``logs``. A run whose folder is gone, and which ``results.csv`` has, is finished.
+    has it), ``table.md``, ``table.tex`` and ``table.csv``, which are written anew after each run; at the end
+    ``SECTION/comparison.html``; the runs themselves as ``SECTION/ROW/seed=N``, and ``logs``. A run whose folder is
+    gone, and which ``results.csv`` has, is finished.
 
     Args:
       table: the table.
@@ -52,7 +54,9 @@ def make_table(
     with _held(table, folder) as kept:
         _write(table, folder, kept)
         left = unfinished([each for each in chosen if not is_kept(each.name, kept, stages)], stages)
-        return run_all(left, stages, jobs=jobs, after_each=lambda: _write(table, folder, kept))
+        failed = run_all(left, stages, jobs=jobs, after_each=lambda: _write(table, folder, kept))
+        write_comparisons(table, folder)
+        return failed
 
 
 def write_table(table: Table, workdir: str | Path) -> None:
@@ -68,6 +72,7 @@ def write_table(table: Table, workdir: str | Path) -> None:
     folder = Path(workdir).expanduser().absolute()
     with _held(table, folder) as kept:
         _write(table, folder, kept)
+        write_comparisons(table, folder)
 
 
 def make_task(

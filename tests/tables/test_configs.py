@@ -1,5 +1,8 @@
 """The tables in ``configs/``: each row is an experiment that can be, and stands beside what was published."""
 
+import re
+from pathlib import Path
+
 import pytest
 import tiny
 
@@ -9,6 +12,7 @@ from interpjax.config.files import config_directory, config_names, get_config
 from interpjax.errors import UserError
 from interpjax.tables import read_table
 
+RESULTS = Path(__file__).parents[2] / "results"
 TABLES = {
     "table_seed": 12,
     "table_cgl": 8,
@@ -96,12 +100,21 @@ def test_dry_run_tells_what_there_is_to_do_and_makes_nothing(tmp_path, capsys):
     command.run(["table_seed", f"--workdir={tmp_path / 'table'}", "--dry_run"])
     told = capsys.readouterr().out
     assert told.count("Places365") == 4
-    assert "36 runs; 0.0 hours at 1 at once" in told
+    assert "36 runs; how long one takes is not known\nmake one by --only and --seeds" in told
     command.run(["table_seed", f"--workdir={tmp_path / 'table'}", "--dry_run", "--seeds=0", "--only=Places50₁"])
     told += capsys.readouterr().out
     assert "\n4 runs;" in told
-    assert "of rows without a finished run it is not known" in told
     assert not list(tmp_path.iterdir())
+
+
+def test_dry_run_reckons_from_what_is_finished(tmp_path, capsys):
+    lines = (RESULTS / "two_figures_search" / "results.csv").read_text().splitlines(keepends=True)
+    (tmp_path / "results.csv").write_text("".join(lines[:3]).replace("173.7", "90.0"))  # a run, of two layers
+    command.run(["table_two_figures:search", f"--workdir={tmp_path}", "--dry_run", "--jobs=2"])
+    told = capsys.readouterr().out
+    assert re.search(r"weight_decay/1e-05_rate_0.001 +2 +1 +90 +0.0\n", told)
+    assert told.count("~90") == 31
+    assert f"64 runs; {63 * 90 / 3600 / 2:.1f} hours at 2 at once\n~: as the mean of the other rows" in told
 
 
 def test_small_tables_of_two_figures_share_their_images(tmp_path):
