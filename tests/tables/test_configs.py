@@ -16,6 +16,7 @@ RESULTS = Path(__file__).parents[2] / "results"
 TABLES = {
     "table_seed": 12,
     "table_cgl": 8,
+    "table_cgl:imagenet": 5,
     "table_architectures": 9,
     "table_two_figures": 8,
     "table_two_figures:published_width": 4,
