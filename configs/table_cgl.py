@@ -4,7 +4,7 @@ Needs:  Broden, and places365_small or imagenet2012 (docs/data.md), by --config.
         --config.dissection.broden=DIR.
 Run:    interpjax table table_cgl --workdir=DIR --config.data.directory=DATA --config.dissection.broden=DATA for
         Places365, and table_cgl:imagenet for ImageNet.
-Cost:   24 and 15 trainings of 90 epochs on GPUs; docs/scaling.md reckons how long each takes.
+Cost:   24 and 15 trainings of 90 epochs on GPUs; docs/scaling.md reckons how long they take.
 Expect: the published single runs, which the table shows beside ours. Not reproduced here.
 """
 

@@ -2,7 +2,7 @@
 
 Needs:  places365_small and Broden (docs/data.md), by --config.data.directory=DIR --config.dissection.broden=DIR.
 Run:    interpjax table table_seed --workdir=DIR --config.data.directory=DATA --config.dissection.broden=DATA
-Cost:   36 trainings of 90 epochs on GPUs; docs/scaling.md reckons how long each takes.
+Cost:   36 trainings of 90 epochs on GPUs; docs/scaling.md reckons how long they take.
 Expect: the published single runs, which the table shows beside ours. Not reproduced here.
 """
 
