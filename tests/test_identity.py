@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import cv2
 import jax
@@ -14,7 +15,8 @@ import interpjax
 from interpjax import changes, tracking
 from interpjax import config as config_lib
 from interpjax import workdir as workdir_lib
-from interpjax.config.identity import WITHOUT_EFFECT
+from interpjax.config.identity import DEFAULTS, WITHOUT_EFFECT
+from interpjax.config.schema import flatten
 from interpjax.errors import UserError
 from interpjax.models import create_model, outline
 from interpjax.training.checkpoint import DAMAGED, CheckpointError
@@ -307,3 +309,12 @@ def test_moved_images_are_the_same_and_swapped_classes_are_not(tmp_path, capsys)
             interpjax.run(config(tmp_path / "swapped"), tmp_path / "run", stages)
     with pytest.raises(UserError, match=r"config.data.train = '.*nowhere/train': no such folder"):
         interpjax.run(config(tmp_path / "nowhere"), tmp_path / "run", ("train",))
+
+
+def test_a_default_that_changes_changes_the_digests():
+    """Where this fails for a default that was changed, raise DEFAULTS and write down the new one here."""
+    known = json.loads((Path(__file__).parent / "defaults.json").read_text())
+    now = flatten(json.loads(config_lib.to_json(config_lib.default_config())))
+    assert known["DEFAULTS"] == DEFAULTS
+    assert {name: value for name, value in now.items() if known["fields"].get(name, value) != value} == {}
+    assert sorted(known["fields"]) == sorted(now)  # where this alone fails, a field was added: write it down too

@@ -4,7 +4,6 @@ import argparse
 import ast
 import dataclasses
 import math
-import statistics
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -34,12 +33,16 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument("--seeds", type=_numbers, default=(), metavar="A,B", help="these seeds alone")
     parser.add_argument("--only", default="", metavar="WORD", help="the rows alone that have WORD in SECTION/ROW")
     parser.add_argument("--task", type=int, metavar="N", help="run N alone, from 1, and no table: for arrays of jobs")
-    parser.add_argument("--no_runs", action="store_true", help="writes the table of what is finished, and makes no run")
+    parser.add_argument("--no_runs", action="store_true", help="writes the table of all that is finished, makes no run")
     parser.add_argument("--dry_run", action="store_true", help="tells what there is to do and how long it may take")
     fields = dict(each.removeprefix(FIELD).partition("=")[::2] for each in arguments if each.startswith(FIELD))
     given = parser.read([each for each in arguments if not each.startswith(FIELD)])
     if given.jobs < 1:
         parser.error(f"--jobs = {given.jobs}: expected 1 at least")
+    if given.no_runs and (given.task is not None or given.seeds or given.only or given.dry_run or given.jobs > 1):
+        parser.error("--no_runs writes the table of all that is finished; expected none of the others beside it")
+    if given.task is not None and (given.dry_run or given.jobs > 1):
+        parser.error("--task makes one run; expected neither --dry_run nor --jobs beside it")
     from interpjax.running.planned import LOGS
     from interpjax.tables import (
         make_table,
@@ -103,23 +106,22 @@ def _numbers(text: str) -> tuple[int, ...]:
 def _tell_plan(table: "Table", given: argparse.Namespace) -> None:
     """The runs of each row, and the hours that are left, as far as finished runs tell how long one takes."""
     from interpjax.report.tables import align
-    from interpjax.tables.make import times
+    from interpjax.tables.make import plan
 
-    plan = times(table, given.workdir.expanduser().absolute(), seeds=given.seeds, only=given.only)
-    rows, hours, known = [], 0.0, [seconds for *_, seconds in plan if not math.isnan(seconds)]
-    for row, runs, done, own in plan:
-        cells, guess = [row.slug, str(runs), str(done)], math.isnan(own)
-        if known:
-            seconds = statistics.fmean(known) if guess else own
-            left = (runs - done) * seconds / 3600
-            hours += left
-            cells += [f"~{seconds:.0f}" if guess else f"{seconds:.0f}", f"{left:.1f}"]
-        rows.append([*cells, "–", "–"][:5])
-    print(align(["row", "runs", "finished", "seconds a run", "hours left"], rows))
-    total = sum(runs for _, runs, _, _ in plan)
-    told = f"{hours / given.jobs:.1f} hours at {given.jobs} at once" if known else "how long one takes is not known"
-    print(f"{total} runs; {told}")
+    rows = plan(table, given.workdir.expanduser().absolute(), seeds=given.seeds, only=given.only)
+    hours = [(each.runs - each.done) * each.seconds / 3600 for each in rows]
+    known = not any(map(math.isnan, hours))
+    told = []
+    for each, left in zip(rows, hours, strict=True):
+        times = [f"{'' if each.measured else '~'}{each.seconds:.0f}", f"{left:.1f}"] if known else ["–", "–"]
+        told.append([each.row.slug, str(each.runs), str(each.done), *times])
+    print(align(["row", "runs", "finished", "seconds a run", "hours left"], told))
+    total = f"{sum(each.runs for each in rows)} runs"
     if not known:
-        print("make one by --only and --seeds, and it is reckoned from that")
-    elif len(known) < len(plan):
-        print("~: as the mean of the other rows, for no run of this one is finished")
+        print(f"{total}; make one by --only and --seeds, and the time of all is estimated from it")
+        return
+    print(
+        f"{total}; {sum(hours) / given.jobs:.1f} hours at {given.jobs} at once, if each takes as long as those before"
+    )
+    if not all(each.measured for each in rows):
+        print("~: the mean of the other rows, for no run of this one is finished")

@@ -30,6 +30,7 @@ BY_CONTENT = frozenset(
     ("data.train", "data.test", "data.directory", "data.mean_image", "dissection.broden", "model.weights")
 )
 EMPTY_COUNTS = ("data.mean_image", "model.weights")  # whether there is such a file at all changes the run
+DEFAULTS = 1  # raised where the default of a field changes, so that digests do
 # The splits of tfds are names, what one's own source makes of a field is not known, and two_figures reads no folder.
 FOLDERS = {
     "image_folder": ("data.train", "data.test", "data.directory"),
@@ -73,16 +74,19 @@ def without_spelling(differing: Mapping[str, tuple[Any, Any]]) -> dict[str, tupl
 
 
 def digest(config: ConfigDict) -> str:
-    """Ten hexadecimal digits that are the same for configurations that find the same, given the same files.
+    """Ten hexadecimal digits that are the same for configurations that find the same, given the same folders of data.
 
     They are made of the fields that are not at their default, but for those without an effect on any score and those
-    that say where files are. So a field that a later version adds, at its default, does not change them.
+    that name folders to train on. Of Broden it counts whether there is one, of a file what it is called. So a field
+    that a later version adds, at its default, does not change them; where a default changes, :data:`DEFAULTS` has to.
     """
-    fields = {
-        name: ours
-        for name, (ours, _) in differing_fields(config, default_config()).items()
-        if name not in WITHOUT_EFFECT and name not in BY_CONTENT
-    }
+    left_out = {*WITHOUT_EFFECT, *FOLDERS.get(config.data.source, ())}
+    differing = differing_fields(config, default_config())
+    fields: dict[str, Any] = {name: ours for name, (ours, _) in differing.items() if name not in left_out}
+    if "dissection.broden" in fields:
+        fields["dissection.broden"] = True
+    fields |= {name: Path(fields[name]).name for name in EMPTY_COUNTS if name in fields}
+    fields["version of the defaults"] = DEFAULTS
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:10]
 
 

@@ -41,7 +41,8 @@ def run_all(
 
     What a run tells goes to ``logs/NAME.txt`` in the folder that holds all. Which version of the code has made it, and
     when, is noted beside, in ``NAME.json``. What JAX compiles for one run is used again by the others: it is kept in
-    ``compilation_cache`` beside them, unless ``config.compilation_cache`` or JAX itself names another folder.
+    ``compilation_cache`` beside them, unless ``config.compilation_cache`` or JAX itself names another folder, or there
+    is one run alone.
 
     Args:
       planned: the runs.
@@ -60,7 +61,7 @@ def run_all(
     if not planned:
         return {}
     named = has_cache() or any(each.config.compilation_cache for each in planned)
-    cache = None if named else planned[0].root / CACHE
+    cache = None if named or len(planned) == 1 else planned[0].root / CACHE
     failed: dict[str, str] = {}
     with progress_bar("runs", len(planned), unit="run") as bar:
         if jobs == 1:

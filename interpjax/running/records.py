@@ -18,7 +18,7 @@ CHANCE = {"labels": "by_chance", "untrained": "untrained"}  # kind of chance: th
 def records(
     runs: Iterable[tuple[Mapping[str, Any], Planned]], kept: Mapping[str, list[dict[str, Any]]] | None = None
 ) -> pd.DataFrame:
-    """The finished runs among some.
+    """The finished runs among some, and those that failed.
 
     Args:
       runs: what each is called, by column, and the run.
@@ -29,19 +29,23 @@ def records(
       the run where they were measured; ``units``, ``detectors``, ``unique_detectors``, ``zero_groups`` (a share) of the
       layer; where the stage ``chance`` was run, the unique detectors that chance gives (``by_chance``, the mean of the
       draws, and ``untrained``) and the distinct concepts of calibrated detectors (``calibrated``, against the chance by
-      labels); ``seconds`` of the run; ``config``, the digest of its configuration; ``version`` and ``date`` of the
-      code that made it. A run that was not dissected has one row, with ``layer`` empty.
+      labels); ``layers``, how many rows the run has, and the ``seconds`` it took; ``config``, the digest of its
+      configuration; ``version`` and ``date`` of the code that made it, and where it ``failed`` in what. A run that was
+      not dissected has one row, with ``layer`` empty, and so has one that failed, with no numbers.
 
     Raises:
       UserError: naming the file, if one is damaged.
     """
     found: list[dict[str, Any]] = []
     for labels, planned in runs:
+        note = note_of(planned)
+        end = {"config": digest(planned.config), **note}
         if summary := summary_of(planned):
-            end = {"config": digest(planned.config), **note_of(planned)}
-            found += [{**labels, **row} for row in _of_layers(summary, end)]
-        elif kept:
-            found += kept.get(planned.name, [])
+            found += [{**labels, **row, **end} for row in _of_layers(summary)]
+        elif kept and planned.name in kept:
+            found += [{**row, **labels} for row in kept[planned.name]]
+        elif "failed" in note:
+            found.append({**labels, "layer": "", **end})
     return pd.DataFrame(found)
 
 
@@ -55,11 +59,12 @@ def summary_of(planned: Planned) -> dict[str, Any]:
     return json_files.read(path, "remove it, and the same command makes it again") if path.is_file() else {}
 
 
-def _of_layers(summary: Mapping[str, Any], end: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _of_layers(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     run = {name: summary[name] for name in OF_RUN if name in summary}
-    seconds = round(sum(summary["seconds"].values()), 1)
+    layers = summary.get("layers", {"": {}})
+    end = {"layers": len(layers), "seconds": round(sum(summary["seconds"].values()), 1)}
     found = []
-    for layer, scores in summary.get("layers", {"": {}}).items():
+    for layer, scores in layers.items():
         own = {"layer": layer} | run | {name: scores[name] for name in OF_LAYER if name in scores}
         groups = summary.get("groups", {}).get(layer, {})
         own |= {name: groups[name] for name in ("zero_groups",) if name in groups}
@@ -69,5 +74,5 @@ def _of_layers(summary: Mapping[str, Any], end: Mapping[str, Any]) -> list[dict[
                 own[name] = by_chance["unique_detectors"]
                 if kind == "labels":
                     own["calibrated"] = by_chance["calibrated_unique_detectors"]
-        found.append(own | {"seconds": seconds} | dict(end))
+        found.append(own | end)
     return found

@@ -1,11 +1,16 @@
 """The numbers of a table: means over seeds, and paired differences from the baseline of a section."""
 
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import pandas as pd
 
 from interpjax.comparison.statistics import Difference, Mean, mean_interval, paired_difference
 from interpjax.tables.table import Row, Table
+
+ACCURACY = "accuracy"
+NOTHING = pd.Series(dtype=float)  # of no seed
 
 
 class Line(NamedTuple):
@@ -15,11 +20,14 @@ class Line(NamedTuple):
       row: itself.
       means: over seeds.
       differences: from the baseline of its section, over the seeds that both have; of the baseline itself none.
+      apart: by how many percentage points its accuracy is above the baseline's, over the same seeds; NaN of the
+        baseline, and where none was measured.
     """
 
     row: Row
     means: dict[str, Mean]
     differences: dict[str, Difference]
+    apart: float
 
 
 def lines(table: Table, scores: pd.DataFrame) -> list[Line]:
@@ -29,24 +37,26 @@ def lines(table: Table, scores: pd.DataFrame) -> list[Line]:
       table: the table.
       scores: a row for each finished run, as :func:`interpjax.tables.scores.scores_of` returns it.
     """
-    values = {row.slug: _values(row, table, scores) for row in table.rows}
+    measured = {row.slug: _values(row, (*table.columns, ACCURACY), scores) for row in table.rows}
     first = {section: next(row for row in table.rows if row.section == section) for section in table.sections}
     found = []
     for row in table.rows:
-        own, base = values[row.slug], values[first[row.section].slug]
-        means = {name: mean_interval(column.to_numpy(float)) for name, column in own.items()}
+        own, base, is_first = measured[row.slug], measured[first[row.section].slug], row is first[row.section]
+        shown = [name for name in table.columns if name in own]
+        means = {name: mean_interval(own[name].to_numpy(float)) for name in shown}
         differences = {}
-        for name, column in own.items() if row is not first[row.section] else ():
-            if name in base and len(paired := (column - base[name]).dropna()):
+        for name in shown if not is_first else ():
+            if name in base and len(paired := (own[name] - base[name]).dropna()):
                 differences[name] = paired_difference(name, paired.to_numpy(float))
-        found.append(Line(row, means, differences))
+        apart = own.get(ACCURACY, NOTHING) - base.get(ACCURACY, NOTHING)
+        found.append(Line(row, means, differences, math.nan if is_first else float(apart.mean())))
     return found
 
 
-def _values(row: Row, table: Table, scores: pd.DataFrame) -> dict[str, pd.Series]:
+def _values(row: Row, columns: Sequence[str], scores: pd.DataFrame) -> dict[str, pd.Series]:
     """By column, the values by seed."""
     if scores.empty:
         return {}
     own = scores[(scores["section"] == row.section) & (scores["row"] == row.name)].set_index("seed")
-    found = {name: own[name].dropna() for name in table.columns if name in own}
+    found = {name: own[name].dropna() for name in columns if name in own}
     return {name: column for name, column in found.items() if len(column)}

@@ -1,8 +1,10 @@
 """The pages beside a table, on which the runs of a section stand beside each other."""
 
+import sys
 from pathlib import Path
 
 from interpjax.comparison import compare
+from interpjax.errors import UserError
 from interpjax.running import Planned
 from interpjax.running.records import summary_of
 from interpjax.tables.table import Table
@@ -14,14 +16,12 @@ def write_comparisons(table: Table, folder: Path) -> None:
     """Writes ``SECTION/comparison.html`` for each section of which two rows have dissected runs of one seed.
 
     It compares the runs of the first such seed: the table itself has the numbers over seeds, and the page shows what
-    one run of each row detects. Runs whose folders are gone are not on it.
+    one run of each row detects. Runs whose folders are gone are not on it. A page that cannot be made, as of runs some
+    of whose files are gone, is told of on standard error, for the table is the same without it.
 
     Args:
       table: the table.
       folder: of it, absolute.
-
-    Raises:
-      UserError: naming the file, if one of a run is damaged.
     """
     for section in table.sections:
         by_seed: dict[int, list[Planned]] = {}
@@ -30,4 +30,8 @@ def write_comparisons(table: Table, folder: Path) -> None:
                 by_seed.setdefault(seed, []).append(planned)
         runs = next((runs for runs in by_seed.values() if len(runs) > 1), [])
         if runs:
-            compare([run.folder for run in runs], runs[0].folder.parents[1] / PAGE)
+            page = runs[0].folder.parents[1] / PAGE
+            try:
+                compare([run.folder for run in runs], page)
+            except UserError as error:
+                print(f"{page} is not written: {error}", file=sys.stderr)

@@ -8,19 +8,23 @@ import pandas as pd
 
 from interpjax.config import digest
 from interpjax.errors import UserError
+from interpjax.running import Planned
+from interpjax.running.queue import note_of
 from interpjax.tables.table import Table, slug
 
 RESULTS = "results.csv"
+NAMING = ("section", "row", "seed", "layer")
 TEXTS = ("section", "row", "layer", "config", "version", "date", "failed")
 MEASURED = {"evaluate": "accuracy", "dissect": "unique_detectors", "chance": "by_chance"}  # a column of each stage
+ONLY_COPY = "without it, what it keeps of runs whose folders are gone is lost"
 Kept = Mapping[str, list[dict[str, Any]]]
 
 
 def read_kept(table: Table, folder: Path) -> Kept:
     """The lines of ``results.csv`` in a table's folder of those runs that are not beside it, by the name of the run.
 
-    Folders of runs are large, and may be removed, or left where they were made, once this file has what they found. The
-    data that are named by a path are taken to be the same, for the file does not hold their digests.
+    Folders of runs are large, and may be removed, or left where they were made, once this file has what they found. It
+    tells runs apart by their configurations; folders of data are taken to hold what they held.
 
     Args:
       table: the table.
@@ -37,19 +41,40 @@ def read_kept(table: Table, folder: Path) -> Kept:
         place = f"{slug(line['section'], line['row'])}/seed={line['seed']}"
         if (folder / place / "summary.json").is_file():
             continue
-        if place not in planned or digest(planned[place].config) != line.get("config"):
-            which = "by another configuration than the table's" if place in planned else "which is not in the table"
-            raise UserError(
-                f"{path} alone has the results of {place}, {which}; give another folder, or remove its lines"
-            )
+        if _has_results(line):
+            _check(line, planned.get(place), f"{path} alone has the results of {place}")
+        elif place not in planned or note_of(planned[place]):  # which tells better of a run that failed
+            continue
         kept.setdefault(place, []).append(line)
+    for place, lines in kept.items():
+        if _has_results(lines[0]) and len(lines) != lines[0]["layers"]:
+            raise UserError(
+                f"{path} has {len(lines)} of the {lines[0]['layers']} layers of {place}; mend it: {ONLY_COPY}"
+            )
     return kept
 
 
 def is_kept(name: str, kept: Kept, stages: Sequence[str]) -> bool:
-    """Whether a run is kept with what its stages measure."""
-    columns = [column for stage, column in MEASURED.items() if stage in stages]
+    """Whether a run is kept as finished, with what its stages measure."""
+    columns = ["seconds", *(column for stage, column in MEASURED.items() if stage in stages)]
     return name in kept and all(pd.notna(line.get(column)) for line in kept[name] for column in columns)
+
+
+def _has_results(line: Mapping[str, Any]) -> bool:
+    """Whether it is of a finished run, and not of one that failed."""
+    return pd.notna(line["seconds"])
+
+
+def _check(line: Mapping[str, Any], planned: Planned | None, told: str) -> None:
+    if planned is None:
+        raise UserError(f"{told}, which is not in the table; give another folder, or move its lines to another file")
+    if not line["config"]:
+        raise UserError(f"{told}, without the digest of its configuration (column config); give another folder")
+    if line["config"] != digest(planned.config):
+        raise UserError(
+            f"{told}, by the configuration {line['config']}, and the table's is {digest(planned.config)}; give another "
+            "folder, or move its lines to another file"
+        )
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
@@ -57,12 +82,16 @@ def _read(path: Path) -> list[dict[str, Any]]:
         return []
     try:
         found = pd.read_csv(path, dtype=str, keep_default_na=False).fillna("")  # exactly, for it is written again
-        for name in set(found) - set(TEXTS):
-            found[name] = [int(text) if text.isdecimal() else float(text or "nan") for text in found[name]]
     except ValueError as error:  # and pandas' own, which are of its kind
-        raise UserError(
-            f"{path} cannot be read ({str(error).strip()}); remove it, and it is made of the runs again"
-        ) from error
-    if lacking := {"section", "row", "seed"} - set(found):
-        raise UserError(f"{path} has no column {min(lacking)!r}; remove it, and it is made of the runs again")
+        raise UserError(f"{path} cannot be read ({str(error).strip()}); mend it: {ONLY_COPY}") from error
+    if lacking := [name for name in (*NAMING, "layers", "seconds", "config") if name not in found]:
+        raise UserError(f"{path} has no column {lacking[0]!r}; mend it: {ONLY_COPY}")
+    for name in (name for name in found if name not in TEXTS):
+        try:
+            found[name] = [int(text) if text.isdecimal() else float(text or "nan") for text in found[name]]
+        except ValueError as error:
+            raise UserError(f"{path}, column {name!r}: {error}; expected numbers; mend it: {ONLY_COPY}") from error
+    if found.duplicated(list(NAMING)).any():
+        twice = found[found.duplicated(list(NAMING))].iloc[0]
+        raise UserError(f"{path} has {', '.join(f'{name} {twice[name]}' for name in NAMING)} twice; expected it once")
     return found.to_dict("records")

@@ -1,25 +1,27 @@
 """Makes the runs of a table, and writes what they have found."""
 
 import contextlib
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
 from interpjax import json_files
 from interpjax.atomic import locked, write_atomic
 from interpjax.errors import UserError, refusals
+from interpjax.experiment import something_left
 from interpjax.running import Planned, check_folders, run_all, unfinished
-from interpjax.running.queue import note_of
-from interpjax.running.records import records
+from interpjax.running.records import records, summary_of
 from interpjax.stages import ordered_stages
 from interpjax.tables import rendering
 from interpjax.tables.cells import lines
 from interpjax.tables.choosing import choose
 from interpjax.tables.comparisons import write_comparisons
-from interpjax.tables.kept import RESULTS, Kept, is_kept, read_kept
-from interpjax.tables.scores import LABELS, scores_of
-from interpjax.tables.table import Row, Table
+from interpjax.tables.kept import NAMING, RESULTS, Kept, is_kept, read_kept
+from interpjax.tables.scores import scores_of
+from interpjax.tables.table import Row, Table, slug
 
 Run = tuple[Row, int, Planned]  # with its seed
 
@@ -51,10 +53,11 @@ def make_table(
     folder = Path(workdir).expanduser().absolute()
     stages = ordered_stages(table.stages)
     chosen = [each for _, _, each in _chosen(table, folder, seeds, only)]
-    with _held(table, folder) as kept:
-        _write(table, folder, kept)
+    with _held(table, folder):
+        _write(table, folder)
+        kept = read_kept(table, folder)
         left = unfinished([each for each in chosen if not is_kept(each.name, kept, stages)], stages)
-        failed = run_all(left, stages, jobs=jobs, after_each=lambda: _write(table, folder, kept))
+        failed = run_all(left, stages, jobs=jobs, after_each=lambda: _write(table, folder))
         write_comparisons(table, folder)
         return failed
 
@@ -67,11 +70,13 @@ def write_table(table: Table, workdir: str | Path) -> None:
       workdir: its folder, which may hold its ``results.csv`` alone.
 
     Raises:
-      UserError: as :func:`make_table`.
+      UserError: as :func:`make_table`, or if there is neither a finished run nor a ``results.csv``.
     """
     folder = Path(workdir).expanduser().absolute()
-    with _held(table, folder) as kept:
-        _write(table, folder, kept)
+    if not (folder / RESULTS).is_file() and not any(summary_of(each) for _, _, each in table.planned(folder)):
+        raise UserError(f"workdir {folder}: neither {RESULTS} nor a finished run of table {table.title!r} is there")
+    with _held(table, folder):
+        _write(table, folder)
         write_comparisons(table, folder)
 
 
@@ -105,13 +110,15 @@ def make_task(
 
 
 @contextlib.contextmanager
-def _held(table: Table, folder: Path) -> Iterator[Kept]:
-    """Keeps other processes out of a table, whose runs fit into its folder; gives what it keeps of runs without one."""
+def _held(table: Table, folder: Path) -> Iterator[None]:
+    """Keeps other processes out of a table, whose runs fit into its folder."""
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"workdir {folder}: is a file; expected a folder, or the path of a new one")
     with refusals(f"table {folder}"):
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder, f"table {folder}: another process makes it; wait for its end, or give another folder"):
             check_folders([each for _, _, each in table.planned(folder)])
-            yield read_kept(table, folder)
+            yield
 
 
 def _chosen(table: Table, folder: Path, seeds: Sequence[int], only: str) -> list[Run]:
@@ -129,32 +136,54 @@ def _chosen(table: Table, folder: Path, seeds: Sequence[int], only: str) -> list
     return chosen
 
 
-def _write(table: Table, folder: Path, kept: Kept) -> None:
+def _write(table: Table, folder: Path) -> None:
     """Writes ``results.csv`` and the table of all runs that are finished."""
-    runs = table.planned(folder)
-    found = _records(runs, kept)
+    found = _records(table.planned(folder), read_kept(table, folder))
     scores = scores_of(found)
-    failed = {row.slug for row, _, each in runs if "failed" in note_of(each)}
-    chosen = choose(table, scores, failed) if table.search else {}
     made = lines(table, scores)
     write_atomic(folder / RESULTS, found.to_csv(index=False))
     for ending, text in (("md", rendering.to_markdown), ("tex", rendering.to_latex), ("csv", rendering.to_csv)):
         write_atomic(folder / f"table.{ending}", text(table, made))
     if table.search:
-        told = {section: row.name for section, row in chosen.items()}
+        told = {section: row.name for section, row in choose(table, scores, _failed(found)).items()}
         write_atomic(folder / "chosen.json", json_files.to_text(told, indent=2) + "\n")
+
+
+def _failed(found: pd.DataFrame) -> set[str]:
+    """The slugs of rows of which a run failed, in the records of all."""
+    if "failed" not in found:
+        return set()
+    failed = found[found["failed"].fillna("") != ""]
+    return {slug(section, row) for section, row in zip(failed["section"], failed["row"], strict=True)}
 
 
 def _records(runs: Sequence[Run], kept: Kept) -> pd.DataFrame:
     labelled = (({"section": row.section, "row": row.name, "seed": seed}, each) for row, seed, each in runs)
     found = records(labelled, kept)
-    return found if len(found) else pd.DataFrame(columns=[*LABELS, "seconds"])
+    empty = pd.DataFrame(columns=[*NAMING, "layers", "seconds", "config"])
+    return found if "seconds" in found else pd.concat([empty, found]) if len(found) else empty
 
 
-def times(
-    table: Table, folder: Path, *, seeds: Sequence[int] = (), only: str = ""
-) -> list[tuple[Row, int, int, float]]:
-    """Of each row its runs, those of them that are finished, and the mean seconds that one took (NaN if none is).
+class Plan(NamedTuple):
+    """What there is to do for a row.
+
+    Attributes:
+      row: of the table.
+      runs: those that are asked for.
+      done: those of them of which nothing is left to do.
+      seconds: that one takes: the mean of its finished runs, or of those of all rows; NaN if there is none.
+      measured: whether it is the mean of its own.
+    """
+
+    row: Row
+    runs: int
+    done: int
+    seconds: float
+    measured: bool
+
+
+def plan(table: Table, folder: Path, *, seeds: Sequence[int] = (), only: str = "") -> list[Plan]:
+    """What there is to do for each row.
 
     Args:
       table: the table.
@@ -162,11 +191,20 @@ def times(
       seeds: as of :func:`make_table`.
       only: as of :func:`make_table`.
     """
-    by_row: dict[Row, list[Run]] = {}
-    for run in _chosen(table, folder, seeds, only):
-        by_row.setdefault(run[0], []).append(run)
-    result, kept = [], read_kept(table, folder)
-    for row, runs in by_row.items():
-        seconds = _records(runs, kept).groupby("seed")["seconds"].first()
-        result.append((row, len(runs), len(seconds), float(seconds.mean())))
+    stages, kept = ordered_stages(table.stages), read_kept(table, folder)
+    found = _records(table.planned(folder), kept)
+    seconds = found.groupby(["section", "row", "seed"])["seconds"].first().groupby(["section", "row"]).mean()
+    asked: dict[Row, list[Planned]] = {}
+    for row, _, each in _chosen(table, folder, seeds, only):
+        asked.setdefault(row, []).append(each)
+    result = []
+    for row, runs in asked.items():
+        left = [
+            each
+            for each in runs
+            if not is_kept(each.name, kept, stages) and something_left(each.config, each.folder, stages)
+        ]
+        own = seconds.get((row.section, row.name), math.nan)
+        mean = float(seconds.mean() if math.isnan(own) else own)
+        result.append(Plan(row, len(runs), len(runs) - len(left), mean, not math.isnan(own)))
     return result

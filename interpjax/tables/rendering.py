@@ -56,7 +56,7 @@ def _differences(table: Table, lines: Sequence[Line]) -> list[str]:
 
 
 def _is_apart(line: Line) -> bool:
-    return "accuracy" in line.differences and abs(line.differences["accuracy"].difference.value) > APART
+    return round(abs(line.apart), 6) > APART  # and not of NaN
 
 
 def to_latex(table: Table, lines: Sequence[Line]) -> str:
@@ -85,6 +85,7 @@ def to_csv(table: Table, lines: Sequence[Line]) -> str:
                 apart = line.differences[name]
                 own |= {f"difference_{key}": value for key, value in apart.difference._asdict().items()}
                 own["p"] = apart.p
+            own["accuracy_apart"] = line.apart
             found.append(own | {"published": line.row.published.get(name, math.nan)})
     return pd.DataFrame(found).to_csv(index=False)
 

@@ -22,6 +22,7 @@ def scores_of(table: pd.DataFrame) -> pd.DataFrame:
       the unique detectors of each layer by its name, and its calibrated ones as ``calibrated/LAYER``.
     """
     found = []
+    table = table[table["seconds"].notna()]  # a run that failed has none
     if table.empty:
         return pd.DataFrame(columns=list(LABELS))
     for (section, row, seed), layers in table.groupby(list(LABELS), sort=False):

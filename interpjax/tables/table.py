@@ -78,6 +78,11 @@ class Table:
         slugs = [row.slug for row in self.rows]
         if twice := [slug for slug in slugs if slugs.count(slug) > 1]:
             raise UserError(f"table {self.title!r}: two rows have the folder {twice[0]!r}; expected another for each")
+        folders = [slug(section, "").split("/")[0] for section in self.sections]
+        if twice := [folder for folder in folders if folders.count(folder) > 1]:
+            raise UserError(
+                f"table {self.title!r}: two sections have the folder {twice[0]!r}; expected another for each"
+            )
         if unknown := [stage for stage in self.stages if stage not in STAGES]:
             raise UserError(f"table {self.title!r}: {unknown[0]!r} is not a stage; choose from {', '.join(STAGES)}")
 

@@ -73,6 +73,11 @@ def test_scores_at_unequal_accuracy_are_marked():
     text = rendering.to_markdown(table(), lines(table(), worse))
     assert "| A & B | other † | 4 |" in text
     assert "† The accuracies are more than one percentage point apart" in text
+    own = table(columns=("interpretability_score",))  # also where the accuracy is not shown
+    assert "| A & B | other † | 4 |" in rendering.to_markdown(own, lines(own, worse))
+    found = pd.read_csv(io.StringIO(rendering.to_csv(own, lines(own, worse)))).set_index("row")["accuracy_apart"]
+    assert found["other"] == -1.5
+    assert found.drop("other").isna().all()
 
 
 def test_latex_escapes_and_divides_sections():
@@ -103,6 +108,7 @@ def test_scores_of_a_run_are_those_of_its_layers():
             "calibrated": [1, 4],
             "by_chance": [0.5, 1.5],
             "zero_groups": [0.0, 0.5],
+            "seconds": 7.0,
         }
     )
     found = scores_of(layers).iloc[0].to_dict()
@@ -133,6 +139,7 @@ def test_what_was_not_measured_of_a_run_is_no_zero():
             "units": [10, 30, 10, 30, None],
             "unique_detectors": [3, 5, 4, 6, None],
             "calibrated": [1, 4, None, None, None],
+            "seconds": 7.0,
         }
     )
     config = tiny.tiny_config()
@@ -144,6 +151,24 @@ def test_what_was_not_measured_of_a_run_is_no_zero():
     }
 
 
+def test_a_run_that_failed_has_no_scores():
+    layers = pd.DataFrame(
+        {
+            "section": "s",
+            "row": "r",
+            "seed": [0, 1],
+            "layer": ["conv1", ""],
+            "accuracy": [0.5, None],
+            "units": [10, None],
+            "unique_detectors": [3, None],
+            "seconds": [7.0, None],
+            "failed": ["", "TrainingDivergedError: at step 3"],
+        }
+    )
+    assert scores_of(layers)["seed"].tolist() == [0]
+
+
 def test_without_any_run_there_is_a_table_of_dashes():
-    text = rendering.to_markdown(table(), lines(table(), scores_of(pd.DataFrame(columns=["section", "row", "seed"]))))
+    nothing = pd.DataFrame(columns=["section", "row", "seed", "seconds"])
+    text = rendering.to_markdown(table(), lines(table(), scores_of(nothing)))
     assert "|  | other | 0 | – | – | 187 |" in text

@@ -85,6 +85,10 @@ def test_fields_are_set_in_all_rows_by_the_kind_of_the_field():
         (["table_two_figures:all", "--workdir=x"], "argument 'all' of table_two_figures: expected one of '', 'publ"),
         (["table_seed", "--workdir=x", "--seeds=a"], "'a': expected whole numbers, as 0,1,2"),
         (["table_seed", "--workdir=x", "--jobs=0"], "--jobs = 0: expected 1 at least"),
+        (["table_seed", "--workdir=x", "--no_runs", "--only=a"], "--no_runs writes the table of all that is finished"),
+        (["table_seed", "--workdir=x", "--task=3", "--no_runs"], "--no_runs writes the table of all that is finished"),
+        (["table_seed", "--workdir=x", "--task=3", "--dry_run"], "--task makes one run; expected neither --dry_run"),
+        (["table_seed", "--workdir=x", "--no_runs"], "x: neither results.csv nor a finished run of table 'Interpret"),
         (["table_seed", "--workdir=x", "--config.model.size=1", "--dry_run"], "config.model.size: no such field"),
     ],
 )
@@ -101,7 +105,7 @@ def test_dry_run_tells_what_there_is_to_do_and_makes_nothing(tmp_path, capsys):
     command.run(["table_seed", f"--workdir={tmp_path / 'table'}", "--dry_run"])
     told = capsys.readouterr().out
     assert told.count("Places365") == 4
-    assert "36 runs; how long one takes is not known\nmake one by --only and --seeds" in told
+    assert "36 runs; make one by --only and --seeds, and the time of all is estimated from it" in told
     command.run(["table_seed", f"--workdir={tmp_path / 'table'}", "--dry_run", "--seeds=0", "--only=Places50₁"])
     told += capsys.readouterr().out
     assert "\n4 runs;" in told
@@ -115,7 +119,8 @@ def test_dry_run_reckons_from_what_is_finished(tmp_path, capsys):
     told = capsys.readouterr().out
     assert re.search(r"weight_decay/1e-05_rate_0.001 +2 +1 +90 +0.0\n", told)
     assert told.count("~90") == 31
-    assert f"64 runs; {63 * 90 / 3600 / 2:.1f} hours at 2 at once\n~: as the mean of the other rows" in told
+    assert f"64 runs; {63 * 90 / 3600 / 2:.1f} hours at 2 at once, if each takes as long" in told
+    assert "~: the mean of the other rows, for no run of this one is finished" in told
 
 
 def test_small_tables_of_two_figures_share_their_images(tmp_path):

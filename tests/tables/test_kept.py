@@ -1,13 +1,17 @@
 """Results of runs whose folders are gone: kept, shown, not made again, and never lost."""
 
+import dataclasses
+import json
+
 import pandas as pd
 import pytest
 import tiny
 
-from interpjax.config import digest, override
+import interpjax
+from interpjax.config import digest, override, to_json
 from interpjax.errors import UserError
 from interpjax.tables import Row, Table, make, make_table, write_table
-from interpjax.tables.make import times
+from interpjax.tables.make import plan
 
 STAGES = ("train", "evaluate", "dissect", "chance")
 
@@ -24,7 +28,7 @@ def lines_of(table, workdir, without=()):
     for row, seed, each in table.planned(workdir):
         for layer, unique in (("conv1", seed), ("conv2", 3 + seed)):
             own = {"section": row.section, "row": row.name, "seed": seed, "layer": layer, "accuracy": 1 / 3}
-            own |= {"units": 8, "unique_detectors": unique, "by_chance": 0.1 * unique, "seconds": 7.5}
+            own |= {"units": 8, "unique_detectors": unique, "by_chance": 0.1 * unique, "layers": 2, "seconds": 7.5}
             own |= {"config": digest(each.config), "version": "0123456789", "date": "2026-11-29T00:00:00+00:00"}
             found.append({name: value for name, value in own.items() if name not in without})
     return pd.DataFrame(found)
@@ -47,7 +51,7 @@ def test_a_table_is_made_of_its_results_alone(tmp_path):
     cells = pd.read_csv(tmp_path / "table.csv", keep_default_na=False).set_index(["row", "column"])
     assert float(cells.loc[("NA", "interpretability_score"), "value"]) == 10  # of 3 + 6 and 4 + 7
     assert not (tmp_path / "a_task").exists()
-    assert [(runs, done, seconds) for _, runs, done, seconds in times(table, tmp_path)] == [(2, 2, 7.5)] * 2
+    assert [each[1:] for each in plan(table, tmp_path)] == [(2, 2, 7.5, True)] * 2
 
 
 def test_what_decides_no_score_may_differ(tmp_path):
@@ -58,9 +62,9 @@ def test_what_decides_no_score_may_differ(tmp_path):
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
-        ({"config": "0" * 10}, "a_task/1e-05_rate_1/seed=3, by another configuration than the table's"),
-        ({"row": "another"}, "a_task/another/seed=3, which is not in the table"),
-        ({"seed": 9}, "seed=9, which is not in the table"),
+        ({"config": "0" * 10}, "a_task/1e-05_rate_1/seed=3, by the configuration 0000000000, and the table's is "),
+        ({"config": ""}, "a_task/1e-05_rate_1/seed=3, without the digest of its configuration"),
+        ({"section": "another"}, "another/1e-05_rate_1/seed=3, which is not in the table"),
     ],
 )
 def test_results_that_would_be_lost_are_refused(tmp_path, changed, told):
@@ -73,20 +77,76 @@ def test_results_that_would_be_lost_are_refused(tmp_path, changed, told):
 
 def test_results_that_lie_in_the_folder_of_a_run_too_may_go(tmp_path):
     table = small_table()
-    written(table, tmp_path, row="another")
-    for seed in table.seeds:
-        folder = tmp_path / "a_task" / "another" / f"seed={seed}"
+    written(table, tmp_path, section="another")
+    for _, _, each in table.planned(tmp_path):
+        folder = tmp_path / each.place.replace("a_task", "another")
         folder.mkdir(parents=True)
         (folder / "summary.json").write_text("{}")
     write_table(table, tmp_path)
     assert "another" not in (tmp_path / "results.csv").read_text()
 
 
-@pytest.mark.parametrize("text", ["", "a,b\n1\n1,2,3\n", "row,seed\nx,1\n"])
-def test_a_damaged_file_is_named(tmp_path, text):
-    (tmp_path / "results.csv").write_text(text)
-    with pytest.raises(UserError, match=r"results\.csv (cannot be read|has no column 'section').*remove it"):
-        write_table(small_table(), tmp_path)
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (lambda lines: [], "cannot be read"),
+        (lambda lines: [*lines, "1,2,3,4,5,6,7,8,9,10,11,12,13,14\n"], "cannot be read"),
+        (lambda lines: [lines[0].replace("section", "part"), *lines[1:]], "has no column 'section'"),
+        (
+            lambda lines: [lines[0], *(line.replace(",8,", ",eight,") for line in lines[1:])],
+            "column 'units': .*'eight'",
+        ),
+        (lambda lines: [*lines, lines[1]], "has section a task, row 1e-05, rate 1, seed 3, layer conv1 twice"),
+        (lambda lines: lines[:-1], "has 1 of the 2 layers of a_task/NA/seed=4"),
+    ],
+)
+def test_a_damaged_file_is_named_and_kept(tmp_path, damage, told):
+    written(small_table(), tmp_path)
+    path = tmp_path / "results.csv"
+    path.write_text("".join(damage(path.read_text().splitlines(keepends=True))))
+    before = path.read_text()
+    with pytest.raises(UserError, match=rf"results\.csv,? {told}"):
+        make_table(small_table(), tmp_path)
+    assert path.read_text() == before
+
+
+def test_a_folder_that_is_removed_while_a_table_is_made_takes_no_results_along(tmp_path, monkeypatch):
+    table = small_table()
+    every = lines_of(table, tmp_path)
+    every[every["row"] == "NA"].to_csv(tmp_path / "results.csv", index=False)
+
+    def meanwhile(planned, stages, jobs, after_each):
+        every.to_csv(tmp_path / "results.csv", index=False)  # as if two more were made, and their folders removed
+        after_each()
+        return {}
+
+    monkeypatch.setattr(make, "unfinished", lambda planned, stages: planned)
+    monkeypatch.setattr(make, "run_all", meanwhile)
+    make_table(table, tmp_path)
+    assert len(pd.read_csv(tmp_path / "results.csv")) == len(every)
+
+
+def test_a_row_that_is_called_otherwise_in_the_same_folder_keeps_its_results(tmp_path):
+    written(small_table(), tmp_path)
+    old = small_table()
+    rows = (dataclasses.replace(old.rows[0], name="1e-05: rate 1"), old.rows[1])
+    write_table(dataclasses.replace(old, rows=rows), tmp_path)
+    assert "| 1e-05: rate 1 | 2 |" in (tmp_path / "table.md").read_text()
+
+
+def test_a_failed_run_of_a_search_is_known_from_the_results_alone(tmp_path):
+    config = override(tiny.tiny_config("two_figures_wd"), {"dissection.half": "validation", "data.validation": 0.2})
+    rows = tuple(Row("s", name, config) for name in ("a", "b"))
+    search = Table("Search", rows, (3,), ("validation_accuracy",), STAGES, search=True)
+    found = lines_of(search, tmp_path).assign(validation_accuracy=1.0, failed="")
+    for column in ("accuracy", "validation_accuracy", "units", "unique_detectors", "by_chance", "layers", "seconds"):
+        found.loc[found["row"] == "b", column] = None
+    found.loc[found["row"] == "b", ["layer", "failed"]] = "", "TrainingDivergedError: at step 3"
+    found.drop_duplicates(["row", "layer"]).to_csv(tmp_path / "results.csv", index=False)
+    write_table(search, tmp_path)
+    assert json.loads((tmp_path / "chosen.json").read_text()) == {"s": "a"}
+    assert "at step 3" in (tmp_path / "results.csv").read_text()
+    assert [each.done for each in plan(search, tmp_path)] == [1, 0]
 
 
 @pytest.mark.parametrize("lacking", ["accuracy", "unique_detectors", "by_chance"])
@@ -97,10 +157,37 @@ def test_a_run_that_lacks_what_a_stage_measures_is_not_finished(tmp_path, monkey
     monkeypatch.setattr(make, "unfinished", lambda planned, stages: asked.extend(planned) or [])
     make_table(table, tmp_path)
     assert len(asked) == 4
+    assert [each.done for each in plan(table, tmp_path)] == [0, 0]
 
 
 def test_digest_is_of_what_decides_the_scores():
     config = tiny.tiny_config("two_figures_wd")
     assert digest(config) == digest(override(config, {"data.directory": "/elsewhere", "data.num_threads": 3}))
-    for name, value in {"seed": 5, "model.width": 0.3, "dissection.half": "test"}.items():
+    for name, value in {"seed": 5, "model.width": 0.3, "dissection.half": "test", "dissection.broden": "b"}.items():
         assert digest(override(config, {name: value})) != digest(config)
+    large = interpjax.get_config("places365_gbn")
+    same = {"data.directory": "/elsewhere"}
+    assert digest(override(large, same)) == digest(large)
+    for name, value in {"data.train": "train[:10%]", "model.weights": "w.npz", "data.mean_image": "m.npy"}.items():
+        assert digest(override(large, {name: value})) != digest(large)
+    brodens = [override(large, {"dissection.broden": place}) for place in ("/a/broden", "/b/broden")]
+    assert digest(brodens[0]) == digest(brodens[1])
+    weights = [override(large, {"model.weights": place}) for place in ("/a/one.npz", "/b/one.npz", "/b/two.npz")]
+    assert digest(weights[0]) == digest(weights[1]) != digest(weights[2])
+
+
+def test_a_page_that_cannot_be_made_stops_no_table(tmp_path, capsys):
+    table = small_table()
+    written(table, tmp_path)
+    for _, seed, each in table.planned(tmp_path):
+        if seed == 4:
+            each.folder.mkdir(parents=True)
+            (each.folder / "config.json").write_text(to_json(each.config))
+            summary = {"layers": {"conv1": {"units": 8, "unique_detectors": 3}}, "seconds": {"train": 1.0}}
+            (each.folder / "summary.json").write_text(json.dumps(summary))
+    write_table(table, tmp_path)
+    told = capsys.readouterr().err
+    assert "a_task/comparison.html is not written: " in told
+    assert "NA/seed=4" in told or "1e-05_rate_1/seed=4" in told
+    assert "| NA | 2 |" in (tmp_path / "table.md").read_text()
+    assert not (tmp_path / "a_task" / "comparison.html").exists()

@@ -15,7 +15,7 @@ from interpjax.config import override, to_json
 from interpjax.errors import UserError
 from interpjax.running import queue
 from interpjax.tables import Row, Table, make_table, read_table
-from interpjax.tables.make import times
+from interpjax.tables.make import plan
 
 COLUMNS = ("accuracy", "validation_accuracy", "interpretability_score", "conv2", "calibrated", "untrained", "rud")
 
@@ -93,7 +93,7 @@ def test_what_is_finished_is_not_made_again_and_other_fields_are_refused(made):
     table = without_the_last(small_table())
     assert make_table(table, folder) == {}
     assert {path: path.stat().st_mtime_ns for path in before} == before
-    told = {row.slug: (runs, done) for row, runs, done, _ in times(table, folder)}
+    told = {each.row.slug: (each.runs, each.done) for each in plan(table, folder)}
     assert told == {"task/wd": (2, 2), "task/gbn": (2, 2)}
     written = (folder / "table.md").read_text()
     changed = without_the_last(small_table(training__num_steps=5))
