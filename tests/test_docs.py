@@ -100,7 +100,7 @@ def test_every_room_has_a_page_in_the_reference(name):
     module = importlib.import_module(f"interpjax.{name}")
     for each in module.__all__:  # automodule tells of classes and functions alone
         if not (inspect.isclass(getattr(module, each)) or inspect.isroutine(getattr(module, each))):
-            assert f".. autodata:: interpjax.{name}.{each}\n" in page.read_text()
+            assert f".. py:data:: interpjax.{name}.{each}\n" in page.read_text()
 
 
 def test_readme_begins_with_the_two_commands():
