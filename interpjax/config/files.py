@@ -35,12 +35,12 @@ def _names() -> list[str]:
     return sorted(name for name in stems if name not in ("__init__", "common"))
 
 
-def config_path(name: str, known: Callable[[], Sequence[str]] = config_names) -> str:
-    """The path of a configuration's file, followed by a colon and the argument if there is one.
+def config_path(name: str, function: str = "get_config") -> str:
+    """The path of the file of a configuration or table, followed by a colon and the argument if there is one.
 
     Args:
       name: as in :func:`get_config`.
-      known: gives the names of those that may be meant.
+      function: that the file should have, one of :data:`FUNCTIONS`.
 
     Raises:
       UserError: if there is no such file.
@@ -48,8 +48,9 @@ def config_path(name: str, known: Callable[[], Sequence[str]] = config_names) ->
     stem, colon, argument = name.partition(":")
     path = Path(stem) if stem.endswith(".py") else config_directory() / f"{stem}.py"
     if not path.is_file():
+        word, _, known = FUNCTIONS[function]
         names = ", ".join(known())
-        raise UserError(f"config {name!r}: no file {path}; give a path that ends in .py, or one of {names}")
+        raise UserError(f"{word} {name!r}: no file {path}; give a path that ends in .py, or one of {names}")
     return f"{path}{colon}{argument}"
 
 
@@ -76,23 +77,27 @@ def call_in_file(name: str, function: str) -> Any:
     Raises:
       UserError: naming all configurations, if there is no such file; or naming the file, if it has no such function.
     """
-    expected, known = FUNCTIONS[function]
-    stem, _, argument = config_path(name, known).partition(":")
+    word, expected, _ = FUNCTIONS[function]
+    stem, _, argument = config_path(name, function).partition(":")
     spec = importlib.util.spec_from_file_location(f"interpjax_config_{Path(stem).stem}", stem)
     assert spec is not None, stem
     assert spec.loader is not None, stem
     module = importlib.util.module_from_spec(spec)
-    with refusals(f"config {name!r}"):
+    with refusals(f"{word} {name!r}"):
         spec.loader.exec_module(module)
     if not hasattr(module, function):
-        raise UserError(f"config {name!r}: {stem} has no function {function}; {expected}")
+        raise UserError(f"{word} {name!r}: {stem} has no function {function}; {expected}")
     return getattr(module, function)(*([argument] if argument else []))
 
 
-# By the function that a file should have: what else it may be, and the names that there are.
-FUNCTIONS: dict[str, tuple[str, Callable[[], list[str]]]] = {
-    "get_config": ("expected the file of an experiment; that of a table is run by `interpjax table`", config_names),
-    "get_table": ("expected the file of a table; that of an experiment is run by --config", table_names),
+# By the function that a file should have: what the file is called, what else it may be, and the names that there are.
+FUNCTIONS: dict[str, tuple[str, str, Callable[[], list[str]]]] = {
+    "get_config": (
+        "config",
+        "expected the file of an experiment; that of a table is run by `interpjax table`",
+        config_names,
+    ),
+    "get_table": ("table", "expected the file of a table; that of an experiment is run by --config", table_names),
 }
 
 

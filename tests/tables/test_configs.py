@@ -80,7 +80,7 @@ def test_fields_are_set_in_all_rows_by_the_kind_of_the_field():
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["table_none", "--workdir=x"], "config 'table_none': no file"),
+        (["table_none", "--workdir=x"], "table 'table_none': no file"),
         (["table_none", "--workdir=x"], "or one of table_architectures, table_cgl, table_seed, table_two_figures"),
         (["table_two_figures:all", "--workdir=x"], "argument 'all' of table_two_figures: expected one of '', 'publ"),
         (["table_seed", "--workdir=x", "--seeds=a"], "'a': expected whole numbers, as 0,1,2"),

@@ -11,7 +11,9 @@ from interpjax.configs import table_two_figures
 from interpjax.tables import read_table, write_table
 
 ROOT = Path(__file__).parents[2]
-KNOWN = re.findall(r"^\| `(\w+)` \| `interpjax table (\S+) --workdir", (ROOT / "results" / "README.md").read_text(), re.M)
+KNOWN = re.findall(
+    r"^\| `(\w+)` \| `interpjax table (\S+) --workdir", (ROOT / "results" / "README.md").read_text(), re.M
+)
 
 
 def test_every_folder_is_told_of():
