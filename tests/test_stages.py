@@ -234,7 +234,9 @@ def test_a_run_of_a_sweep_that_fails_is_told_of_and_the_others_are_made(tmp_path
     assert "TrainingDivergedError" in table["failed"][0]
     assert table["accuracy"].isna().tolist() == [True, False]
     assert "failed: optimizer.learning_rate=1e+30: TrainingDivergedError" in capsys.readouterr().err
-    assert pd.read_csv(tmp_path / "runs" / "results.csv")["optimizer.learning_rate"].tolist() == [0.1]
+    records = pd.read_csv(tmp_path / "runs" / "results.csv")
+    assert records["optimizer.learning_rate"].tolist() == rates
+    assert records["accuracy"].isna().tolist() == records["failed"].notna().tolist() == [True, False]
 
 
 def test_a_finished_run_of_which_other_pictures_are_asked_for_is_unfinished(finished, copy):

@@ -36,13 +36,13 @@ def run_all(
     *,
     jobs: int = 1,
     after_each: Callable[[], object] = lambda: None,
+    keep_compiled: bool = True,
 ) -> dict[str, str]:
     """Makes some runs, and shows how many are done in one line.
 
     What a run tells goes to ``logs/NAME.txt`` in the folder that holds all. Which version of the code has made it, and
     when, is noted beside, in ``NAME.json``. What JAX compiles for one run is used again by the others: it is kept in
-    ``compilation_cache`` beside them, unless ``config.compilation_cache`` or JAX itself names another folder, or there
-    is one run alone.
+    ``compilation_cache`` beside them, unless ``config.compilation_cache`` or JAX itself names another folder.
 
     Args:
       planned: the runs.
@@ -50,6 +50,7 @@ def run_all(
       jobs: how many at once. One is made in this process; several are made in processes of their own, which share the
         cores out among themselves.
       after_each: is called after each run that has ended.
+      keep_compiled: whether that folder is used, which is only good where all runs are made on machines of one kind.
 
     Returns:
       ``{name: what went wrong}`` of the runs that failed, in the last line that they told.
@@ -61,7 +62,7 @@ def run_all(
     if not planned:
         return {}
     named = has_cache() or any(each.config.compilation_cache for each in planned)
-    cache = None if named or len(planned) == 1 else planned[0].root / CACHE
+    cache = None if named or not keep_compiled else planned[0].root / CACHE
     failed: dict[str, str] = {}
     with progress_bar("runs", len(planned), unit="run") as bar:
         if jobs == 1:

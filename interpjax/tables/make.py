@@ -106,7 +106,8 @@ def make_task(
     with refusals(f"table {folder}"):
         if is_kept(chosen[task - 1].name, read_kept(table, folder), stages):
             return {}
-        return run_all(unfinished(chosen[task - 1 : task], stages), stages)
+        # Jobs of an array may run on other kinds of machines, for which a program that one has compiled need not do.
+        return run_all(unfinished(chosen[task - 1 : task], stages), stages, keep_compiled=False)
 
 
 @contextlib.contextmanager

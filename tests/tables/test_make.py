@@ -50,6 +50,11 @@ def test_runs_that_fail_are_told_and_the_others_are_made(made):
     note = json.loads((folder / "logs" / "task--diverging--seed=3.json").read_text())
     assert note["failed"] == failed["task/diverging/seed=3"]
     table = pd.read_csv(folder / "results.csv")
+    failures = table[table["failed"].notna()]
+    assert failures[["row", "seed"]].values.tolist() == [["diverging", 3], ["diverging", 4]]
+    assert failures["failed"].tolist() == [failed[f"task/diverging/seed={seed}"] for seed in (3, 4)]
+    assert failures[["accuracy", "units", "seconds"]].isna().all(axis=None)
+    table = table.drop(index=failures.index)
     assert table[["row", "seed", "layer"]].values.tolist() == [
         [name, seed, layer] for seed in (3, 4) for name in ("wd", "gbn") for layer in ("conv1", "conv2")
     ]
