@@ -18,6 +18,8 @@ TABLES = {
     "table_cgl": 8,
     "table_cgl:imagenet": 5,
     "table_architectures": 9,
+    "table_small:search": 36,
+    "table_small:finetuned_search": 12,
     "table_two_figures": 8,
     "table_two_figures:published_width": 4,
     "table_two_figures:controls": 7,
@@ -81,7 +83,10 @@ def test_fields_are_set_in_all_rows_by_the_kind_of_the_field():
     ("arguments", "told"),
     [
         (["table_none", "--workdir=x"], "table 'table_none': no file"),
-        (["table_none", "--workdir=x"], "or one of table_architectures, table_cgl, table_seed, table_two_figures"),
+        (
+            ["table_none", "--workdir=x"],
+            "or one of table_architectures, table_cgl, table_seed, table_small, table_two_figures",
+        ),
         (["table_two_figures:all", "--workdir=x"], "argument 'all' of table_two_figures: expected one of '', 'publ"),
         (["table_seed", "--workdir=x", "--seeds=a"], "'a': expected whole numbers, as 0,1,2"),
         (["table_seed", "--workdir=x", "--jobs=0"], "--jobs = 0: expected 1 at least"),
