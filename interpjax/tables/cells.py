@@ -10,6 +10,7 @@ from interpjax.comparison.statistics import Difference, Mean, mean_interval, pai
 from interpjax.tables.table import Row, Table
 
 ACCURACY = "accuracy"
+DECIMALS = 9
 NOTHING = pd.Series(dtype=float)  # of no seed
 
 
@@ -46,7 +47,8 @@ def lines(table: Table, scores: pd.DataFrame) -> list[Line]:
         means = {name: mean_interval(own[name].to_numpy(float)) for name in shown}
         differences = {}
         for name in shown if not is_first else ():
-            if name in base and len(paired := (own[name] - base[name]).dropna()):
+            # Rounded, so that equal scores that were summed differently differ by 0.
+            if name in base and len(paired := (own[name] - base[name]).dropna().round(DECIMALS)):
                 differences[name] = paired_difference(name, paired.to_numpy(float))
         apart = own.get(ACCURACY, NOTHING) - base.get(ACCURACY, NOTHING)
         found.append(Line(row, means, differences, math.nan if is_first else float(apart.mean())))

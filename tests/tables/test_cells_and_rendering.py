@@ -56,6 +56,14 @@ def test_seeds_that_one_row_lacks_are_left_out_of_the_difference():
     np.testing.assert_allclose(mean.value, np.mean(np.subtract(OTHER, BASE)[:3]))
 
 
+def test_equal_scores_that_were_summed_differently_differ_by_nothing():
+    found = scores()
+    found.loc[found["row"] == "other", "interpretability_score"] = [value + 1e-15 * value for value in BASE]
+    made = {line.row.name: line for line in lines(table(), found)}
+    difference = made["other"].differences["interpretability_score"]
+    assert (difference.difference.value, difference.p) == (0, 1)
+
+
 def test_markdown_has_a_row_for_each_and_escapes():
     text = rendering.to_markdown(table(), lines(table(), scores()))
     assert "| A & B | base_line | 4 | 50 (all equal) | 13.5 ± 2.1 | 130 |" in text
