@@ -3,7 +3,7 @@
 Reproduces: CGL's Tab. 1 (Varshneya et al., IJCAI 2021), by the protocol of docs/protocol.md.
 Run:        interpjax table table_two_figures --workdir=DIR --jobs=2; or one of TABLES below, as
             table_two_figures:search.
-Cost:       80 runs of about 75 seconds, two at once, on 2 cores of an AMD EPYC.
+Cost:       80 runs of about two minutes, two at once, on 2 cores of an AMD EPYC with other jobs beside them.
 Expect:     published, at full width, unique detectors of conv2: 10 with weight decay (9 in the table itself), 12 with
             the block norm, 14 with all three. What came out here is in docs/results.md.
 """

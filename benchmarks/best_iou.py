@@ -1,0 +1,63 @@
+"""How well the best unit of each concept fits it, after training and before: what a count at one cut does not show.
+
+For each row of a table, layer and category it prints the mean over concepts of the largest IoU that any unit has, of
+the same network before training and after it, with 95 % t-intervals over seeds; how much it gained; and its difference
+from the row "weight_decay", with the p of the exact sign-flip test. The runs have to have the stages dissect and
+chance, with the kind "untrained".
+
+Run:   python benchmarks/best_iou.py FOLDER       (of a table, as of interpjax table table_two_figures --workdir=FOLDER)
+Cost:  seconds.
+"""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+
+from interpjax.comparison.statistics import Mean, mean_interval, paired_difference
+from interpjax.dissection import Chance, Dissection
+
+KEYS = ["section", "layer", "category", "row"]
+BASELINE = "weight_decay"
+HEADER = [*KEYS, "seeds", "untrained", "trained", "gained", "less weight decay"]
+
+
+def best_ious(folder: Path) -> pd.DataFrame:
+    """A row for each run, layer and category: the means over its concepts, trained and untrained."""
+    found = []
+    for path in sorted(folder.glob("*/*/seed=*/dissection/*/iou.npz")):
+        section, row, seed, _, layer, _ = path.relative_to(folder).parts
+        result, before = Dissection.load(path), Chance.load(path.with_name("chance_untrained.npz"))
+        best = pd.DataFrame({"category": result.concepts["category"], "trained": result.iou.max(axis=0)})
+        best["untrained"] = before.best_iou[0]
+        means = best.groupby("category", sort=False).mean()
+        for category, own in means.iterrows():
+            found.append({"section": section, "layer": layer, "category": category, "row": row, "seed": seed, **own})
+    return pd.DataFrame(found)
+
+
+def told(mean: Mean) -> str:
+    """With half the width of its interval."""
+    return f"{mean.value:.3f} ± {(mean.high - mean.low) / 2:.3f}"
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    found = best_ious(parser.parse_args().folder).set_index([*KEYS, "seed"])
+    found["gained"] = found["trained"] - found["untrained"]
+    print(f"| {' | '.join(HEADER)} |\n|{'---|' * len(HEADER)}")
+    for (section, layer, category), own in found.groupby(KEYS[:3], sort=False):
+        trained = own.droplevel(KEYS[:3])["trained"].unstack("row")
+        for row, values in own.groupby("row", sort=False):
+            means = [told(mean_interval(values[name].to_numpy())) for name in ("untrained", "trained", "gained")]
+            apart = (trained[row] - trained[BASELINE]).dropna().to_numpy()
+            difference = paired_difference("IoU", apart)
+            less = "" if row == BASELINE else f"{told(difference.difference)} (p {difference.p:.2g})"
+            cells = [section, layer, category, row, str(len(values)), *means, less]
+            print(f"| {' | '.join(map(str, cells))} |")
+
+
+if __name__ == "__main__":
+    main()
