@@ -51,5 +51,5 @@ def test_a_name_that_looks_like_an_escape_is_found(chromium, tmp_path):
             assert concept.evaluate("each => each.open")
             concept.evaluate("each => { each.open = false; location.hash = ''; }")
             opened.page.click("dd a >> text=50%-c")
-            opened.page.wait_for_function("document.querySelector('details.one-concept[open]')")
+            opened.page.locator("details.one-concept[open]").wait_for(state="attached")
             assert opened.errors == []
