@@ -24,6 +24,7 @@ SWITCHES = (
 WIDTHS = {"desktop": 1280, "phone": 375}
 HEIGHT = 900
 WITHIN = ("data:", "blob:", "about:")  # addresses of what a page holds itself
+LOADED = "performance.getEntriesByType('navigation')[0].loadEventEnd > 0"
 NUMBERS = """() => {
     const [timing] = performance.getEntriesByType('navigation');
     return {
@@ -141,7 +142,8 @@ def opened(
         seen.page.on("console", lambda message: seen.errors.append(message.text) if message.type == "error" else None)
         seen.page.on("pageerror", lambda error: seen.errors.append(str(error)))
         seen.page.goto(f"{own}#{fragment}" if fragment else own)
-        seen.page.wait_for_function("performance.getEntriesByType('navigation')[0].loadEventEnd > 0")
+        while not seen.page.evaluate(LOADED):  # wait_for_function needs eval, which the page's policy forbids
+            seen.page.wait_for_timeout(5)
         yield seen
     finally:
         context.close()
