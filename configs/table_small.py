@@ -9,8 +9,6 @@ Cost:   36 and 12 runs; not measured yet.
 Expect: nothing is published for these images.
 """
 
-from collections.abc import Callable
-
 from ml_collections import ConfigDict
 
 import interpjax
@@ -22,14 +20,8 @@ from interpjax.tables import Row, Table
 NETWORKS = {"alexnet": 0.5, "alexnet_b": 0.5, "resnet18": 0.25}  # and their width
 RATES = (3e-4, 1e-3)  # of Adam
 FINETUNED_RATES = (1e-4, 3e-4)
-# Strengths by regularizer; those of both losses on activations are 0.01.
-STRENGTHS = {"weight decay": (1e-4, 1e-3), "block norm": (1e-3, 5e-3), "all three": (1e-3, 5e-3)}
-REGULARIZERS: dict[str, Callable[[ConfigDict, float], ConfigDict]] = {
-    "weight decay": common.with_weight_decay,
-    "block norm": common.with_block_norm,
-    "all three": lambda config, strength: common.with_cgl(config, strength, 1e-2, 1e-2),
-}
-SEARCHED = {"data.validation": 0.1, "dissection.half": "validation", "dissection.intervals": False}
+STRENGTHS = {"wd": (1e-4, 1e-3), "gbn": (1e-3, 5e-3), "cgl": (1e-3, 5e-3)}  # by regularizer
+OF_ACTIVATIONS = 1e-2  # the strength of both losses on activations
 
 
 def get_table(argument: str = "") -> Table:
@@ -47,7 +39,11 @@ def get_table(argument: str = "") -> Table:
 
 def _search(title: str, bases: dict[str, ConfigDict], rates: tuple[float, ...]) -> Table:
     rows = [
-        Row(f"{network}, {kind}", f"{strength:g}, rate {rate:g}", _candidate(base, kind, strength, rate))
+        Row(
+            f"{network}, {common.REGULARIZERS[kind]}",
+            f"{strength:g}, rate {rate:g}",
+            _candidate(base, kind, strength, rate),
+        )
         for network, base in bases.items()
         for kind, strengths in STRENGTHS.items()
         for rate in rates
@@ -59,14 +55,18 @@ def _search(title: str, bases: dict[str, ConfigDict], rates: tuple[float, ...]) 
         seeds=(100,),
         columns=("validation_accuracy", "interpretability_score", "zero_groups"),
         stages=("train", "evaluate", "dissect"),
-        notes="Scores are of the validation half of the labelled images.",
+        notes=common.OF_SEARCH,
         search=True,
     )
 
 
 def _candidate(base: ConfigDict, kind: str, strength: float, rate: float) -> ConfigDict:
-    config = override(base, SEARCHED | {"optimizer.learning_rate": rate})
-    return REGULARIZERS[kind](config, strength)
+    config = override(base, common.SEARCHED | {"optimizer.learning_rate": rate})
+    if kind == "wd":
+        return common.with_weight_decay(config, strength)
+    if kind == "gbn":
+        return common.with_block_norm(config, strength)
+    return common.with_cgl(config, strength, OF_ACTIVATIONS, OF_ACTIVATIONS)
 
 
 def _scratch(name: str, width: float) -> ConfigDict:

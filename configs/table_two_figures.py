@@ -34,8 +34,6 @@ SCORES = ("accuracy", "interpretability_score", "conv1", "conv2")
 ALL_SCORES = (*SCORES, "calibrated", "by_chance", "untrained", "rud")
 SEED_FIELDS = ("seed", "data.two_figures.seed")  # so that the images are others too
 STAGES = ("train", "evaluate", "dissect")
-# A tenth of the training images is held out in all tables, so that all train on as many as the search did.
-TESTED = {"data.validation": 0.1, "dissection.half": "test", "dissection.intervals": False}
 NORM, GROUPING = "regularizer.block_norm", "regularizer.grouping"
 
 
@@ -110,7 +108,7 @@ def _strengths() -> Table:
     rate = RATES[-1]
     configs = [("weight decay", s, common.with_weight_decay(_base(rate), s)) for s in (*WEIGHT_DECAYS, *STRONGER)]
     configs += [("block norm", s, common.with_block_norm(_base(rate), s)) for s in (*BLOCK_NORMS, *STRONGER)]
-    rows = [Row(kind, f"{strength:g}", override(config, TESTED)) for kind, strength, config in configs]
+    rows = [Row(kind, f"{strength:g}", override(config, common.TESTED)) for kind, strength, config in configs]
     title = "Two figures, binary, a quarter of the width: strengths"
     return _table(title, rows, range(5), (*SCORES, "zero_groups"), STAGES)
 
@@ -118,7 +116,7 @@ def _strengths() -> Table:
 def _search() -> Table:
     """What there is to choose from, with seeds that no other table has."""
     rows = [
-        Row(kind, name, override(config, TESTED | {"dissection.half": "validation"}))
+        Row(kind, name, override(config, common.SEARCHED))
         for kind, candidates in _candidates().items()
         for name, config in candidates.items()
     ]
@@ -129,7 +127,7 @@ def _search() -> Table:
         columns=("validation_accuracy", "interpretability_score", "conv1", "conv2", "zero_groups"),
         stages=STAGES,
         seed_fields=SEED_FIELDS,
-        notes="Scores are of the validation half of the labelled images.",
+        notes=common.OF_SEARCH,
         search=True,
     )
 
@@ -152,16 +150,21 @@ def _table(
     stages: Sequence[str] = (*STAGES, "chance"),
     notes: str = "",
 ) -> Table:
-    said = "Scores are of the test half of the labelled images."
     return Table(
-        title, tuple(rows), tuple(seeds), tuple(columns), tuple(stages), SEED_FIELDS, f"{said} {notes}".strip()
+        title,
+        tuple(rows),
+        tuple(seeds),
+        tuple(columns),
+        tuple(stages),
+        SEED_FIELDS,
+        f"{common.OF_TEST} {notes}".strip(),
     )
 
 
 def _chosen() -> dict[str, ConfigDict]:
     """By regularizer, the candidate that was chosen."""
     found = _candidates()
-    return {kind: override(found[kind][name], TESTED) for kind, name in CHOSEN.items()}
+    return {kind: override(found[kind][name], common.TESTED) for kind, name in CHOSEN.items()}
 
 
 def _candidates() -> dict[str, dict[str, ConfigDict]]:

@@ -1,5 +1,6 @@
 """What ``results/`` keeps makes the tables that docs/results.md shows, and the choice that the tables go by."""
 
+import importlib
 import json
 import re
 import shutil
@@ -7,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from interpjax.configs import table_two_figures
 from interpjax.tables import read_table, write_table
 
 ROOT = Path(__file__).parents[2]
@@ -33,4 +33,4 @@ def test_tables_are_those_of_the_results(folder, name, tmp_path):
     assert (tmp_path / "results.csv").read_text() == (ROOT / "results" / folder / "results.csv").read_text()
     if table.search:
         chosen = json.loads((tmp_path / "chosen.json").read_text())
-        assert chosen == table_two_figures.CHOSEN
+        assert chosen == importlib.import_module(f"interpjax.configs.{name.partition(':')[0]}").CHOSEN
