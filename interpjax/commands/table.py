@@ -43,13 +43,9 @@ def run(arguments: Sequence[str]) -> None:
         parser.error("--no_runs writes the table of all that is finished; expected none of the others beside it")
     if given.task is not None and (given.dry_run or given.jobs > 1):
         parser.error("--task makes one run; expected neither --dry_run nor --jobs beside it")
+    # With all that a run needs, which --help does not.
     from interpjax.running.planned import LOGS
-    from interpjax.tables import (
-        make_table,
-        make_task,
-        read_table,
-        write_table,
-    )  # with all that a run needs, which --help does not
+    from interpjax.tables import make_table, make_task, read_table, write_table
 
     with told_in_one_line():
         table = _with_fields(read_table(given.config), fields)

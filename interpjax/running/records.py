@@ -39,13 +39,12 @@ def records(
     found: list[dict[str, Any]] = []
     for labels, planned in runs:
         note = note_of(planned)
-        end = {"config": digest(planned.config), **note}
         if summary := summary_of(planned):
-            found += [{**labels, **row, **end} for row in _of_layers(summary)]
+            found += [{**labels, **row, "config": digest(planned.config), **note} for row in _of_layers(summary)]
         elif kept and planned.name in kept:
             found += [{**row, **labels} for row in kept[planned.name]]
         elif "failed" in note:
-            found.append({**labels, "layer": "", **end})
+            found.append({**labels, "layer": "", "config": digest(planned.config), **note})
     return pd.DataFrame(found)
 
 

@@ -8,7 +8,7 @@ from interpjax.errors import UserError
 from interpjax.tables.table import Row, Table
 
 ACCURACY, SCORE = "validation_accuracy", "interpretability_score"
-WITHIN = 1.0  # percentage points of accuracy
+WITHIN = 1.0  # percentage points of accuracy, that docs/protocol.md takes for equal accuracies
 
 
 def choose(table: Table, scores: pd.DataFrame, failed: Collection[str] = ()) -> dict[str, Row]:

@@ -7,7 +7,7 @@ from interpjax.comparison import compare
 from interpjax.errors import UserError
 from interpjax.running import Planned
 from interpjax.running.records import summary_of
-from interpjax.tables.table import Table
+from interpjax.tables.table import Table, slug
 
 PAGE = "comparison.html"
 
@@ -23,14 +23,14 @@ def write_comparisons(table: Table, folder: Path) -> None:
       table: the table.
       folder: of it, absolute.
     """
-    for section in table.sections:
-        by_seed: dict[int, list[Planned]] = {}
-        for row, seed, planned in table.planned(folder):
-            if row.section == section and "layers" in summary_of(planned):
-                by_seed.setdefault(seed, []).append(planned)
+    by_section: dict[str, dict[int, list[Planned]]] = {}
+    for row, seed, planned in table.planned(folder):
+        if "layers" in summary_of(planned):
+            by_section.setdefault(row.section, {}).setdefault(seed, []).append(planned)
+    for section, by_seed in by_section.items():
         runs = next((runs for runs in by_seed.values() if len(runs) > 1), [])
         if runs:
-            page = runs[0].folder.parents[1] / PAGE
+            page = folder / slug(section) / PAGE
             try:
                 compare([run.folder for run in runs], page)
             except UserError as error:

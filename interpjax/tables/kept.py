@@ -10,10 +10,11 @@ from interpjax.config import digest
 from interpjax.errors import UserError
 from interpjax.running import Planned
 from interpjax.running.queue import note_of
-from interpjax.tables.table import Table, slug
+from interpjax.tables.table import Table, run_name
 
 RESULTS = "results.csv"
 NAMING = ("section", "row", "seed", "layer")
+NEEDED = (*NAMING, "layers", "seconds", "config")
 TEXTS = ("section", "row", "layer", "config", "version", "date", "failed")
 MEASURED = {"evaluate": "accuracy", "dissect": "unique_detectors", "chance": "by_chance"}  # a column of each stage
 ONLY_COPY = "without it, what it keeps of runs whose folders are gone is lost"
@@ -36,21 +37,18 @@ def read_kept(table: Table, folder: Path) -> Kept:
     """
     path = folder / RESULTS
     planned = {each.name: each for _, _, each in table.planned(folder)}
-    kept: dict[str, list[dict[str, Any]]] = {}
+    found: dict[str, list[dict[str, Any]]] = {}
     for line in _read(path):
-        place = f"{slug(line['section'], line['row'])}/seed={line['seed']}"
-        if (folder / place / "summary.json").is_file():
+        found.setdefault(run_name(line["section"], line["row"], line["seed"]), []).append(line)
+    kept = {}
+    for name, lines in found.items():
+        if (folder / name / "summary.json").is_file():
             continue
-        if _has_results(line):
-            _check(line, planned.get(place), f"{path} alone has the results of {place}")
-        elif place not in planned or note_of(planned[place]):  # which tells better of a run that failed
+        if any(map(_has_results, lines)):
+            _check(lines, planned.get(name), path, name)
+        elif name not in planned or note_of(planned[name]):  # which tells better of a run that failed
             continue
-        kept.setdefault(place, []).append(line)
-    for place, lines in kept.items():
-        if _has_results(lines[0]) and len(lines) != lines[0]["layers"]:
-            raise UserError(
-                f"{path} has {len(lines)} of the {lines[0]['layers']} layers of {place}; mend it: {ONLY_COPY}"
-            )
+        kept[name] = lines
     return kept
 
 
@@ -65,16 +63,18 @@ def _has_results(line: Mapping[str, Any]) -> bool:
     return pd.notna(line["seconds"])
 
 
-def _check(line: Mapping[str, Any], planned: Planned | None, told: str) -> None:
+def _check(lines: Sequence[Mapping[str, Any]], planned: Planned | None, path: Path, name: str) -> None:
+    """Raises a UserError unless these lines are all that a run of the table has found."""
+    told, remedy = f"{path} alone has the results of {name}", "give another folder, or move its lines to another file"
     if planned is None:
-        raise UserError(f"{told}, which is not in the table; give another folder, or move its lines to another file")
-    if not line["config"]:
-        raise UserError(f"{told}, without the digest of its configuration (column config); give another folder")
-    if line["config"] != digest(planned.config):
-        raise UserError(
-            f"{told}, by the configuration {line['config']}, and the table's is {digest(planned.config)}; give another "
-            "folder, or move its lines to another file"
-        )
+        raise UserError(f"{told}, which is not in the table; {remedy}")
+    ours = digest(planned.config)
+    for theirs in {line["config"] for line in lines} - {ours}:
+        if not theirs:
+            raise UserError(f"{told}, without the digest of its configuration (column config); {remedy}")
+        raise UserError(f"{told}, by the configuration {theirs}, and the table's is {ours}; {remedy}")
+    if len(lines) != lines[0]["layers"]:
+        raise UserError(f"{path} has {len(lines)} of the {lines[0]['layers']} layers of {name}; mend it: {ONLY_COPY}")
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
@@ -84,7 +84,7 @@ def _read(path: Path) -> list[dict[str, Any]]:
         found = pd.read_csv(path, dtype=str, keep_default_na=False).fillna("")  # exactly, for it is written again
     except ValueError as error:  # and pandas' own, which are of its kind
         raise UserError(f"{path} cannot be read ({str(error).strip()}); mend it: {ONLY_COPY}") from error
-    if lacking := [name for name in (*NAMING, "layers", "seconds", "config") if name not in found]:
+    if lacking := [name for name in NEEDED if name not in found]:
         raise UserError(f"{path} has no column {lacking[0]!r}; mend it: {ONLY_COPY}")
     for name in (name for name in found if name not in TEXTS):
         try:

@@ -19,7 +19,7 @@ from interpjax.tables import rendering
 from interpjax.tables.cells import lines
 from interpjax.tables.choosing import choose
 from interpjax.tables.comparisons import write_comparisons
-from interpjax.tables.kept import NAMING, RESULTS, Kept, is_kept, read_kept
+from interpjax.tables.kept import NEEDED, RESULTS, Kept, is_kept, read_kept
 from interpjax.tables.scores import scores_of
 from interpjax.tables.table import Row, Table, slug
 
@@ -161,8 +161,7 @@ def _failed(found: pd.DataFrame) -> set[str]:
 def _records(runs: Sequence[Run], kept: Kept) -> pd.DataFrame:
     labelled = (({"section": row.section, "row": row.name, "seed": seed}, each) for row, seed, each in runs)
     found = records(labelled, kept)
-    empty = pd.DataFrame(columns=[*NAMING, "layers", "seconds", "config"])
-    return found if "seconds" in found else pd.concat([empty, found]) if len(found) else empty
+    return found.reindex(columns=[*found, *(name for name in NEEDED if name not in found)])
 
 
 class Plan(NamedTuple):

@@ -8,6 +8,7 @@ import pandas as pd
 
 from interpjax.comparison.statistics import Mean
 from interpjax.tables.cells import Line
+from interpjax.tables.choosing import WITHIN
 from interpjax.tables.table import Table
 
 HEADINGS = {
@@ -27,7 +28,6 @@ runs."""
 WORDS_OF_DIFFERENCES = """Each row less the first of its section, seed by seed, with 95 % t-intervals; p is that of the
 exact sign-flip test, two-sided, and *smallest p* what it can give at so many seeds. It is not corrected for the number
 of comparisons."""
-APART = 1.0  # percentage points of accuracy, above which docs/protocol.md concludes nothing from scores
 WORDS_OF_APART = """† The accuracies are more than one percentage point apart, so nothing follows from the scores."""
 ESCAPED = {"\\": r"\textbackslash ", "%": r"\%", "&": r"\&", "_": r"\_", "#": r"\#", "$": r"\$"}
 ESCAPED |= {"{": r"\{", "}": r"\}", "~": r"\textasciitilde ", "^": r"\textasciicircum ", "|": r"\textbar "}
@@ -56,7 +56,7 @@ def _differences(table: Table, lines: Sequence[Line]) -> list[str]:
 
 
 def _is_apart(line: Line) -> bool:
-    return round(abs(line.apart), 6) > APART  # and not of NaN
+    return round(abs(line.apart), 6) > WITHIN  # and not of NaN
 
 
 def to_latex(table: Table, lines: Sequence[Line]) -> str:

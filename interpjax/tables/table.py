@@ -15,9 +15,14 @@ from interpjax.prepare import STAGES
 from interpjax.running import Planned
 
 
-def slug(section: str, name: str) -> str:
-    """The path of a row's folder, ``section/name``, with what could be read as a path or a wildcard replaced."""
-    return "/".join(re.sub(r"[^\w.=+-]+", "_", part).strip("_.") or "_" for part in (section, name))
+def slug(*names: str) -> str:
+    """The path of a section's folder or of a row's, with what could be read as a path or a wildcard replaced."""
+    return "/".join(re.sub(r"[^\w.=+-]+", "_", name).strip("_.") or "_" for name in names)
+
+
+def run_name(section: str, row: str, seed: int) -> str:
+    """What a run is called, which is also the path of its folder: ``SECTION/ROW/seed=N``."""
+    return f"{slug(section, row)}/seed={seed}"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -75,14 +80,12 @@ class Table:
         for seeds in (self.seeds, *(row.seeds for row in self.rows)):
             if len(set(seeds)) < len(seeds):
                 raise UserError(f"table {self.title!r}: seeds = {seeds}: expected none of them twice")
-        slugs = [row.slug for row in self.rows]
-        if twice := [slug for slug in slugs if slugs.count(slug) > 1]:
-            raise UserError(f"table {self.title!r}: two rows have the folder {twice[0]!r}; expected another for each")
-        folders = [slug(section, "").split("/")[0] for section in self.sections]
-        if twice := [folder for folder in folders if folders.count(folder) > 1]:
-            raise UserError(
-                f"table {self.title!r}: two sections have the folder {twice[0]!r}; expected another for each"
-            )
+        places = {"rows": [row.slug for row in self.rows], "sections": [slug(section) for section in self.sections]}
+        for what, folders in places.items():
+            if twice := [folder for folder in folders if folders.count(folder) > 1]:
+                raise UserError(
+                    f"table {self.title!r}: two {what} have the folder {twice[0]!r}; expected another for each"
+                )
         if unknown := [stage for stage in self.stages if stage not in STAGES]:
             raise UserError(f"table {self.title!r}: {unknown[0]!r} is not a stage; choose from {', '.join(STAGES)}")
 
@@ -110,7 +113,7 @@ class Table:
         fields: dict[str, Any] = dict.fromkeys(self.seed_fields, seed)
         if row.config.data.source == "two_figures" and not row.config.data.directory:
             fields["data.directory"] = str(workdir / "data")  # rendered once for all
-        name = f"{row.slug}/seed={seed}"
+        name = run_name(row.section, row.name, seed)
         return Planned(name, row.slug, override(row.config, fields), workdir, name)
 
 
