@@ -73,7 +73,7 @@ class Variant:
         grouping, preprocessing = read_grouping(config), read_preprocessing(config)
         recipe = read_recipe(config, model, read_block_norm(config, grouping), grouping)
         rate = optax.constant_schedule(1e-3)
-        optimizer = recipe.optimizer.optimizer(rate)
+        optimizer = recipe.optimizer.optimizer(rate, total=1)
         state = create_train_state(model, optimizer, image_size=config.data.image_size, seed=0)
         step: Any = make_train_step(
             model, optimizer, recipe.objective, preprocessing=preprocessing, learning_rate=rate, seed=0

@@ -47,7 +47,7 @@ class Steps:
         grouping, rate = read_grouping(config), optax.constant_schedule(1e-3)
         model = models.create_model("alexnet", num_classes=365, width=WIDTH)
         recipe = read_recipe(config, model, read_block_norm(config, grouping), grouping)
-        optimizer = recipe.optimizer.optimizer(rate)
+        optimizer = recipe.optimizer.optimizer(rate, total=1)
         preprocessing = read_preprocessing(config)
         self._batch = parallel.put_batch(batch)
         state = create_train_state(model, optimizer, image_size=config.data.image_size, seed=0)

@@ -69,7 +69,8 @@ def recipe(config, model) -> training.Recipe:
 def optimizer(config, model, examples: int = 40):
     """The configured optimizer, over a training on so many examples."""
     made = recipe(config, model)
-    return made.optimizer.optimizer(made.optimizer.learning_rate.over(made.duration, examples))
+    schedule = made.optimizer.learning_rate.over(made.duration, examples)
+    return made.optimizer.optimizer(schedule, made.duration.steps(examples))
 
 
 def initial_state(config) -> training.TrainState:

@@ -66,6 +66,8 @@ NON_NEGATIVE = (
     "optimizer.clip_norm",
     "optimizer.decoupled_weight_decay",
     "optimizer.momentum",
+    "optimizer.pruning.sparsity",
+    "optimizer.pruning.start",
     "optimizer.warmup_steps",
     *(f"regularizer.{name}.{field}" for name in TERMS for field in ("strength", "warmup_steps")),
     "regularizer.grouping.group_size",
@@ -94,7 +96,7 @@ def validate(config: ConfigDict) -> None:
         _require(problems, config, name, lambda v: v > 0, "expected a number above 0")
     for name in NON_NEGATIVE:
         _require(problems, config, name, lambda v: v >= 0, "expected a number of 0 or more")
-    for name in ("data.validation", "training.ema_decay", "training.label_smoothing"):
+    for name in ("data.validation", "training.ema_decay", "training.label_smoothing", "optimizer.pruning.sparsity"):
         _require(problems, config, name, lambda v: v < 1, "expected a number below 1")
     for name in ("regularizer.block_norm.p", "regularizer.block_norm.q"):
         exponent = name[-1]
@@ -106,7 +108,7 @@ def validate(config: ConfigDict) -> None:
     smallest = 1 / 256  # a smaller deviation is less than one step of an 8-bit image
     _require(problems, config, "data.std", lambda v: max(v, default=1) >= smallest, "expected those of images in 0..1")
     checks = (_check_duration, _check_profile, _check_classes, _check_sizes, _check_chance, _check_pictures)
-    for check in (*checks, _check_optimizer, _check_average):
+    for check in (*checks, _check_optimizer, _check_average, _check_pruning):
         with problems.collected():
             check(config)
     problems.raise_all()
@@ -198,6 +200,25 @@ def _check_average(config: ConfigDict) -> None:
         raise UserError(
             f"config.training.ema_decay = {config.training.ema_decay}: expected 0 with block_norm.proximal, whose "
             "exact zeros an average over the steps does not have"
+        )
+
+
+def _check_pruning(config: ConfigDict) -> None:
+    settings = config.optimizer.pruning
+    if not settings.start < settings.stop <= 1:
+        raise UserError(
+            f"config.optimizer.pruning: start = {settings.start} and stop = {settings.stop}; expected shares of the "
+            "training, 0 <= start < stop <= 1"
+        )
+    if settings.sparsity > 0 and _is_proximal(config):
+        raise UserError(
+            f"config.optimizer.pruning.sparsity = {settings.sparsity}: expected 0 with block_norm.proximal, which "
+            "makes zeros of its own"
+        )
+    if settings.sparsity > 0 and config.training.ema_decay > 0:
+        raise UserError(
+            f"config.optimizer.pruning.sparsity = {settings.sparsity}: expected 0 with training.ema_decay, for an "
+            "average over the steps has no exact zeros"
         )
 
 

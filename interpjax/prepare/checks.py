@@ -119,17 +119,23 @@ def check_optimizer(optimizer: OptimizerSettings, name: str, params: Any) -> Non
       params: the network's parameters, or their shapes.
 
     Raises:
-      UserError: naming the field, if the block norm's proximal step does not fit the optimizer or the network.
+      UserError: naming the field, if the block norm's proximal step does not fit the optimizer or the network, or
+        there is nothing to prune.
     """
     try:
-        made = optimizer.optimizer(optax.constant_schedule(1.0))
+        made = optimizer.optimizer(optax.constant_schedule(1.0), total=1)
     except UserError:
         raise
     except ValueError as error:  # the block norm has no such proximal operator
         raise UserError(f"config.regularizer.block_norm: {error}") from error
+    if (pruning := optimizer.pruning) is not None:
+        try:
+            jax.eval_shape(pruning.kernels, params)
+        except ValueError as error:
+            raise UserError(f"config.optimizer.pruning.layers = {pruning.layers!r}: {error}") from error
     try:
         jax.eval_shape(made.init, params)
-    except ValueError as error:  # only the proximal step checks the network and the optimizer before it
+    except ValueError as error:  # else only the proximal step checks the network and the optimizer before it
         raise UserError(
             f"config.regularizer.block_norm.proximal = True, config.optimizer.name = {name!r}: {error}"
         ) from error

@@ -12,6 +12,7 @@ from interpjax.imports import import_object
 from interpjax.training import terms
 from interpjax.training.optimizer import LearningRate, OptimizerSettings, ProximalStep
 from interpjax.training.promotion import promoting
+from interpjax.training.pruning import Pruning
 from interpjax.training.terms import BlockNorm
 
 
@@ -32,7 +33,9 @@ def read_optimizer(config: ConfigDict, norm: BlockNorm) -> OptimizerSettings:
     )
     beside = norm if block.strength > 0 else None
     proximal = ProximalStep(read_strength(block), norm) if beside and block.proximal else None
-    return OptimizerSettings(_maker(config, beside), rate, proximal, settings.clip_norm, tuple(config.model.frozen))
+    frozen, own = tuple(config.model.frozen), settings.pruning
+    pruning = Pruning(own.sparsity, own.start, own.stop, tuple(own.layers), frozen) if own.sparsity > 0 else None
+    return OptimizerSettings(_maker(config, beside), rate, proximal, settings.clip_norm, frozen, pruning)
 
 
 def read_strength(settings: ConfigDict) -> optax.Schedule:

@@ -26,12 +26,13 @@ def records(
 
     Returns:
       A row for each run and layer: what it is called, ``layer``; ``accuracy``, ``validation_accuracy`` and ``top5`` of
-      the run where they were measured; ``units``, ``detectors``, ``unique_detectors``, ``zero_groups`` (a share) of the
-      layer; where the stage ``chance`` was run, the unique detectors that chance gives (``by_chance``, the mean of the
-      draws, and ``untrained``) and the distinct concepts of calibrated detectors (``calibrated``, against the chance by
-      labels); ``layers``, how many rows the run has, and the ``seconds`` it took; ``config``, the digest of its
-      configuration; ``version`` and ``date`` of the code that made it, and where it ``failed`` in what. A run that was
-      not dissected has one row, with ``layer`` empty, and so has one that failed, with no numbers.
+      the run where they were measured; ``units``, ``detectors``, ``unique_detectors``, ``zero_groups`` and
+      ``zero_weights`` (shares) of the layer; where the stage ``chance`` was run, the unique detectors that chance gives
+      (``by_chance``, the mean of the draws, and ``untrained``) and the distinct concepts of calibrated detectors
+      (``calibrated``, against the chance by labels); ``layers``, how many rows the run has, and the ``seconds`` it
+      took; ``config``, the digest of its configuration; ``version`` and ``date`` of the code that made it, and where it
+      ``failed`` in what. A run that was not dissected has one row, with ``layer`` empty, and so has one that failed,
+      with no numbers.
 
     Raises:
       UserError: naming the file, if one is damaged.
@@ -66,7 +67,7 @@ def _of_layers(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     for layer, scores in layers.items():
         own = {"layer": layer} | run | {name: scores[name] for name in OF_LAYER if name in scores}
         groups = summary.get("groups", {}).get(layer, {})
-        own |= {name: groups[name] for name in ("zero_groups",) if name in groups}
+        own |= {name: groups[name] for name in ("zero_groups", "zero_weights") if name in groups}
         for kind, name in CHANCE.items():
             if kind in summary.get("chance", {}):
                 by_chance = summary["chance"][kind]["layers"][layer]

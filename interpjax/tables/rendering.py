@@ -19,6 +19,7 @@ HEADINGS = {
     "calibrated": "calibrated",
     "by_chance": "by chance",
     "zero_groups": "zero groups, %",
+    "zero_weights": "zero weights, %",
     "rud": "RUD",
 }
 WORDS = """Means over seeds with 95 % t-intervals. *score*: unique detectors, summed over layers; *calibrated*: distinct

@@ -6,6 +6,7 @@ import pandas as pd
 
 from interpjax.running.records import CHANCE, OF_RUN
 
+ZEROS = ("zero_groups", "zero_weights")
 LABELS = ("section", "row", "seed")
 
 
@@ -18,8 +19,9 @@ def scores_of(table: pd.DataFrame) -> pd.DataFrame:
     Returns:
       A row for each run: ``section``, ``row``, ``seed``, and what a table may show: ``accuracy`` and
       ``validation_accuracy`` in percent; ``interpretability_score``, ``calibrated``, ``by_chance`` and ``untrained``
-      summed over layers; ``rud`` (unique detectors for each unit); ``zero_groups`` in percent, the mean over layers;
-      the unique detectors of each layer by its name, and its calibrated ones as ``calibrated/LAYER``.
+      summed over layers; ``rud`` (unique detectors for each unit); ``zero_groups`` and
+      ``zero_weights`` in percent, the mean over layers; the unique detectors of each layer by its name, and its
+      calibrated ones as ``calibrated/LAYER``.
     """
     found = []
     table = table[table["seconds"].notna()]  # a run that failed has none
@@ -27,16 +29,13 @@ def scores_of(table: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame(columns=list(LABELS))
     for (section, row, seed), layers in table.groupby(list(LABELS), sort=False):
         own: dict[str, Any] = {"section": section, "row": row, "seed": seed}
-        for name in OF_RUN:
-            if name in layers:
-                own[name] = 100 * layers[name].iloc[0]
+        own |= {name: 100 * layers[name].iloc[0] for name in OF_RUN if name in layers}
         # What was not measured of this run is NaN, also where it was of others, and so are sums with it.
         if "unique_detectors" in layers:
             own["interpretability_score"] = layers["unique_detectors"].sum(skipna=False)
             own["rud"] = own["interpretability_score"] / layers["units"].sum(skipna=False)
             own |= dict(zip(layers["layer"], layers["unique_detectors"], strict=True))
-        if "zero_groups" in layers:
-            own["zero_groups"] = 100 * layers["zero_groups"].mean()
+        own |= {name: 100 * layers[name].mean() for name in ZEROS if name in layers}
         for name in ("calibrated", *CHANCE.values()):
             if name in layers:
                 own[name] = layers[name].sum(skipna=False)

@@ -43,14 +43,14 @@ class GroupDiagnostics:
     grouping: Groupings
 
     def of_weights(self, variables: Variables) -> ByLayer:
-        """Measures each kernel that the grouping fits: its group norms, zero groups and sparsity.
+        """Measures each kernel that the grouping fits: its group norms, zero groups, sparsity and zero weights.
 
         The norms have the p of the block norm and its axis, filters or inputs. Dense layers are measured if the block
         norm covers them.
 
         Returns:
-          ``{layer: {"relevance", "zero_groups", "hoyer"}}``, with ``folded_relevance`` for layers that batch norm
-          follows; empty for a network without convolutions.
+          ``{layer: {"relevance", "zero_groups", "hoyer", "zero_weights"}}``, with ``folded_relevance`` for layers that
+          batch norm follows; empty for a network without convolutions.
         """
         found: ByLayer = {}
         outline = models.outline(self.model, self.image_size)
@@ -64,6 +64,7 @@ class GroupDiagnostics:
                 "relevance": norms,
                 "zero_groups": reg.zero_group_share(norms),
                 "hoyer": reg.hoyer_sparsity(norms),
+                "zero_weights": jnp.mean(kernel == 0, dtype=jnp.float32),
             }
             if layer in outline.batch_norms:
                 chosen: Any = {layer: group}

@@ -120,7 +120,7 @@ def train(
     train_split, test_split = splits
     total = recipe.duration.steps(len(train_split))
     schedule = recipe.optimizer.learning_rate.over(recipe.duration, len(train_split))
-    optimizer = recipe.optimizer.optimizer(schedule)
+    optimizer = recipe.optimizer.optimizer(schedule, total)
     train_step = make_train_step(
         model,
         optimizer,

@@ -12,6 +12,7 @@ import optax
 from interpjax import regularizers
 from interpjax.regularizers.proximal_step import ProximalState
 from interpjax.training.promotion import promoting, promoting_optimizer
+from interpjax.training.pruning import Pruning, PruningState, prune
 from interpjax.training.terms import BlockNorm, Patterns, of_layers
 
 
@@ -94,6 +95,7 @@ class OptimizerSettings:
       proximal: the proximal step that follows the optimizer's step; None if there is none.
       clip_norm: gradients whose global norm is larger are scaled down to it before the optimizer; 0 if none are.
       frozen: name patterns of the layers whose parameters stay as they are. Their gradients count as 0.
+      pruning: which weights become zero; None if none do.
     """
 
     make: Callable[[optax.Schedule], optax.GradientTransformation]
@@ -101,13 +103,14 @@ class OptimizerSettings:
     proximal: ProximalStep | None = None
     clip_norm: float = 0.0
     frozen: Patterns = ()
+    pruning: Pruning | None = None
 
-    def optimizer(self, schedule: optax.Schedule) -> optax.GradientTransformation:
-        """The whole optimizer at this learning rate.
+    def optimizer(self, schedule: optax.Schedule, total: int) -> optax.GradientTransformation:
+        """The whole optimizer at this learning rate, for a training of ``total`` steps.
 
         Raises:
           ValueError: if the block norm has no proximal operator; when the optimizer is initialized, if a proximal step
-            is to follow an adaptive optimizer.
+            is to follow an adaptive optimizer, or there is nothing to prune.
         """
         made = self.make(schedule)
         if self.clip_norm:
@@ -117,6 +120,8 @@ class OptimizerSettings:
             optimizer = regularizers.proximal_block_norm(
                 schedule, self.proximal.strength, optimizer=optimizer, **self.proximal.block.arguments()
             )
+        if self.pruning is not None:
+            optimizer = optax.chain(optimizer, prune(self.pruning, total))
         if not self.frozen:
             return optimizer
         still = optax.masked(optax.set_to_zero(), functools.partial(of_layers, patterns=self.frozen))
@@ -130,7 +135,7 @@ def memory_at(memory: Any, step: int) -> Any:
       memory: as the optimizer initializes it.
       step: number of steps that were taken before.
     """
-    by_step = (optax.ScaleByScheduleState, ProximalState)
+    by_step = (optax.ScaleByScheduleState, ProximalState, PruningState)
 
     def stands(state: Any) -> Any:
         return jax.tree.map(lambda count: jnp.full_like(count, step), state) if isinstance(state, by_step) else state

@@ -22,7 +22,7 @@ TABLES = {
     "table_small:finetuned_search": 12,
     "table_two_figures": 8,
     "table_two_figures:published_width": 4,
-    "table_two_figures:controls": 7,
+    "table_two_figures:controls": 10,
     "table_two_figures:exponents": 25,
     "table_two_figures:strengths": 14,
     "table_two_figures:search": 32,

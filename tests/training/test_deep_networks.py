@@ -54,7 +54,7 @@ def test_one_training_step_changes_every_kernel_and_is_finite(name):
     blocks = {"densenet121": (2, 1, 1, 1), "resnet18": (1, 1, 1, 1)}[name]
     model = model.clone(blocks=blocks)  # all kinds of layers, and seconds to compile instead of minutes
     recipe, schedule = tiny.recipe(config, model), optax.constant_schedule(0.1)
-    optimizer = recipe.optimizer.optimizer(schedule)
+    optimizer = recipe.optimizer.optimizer(schedule, total=1)
     before = create_train_state(model, optimizer, image_size=32, seed=0)
     layers = models.outline(model, 32).convolutions
     kernels = {layer: np.asarray(before.params[layer]["kernel"]) for layer in layers}
