@@ -18,7 +18,7 @@ TABLES = {
     "table_cgl": 8,
     "table_cgl:imagenet": 5,
     "table_architectures": 9,
-    "table_small:search": 36,
+    "table_small:search": 12,
     "table_small:finetuned_search": 12,
     "table_two_figures": 8,
     "table_two_figures:published_width": 4,
