@@ -4,6 +4,8 @@ import importlib
 import json
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,3 +36,13 @@ def test_tables_are_those_of_the_results(folder, name, tmp_path):
     if table.search:
         chosen = json.loads((tmp_path / "chosen.json").read_text())
         assert chosen == importlib.import_module(f"interpjax.configs.{name.partition(':')[0]}").CHOSEN
+
+
+def test_how_far_single_runs_are_apart_is_what_the_results_say():
+    program, results = ROOT / "benchmarks" / "single_runs.py", ROOT / "results" / "two_figures" / "results.csv"
+    command = [sys.executable, str(program), str(results), "--layer=conv2", "--at_least", "2", "4"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    shown = (ROOT / "docs" / "results.md").read_text().partition("<!-- single_runs -->")[2].partition("<!-- end -->")[0]
+    rows = shown.strip().splitlines()
+    assert len(rows) > 4
+    assert [row for row in rows if row not in printed] == []
