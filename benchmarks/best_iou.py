@@ -1,10 +1,10 @@
 """How well the best unit of each concept fits it, after training and before: what a count at one cut does not show.
 
 For each row of a table, layer and category it prints the mean over concepts of the largest IoU that any unit has, of
-the same network before training and after it, with 95 % t-intervals over seeds; how much it gained; and its difference
-from the row "weight_decay", with the p of the exact sign-flip test. At the end it prints the smallest of these IoUs
-over all concepts, layers and seeds, by which one sees whether a cut leaves any concept out. The runs have to have the
-stages dissect and chance, with the kind "untrained".
+the same network before training and after it, with 95 % t-intervals over seeds; how much it gained; and, where the
+section has a row "weight_decay", its difference from that, with the p of the exact sign-flip test. At the end it prints
+the smallest of these IoUs over all concepts, layers and seeds, by which one sees whether a cut leaves any concept out.
+The runs have to have the stages dissect and chance, with the kind "untrained".
 
 Run:   python benchmarks/best_iou.py FOLDER       (of a table, as of interpjax table table_two_figures --workdir=FOLDER)
 Cost:  seconds.
@@ -26,18 +26,28 @@ HEADER = [*KEYS, "seeds", "untrained", "trained", "gained", "less weight decay"]
 def best_ious(folder: Path) -> pd.DataFrame:
     """A row for each run, layer and concept: the largest IoU of any unit, trained and untrained."""
     found = []
-    for path in sorted(folder.glob("*/*/seed=*/dissection/*/iou.npz")):
-        section, row, seed, _, layer, _ = path.relative_to(folder).parts
+    for path in sorted(folder.glob("*/*/seed=*/dissection/**/iou.npz")):
+        section, row, seed, _, *layers, _ = path.relative_to(folder).parts
         result, before = Dissection.load(path), Chance.load(path.with_name("chance_untrained.npz"))
         best = pd.DataFrame({"category": result.concepts["category"], "trained": result.iou.max(axis=0)})
         best["untrained"] = before.best_iou[0]
-        found.append(best.assign(section=section, layer=layer, row=row, seed=seed))
+        found.append(best.assign(section=section, layer="/".join(layers), row=row, seed=seed))
+    if not found:
+        raise SystemExit(f"{folder}: no SECTION/ROW/seed=N/dissection/LAYER/iou.npz there; expected a table's folder")
     return pd.concat(found)
 
 
 def told(mean: Mean) -> str:
     """With half the width of its interval."""
     return f"{mean.value:.3f} ± {(mean.high - mean.low) / 2:.3f}"
+
+
+def difference(trained: pd.DataFrame, row: str) -> str:
+    """Of a row and the baseline, over the seeds of both; empty if there is none."""
+    if row == BASELINE or BASELINE not in trained:
+        return ""
+    found = paired_difference("IoU", (trained[row] - trained[BASELINE]).dropna().to_numpy())
+    return f"{told(found.difference)} (p {found.p:.2g})"
 
 
 def main() -> None:
@@ -52,10 +62,7 @@ def main() -> None:
         trained = own.droplevel(KEYS[:3])["trained"].unstack("row")
         for row, values in own.groupby("row", sort=False):
             means = [told(mean_interval(values[name].to_numpy())) for name in ("untrained", "trained", "gained")]
-            apart = (trained[row] - trained[BASELINE]).dropna().to_numpy()
-            difference = paired_difference("IoU", apart)
-            less = "" if row == BASELINE else f"{told(difference.difference)} (p {difference.p:.2g})"
-            cells = [section, layer, category, row, str(len(values)), *means, less]
+            cells = [section, layer, category, row, str(len(values)), *means, difference(trained, row)]
             print(f"| {' | '.join(map(str, cells))} |")
     print("smallest of all:")
     print(best.groupby(["section", "row"], sort=False)[["untrained", "trained"]].min().round(3).to_string())

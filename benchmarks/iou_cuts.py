@@ -1,9 +1,10 @@
 """Unique detectors at other cuts of the IoU than 0.04: whether what is found depends on the cut.
 
 For each section, layer, cut and row of a table it prints the unique detectors at that cut (concepts that are the best
-one of some unit, with a larger IoU) as a mean over seeds with a 95 % t-interval, and the difference from the row
-"weight_decay", with the p of the exact sign-flip test. Beside them stands on how many concepts some unit has a larger
-IoU, after training and, where the stage chance was run with the kind "untrained", before it.
+one of some unit, with at least this IoU) as a mean over seeds with a 95 % t-interval, and the difference from the row
+"weight_decay", where the section has one, with the p of the exact sign-flip test. Beside them stands for how many
+concepts some unit has at least this IoU, after training and, where the stage chance was run with the kind "untrained",
+before it.
 
 Run:   python benchmarks/iou_cuts.py FOLDER       (of a table, as of interpjax table table_two_figures --workdir=FOLDER)
 Cost:  seconds.
@@ -27,17 +28,27 @@ HEADER = [*KEYS, "seeds", "unique detectors", "less weight decay", "concepts abo
 def counts(folder: Path) -> pd.DataFrame:
     """A row for each run, layer and cut."""
     found = []
-    for path in sorted(folder.glob("*/*/seed=*/dissection/*/iou.npz")):
-        section, row, seed, _, layer, _ = path.relative_to(folder).parts
-        iou, chance = Dissection.load(path).iou, path.with_name("chance_untrained.npz")
+    for path in sorted(folder.glob("*/*/seed=*/dissection/**/iou.npz")):
+        section, row, seed, _, *layers, _ = path.relative_to(folder).parts
+        result, chance = Dissection.load(path), path.with_name("chance_untrained.npz")
         before = Chance.load(chance).best_iou[0] if chance.is_file() else None
         for cut in CUTS:
-            own = {"section": section, "layer": layer, "cut": cut, "row": row, "seed": seed}
-            own["unique"] = len(set(iou.argmax(axis=1)[iou.max(axis=1) > cut]))
-            own["above"] = int((iou.max(axis=0) > cut).sum())
-            own["untrained"] = np.nan if before is None else int((before > cut).sum())
+            own = {"section": section, "layer": "/".join(layers), "cut": cut, "row": row, "seed": seed}
+            own["unique"] = result.unique_detectors(cut)
+            own["above"] = int((result.iou.max(axis=0) >= cut).sum())
+            own["untrained"] = np.nan if before is None else int((before >= cut).sum())
             found.append(own)
+    if not found:
+        raise SystemExit(f"{folder}: no SECTION/ROW/seed=N/dissection/LAYER/iou.npz there; expected a table's folder")
     return pd.DataFrame(found)
+
+
+def difference(unique: pd.DataFrame, row: str) -> str:
+    """Of a row and the baseline, over the seeds of both; empty if there is none."""
+    if row == BASELINE or BASELINE not in unique:
+        return ""
+    found = paired_difference("unique", (unique[row] - unique[BASELINE]).dropna().to_numpy())
+    return f"{found.difference.value:+.1f} ± {(found.difference.high - found.difference.low) / 2:.1f} (p {found.p:.2g})"
 
 
 def main() -> None:
@@ -50,11 +61,8 @@ def main() -> None:
         unique = own.droplevel(KEYS[:3])["unique"].unstack("row")
         for row, values in own.groupby("row", sort=False):
             mean = mean_interval(values["unique"].to_numpy())
-            difference = paired_difference("unique", (unique[row] - unique[BASELINE]).dropna().to_numpy())
-            apart, half = difference.difference.value, (difference.difference.high - difference.difference.low) / 2
-            less = "" if row == BASELINE else f"{apart:+.1f} ± {half:.1f} (p {difference.p:.2g})"
             cells = [section, layer, f"{cut:g}", row, str(len(values))]
-            cells += [f"{mean.value:.1f} ± {(mean.high - mean.low) / 2:.1f}", less]
+            cells += [f"{mean.value:.1f} ± {(mean.high - mean.low) / 2:.1f}", difference(unique, row)]
             cells += [f"{values[name].mean():.1f}" for name in ("above", "untrained")]
             print(f"| {' | '.join(cells)} |")
 

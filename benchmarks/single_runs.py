@@ -1,9 +1,9 @@
-"""How often single runs of two settings would differ by so many unique detectors, by their seeds alone or not.
+"""How often single runs of two settings differ by so many unique detectors, and two of the same setting.
 
 For each section and row of a results.csv it prints, over all pairs of a run of the row and a run of the section's first
 row with another seed, the share in which the former has at least K unique detectors more in a layer, and the share in
-which it has at least K fewer. The first row is paired with itself: what seeds alone do. Published comparisons of single
-runs are such a pair.
+which it has at least K fewer. The first row is paired with itself: that is what seeds do, of initialization, order and,
+for two figures, images. A published comparison of single runs is such a pair.
 
 Run:   python benchmarks/single_runs.py results/two_figures/results.csv --layer conv2 --at_least 2 4
 Cost:  seconds.
@@ -33,6 +33,8 @@ def main() -> None:
     parser.add_argument("--at_least", type=int, nargs="+", default=[2])
     flags = parser.parse_args()
     found = pd.read_csv(flags.results)
+    if flags.layer not in set(found["layer"]):
+        raise SystemExit(f"--layer={flags.layer}: expected one of {', '.join(found['layer'].unique())}")
     found = found[found["layer"] == flags.layer].set_index("seed")
     print(f"| {' | '.join(HEADER)} |\n|{'---|' * len(HEADER)}")
     for section, own in found.groupby("section", sort=False):

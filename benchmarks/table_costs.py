@@ -24,7 +24,7 @@ from interpjax.tables import read_table
 TABLES = ("table_seed", "table_cgl", "table_cgl:imagenet", "table_architectures")
 IMAGES = {"places365_small": 1_803_460, "imagenet2012": 1_281_167}  # to train on
 CLASSES = {"places365_small": 365, "imagenet2012": 1000}
-OPERATIONS_A_SECOND = 938 * 23.8e9  # images a second, and operations an image, of ResNet-50
+OPERATIONS_A_SECOND = 938 * 23.8e9  # images a second, and operations of an image, both of training ResNet-50
 FORWARD_AND_BACKWARD = 3  # forward passes that a training step is worth
 
 
@@ -47,7 +47,9 @@ def costs(names: Sequence[str]) -> pd.DataFrame:
         for row in table.rows:
             data, epochs = row.config.data, row.config.training.num_epochs
             classes = len(data.classes) or CLASSES[data.tfds_name]
-            runs[row.config.model.name, data.tfds_name, classes, data.image_size, epochs] += len(table.seeds)
+            runs[row.config.model.name, data.tfds_name, classes, data.image_size, epochs] += len(
+                row.seeds or table.seeds
+            )
         for (model, data_name, classes, side, epochs), count in runs.items():
             images = epochs * IMAGES[data_name] * classes / CLASSES[data_name]
             hours = images * FORWARD_AND_BACKWARD * counted(model, side, classes) / OPERATIONS_A_SECOND / 3600

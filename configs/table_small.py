@@ -24,6 +24,7 @@ FINETUNED_RATES = (1e-4, 3e-4)
 STRENGTHS = {"wd": (1e-4, 1e-3), "gbn": (1e-3, 5e-3), "cgl": (1e-3, 5e-3)}  # by regularizer
 OF_ACTIVATIONS = 1e-2  # the strength of both losses on activations
 ALEXNET, SQUEEZENET = "AlexNet", "SqueezeNet of Places365"
+LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5")
 FINETUNED_LAYERS = ("fire5", "fire9")
 
 
@@ -38,12 +39,12 @@ def get_table(argument: str = "") -> Table:
 
 def _search() -> Table:
     title = "Six classes of scenes, AlexNet: what was searched"
-    return _searched(title, ALEXNET, _scratch(), RATES)
+    return _searched(title, ALEXNET, _scratch(), RATES, LAYERS)
 
 
 def _finetuned_search() -> Table:
     title = "Six classes of scenes, fine-tuned: what was searched"
-    return _searched(title, SQUEEZENET, _from_weights(), FINETUNED_RATES)
+    return _searched(title, SQUEEZENET, _from_weights(), FINETUNED_RATES, FINETUNED_LAYERS)
 
 
 TABLES: dict[str, Callable[[], Table]] = {
@@ -52,7 +53,7 @@ TABLES: dict[str, Callable[[], Table]] = {
 }
 
 
-def _searched(title: str, network: str, base: ConfigDict, rates: tuple[float, ...]) -> Table:
+def _searched(title: str, network: str, base: ConfigDict, rates: tuple[float, ...], layers: tuple[str, ...]) -> Table:
     rows = [
         Row(_section(network, kind), name, override(config, common.SEARCHED))
         for kind in STRENGTHS
@@ -62,7 +63,7 @@ def _searched(title: str, network: str, base: ConfigDict, rates: tuple[float, ..
         title=title,
         rows=tuple(rows),
         seeds=(100,),
-        columns=("validation_accuracy", "interpretability_score", "zero_groups"),
+        columns=("validation_accuracy", "interpretability_score", *layers),
         stages=("train", "evaluate", "dissect"),
         notes=common.OF_SEARCH,
         search=True,

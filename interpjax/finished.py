@@ -29,7 +29,7 @@ def summary(workdir: Path) -> dict[str, Any]:
         **{f"validation_{name}": value for name, value in held_out.get("scores", {}).items()},
         **dissected.get("scores", {}),
         **{name: results[name] for name in ("chance",) if name in results},
-        **{name: evaluated[name] for name in ("groups",) if evaluated},
+        **{name: evaluated[name] for name in ("groups", "zero_weights") if name in evaluated},
         **{name: trained[name] for name in ("num_steps",) if trained},
         "skipped_images": {split: result["skipped"] for split, result in splits.items() if result},
         "seconds": {name: stored["seconds"] for name, stored in done.items()},

@@ -173,8 +173,11 @@ def _evaluate(experiment: Experiment, *, trained_now: bool) -> dict[str, Any]:
     found = evaluated["test"]
     validation = {"validation": evaluated["validation"]} if "validation" in evaluated else {}
     images = training.sample_images(source.test, experiment.pipeline)
-    groups = experiment.groups.summary(experiment.variables, images)
-    return {**found["scores"], **validation, "groups": groups, "skipped": found["skipped"]}
+    own = {
+        "groups": experiment.groups.summary(experiment.variables, images),
+        "zero_weights": experiment.groups.zero_weights(experiment.variables),
+    }
+    return {**found["scores"], **validation, **own, "skipped": found["skipped"]}
 
 
 def _dissect(experiment: Experiment) -> dict[str, Any]:

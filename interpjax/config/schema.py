@@ -54,12 +54,8 @@ def default_config() -> ConfigDict:
             "schedule": "constant",
             "decay_every_epochs": 30.0,  # of schedule step
             "decay_factor": 0.1,  # of schedule step
-            "pruning": {  # the smallest weights of convolutions become zero, and stay so
-                "sparsity": 0.0,  # the share that is zero in the end, of all of these layers together; 0 = off
-                "start": 0.25,  # as a share of the training; ever more are pruned from here
-                "stop": 0.75,  # to here
-                "layers": (),  # name patterns; () = all convolutions
-            },
+            # The smallest weights of convolutions become zero, ever more from start to stop, shares of the training.
+            "pruning": {"sparsity": 0.0, "start": 0.25, "stop": 0.75, "layers": ()},
         }
     )
     config.training = ConfigDict(

@@ -122,20 +122,23 @@ def check_optimizer(optimizer: OptimizerSettings, name: str, params: Any) -> Non
       UserError: naming the field, if the block norm's proximal step does not fit the optimizer or the network, or
         there is nothing to prune.
     """
+    if (pruning := optimizer.pruning) is not None:
+        try:
+            jax.eval_shape(pruning.kernels, params)
+        except ValueError as error:
+            raise UserError(f"config.optimizer.pruning.layers = {pruning.layers!r}: {error}") from error
+    if optimizer.proximal is None:
+        jax.eval_shape(optimizer.optimizer(optax.constant_schedule(1.0), total=1).init, params)
+        return  # an error above is of the user's own optimizer
     try:
         made = optimizer.optimizer(optax.constant_schedule(1.0), total=1)
     except UserError:
         raise
     except ValueError as error:  # the block norm has no such proximal operator
         raise UserError(f"config.regularizer.block_norm: {error}") from error
-    if (pruning := optimizer.pruning) is not None:
-        try:
-            jax.eval_shape(pruning.kernels, params)
-        except ValueError as error:
-            raise UserError(f"config.optimizer.pruning.layers = {pruning.layers!r}: {error}") from error
     try:
         jax.eval_shape(made.init, params)
-    except ValueError as error:  # else only the proximal step checks the network and the optimizer before it
+    except ValueError as error:  # only the proximal step checks the network and the optimizer before it
         raise UserError(
             f"config.regularizer.block_norm.proximal = True, config.optimizer.name = {name!r}: {error}"
         ) from error

@@ -63,7 +63,7 @@ def group_relevance(
 
 
 def zero_group_share(norms: Float[Array, " groups"]) -> Float[Array, ""]:
-    """Share of groups whose norm is exactly 0, as in practice only a proximal step makes it."""
+    """Share of groups whose norm is exactly 0, as proximal steps make it, and a gradient does not."""
     return jnp.mean(norms == 0, dtype=jnp.float32)
 
 

@@ -57,7 +57,6 @@ CALIBRATED = ("calibrated_detectors", "calibrated_unique_detectors")
 GROUP_COLUMNS = {
     "zero_groups": "zero groups",
     "hoyer": "Hoyer",
-    "zero_weights": "zero weights",
     "dead_filters": "dead filters",
     "within_similarity": "within",
     "between_similarity": "between",
@@ -85,7 +84,7 @@ def _cell(name: str, value: float | None) -> str:
         return "–"
     if name == "dead_filters":
         return str(round(value))
-    return f"{value:.0%}" if name in ("zero_groups", "zero_weights") else f"{value:.3f}"
+    return f"{value:.0%}" if name == "zero_groups" else f"{value:.3f}"
 
 
 def chance_rows(summary: Mapping[str, Any]) -> list[list[str]]:

@@ -10,7 +10,7 @@ from interpjax.config import digest
 from interpjax.running.planned import Planned
 from interpjax.running.queue import note_of
 
-OF_RUN = ("accuracy", "validation_accuracy", "top5")  # shares of images; the same in the rows of all its layers
+OF_RUN = ("accuracy", "validation_accuracy", "top5", "zero_weights")  # shares; the same in the rows of all its layers
 OF_LAYER = ("units", "detectors", "unique_detectors")
 CHANCE = {"labels": "by_chance", "untrained": "untrained"}  # kind of chance: the name of its column
 
@@ -25,14 +25,14 @@ def records(
       kept: by the name of a run, its rows in an earlier result, for runs whose folders are gone.
 
     Returns:
-      A row for each run and layer: what it is called, ``layer``; ``accuracy``, ``validation_accuracy`` and ``top5`` of
-      the run where they were measured; ``units``, ``detectors``, ``unique_detectors``, ``zero_groups`` and
-      ``zero_weights`` (shares) of the layer; where the stage ``chance`` was run, the unique detectors that chance gives
-      (``by_chance``, the mean of the draws, and ``untrained``) and the distinct concepts of calibrated detectors
-      (``calibrated``, against the chance by labels); ``layers``, how many rows the run has, and the ``seconds`` it
-      took; ``config``, the digest of its configuration; ``version`` and ``date`` of the code that made it, and where it
-      ``failed`` in what. A run that was not dissected has one row, with ``layer`` empty, and so has one that failed,
-      with no numbers.
+      A row for each run and layer: what it is called, ``layer``; ``accuracy``, ``validation_accuracy``, ``top5`` and
+      ``zero_weights`` (of all convolutions) of the run where they were measured; ``units``, ``detectors``,
+      ``unique_detectors``, ``zero_groups`` (a share) of the layer; where the stage ``chance`` was run, the unique
+      detectors that chance gives (``by_chance``, the mean of the draws, and ``untrained``) and the distinct concepts of
+      calibrated detectors (``calibrated``, against the chance by labels); ``layers``, how many rows the run has, and
+      the ``seconds`` it took; ``config``, the digest of its configuration; ``version`` and ``date`` of the code that
+      made it, and where it ``failed`` in what. A run that was not dissected has one row, with ``layer`` empty, and so
+      has one that failed, with no numbers.
 
     Raises:
       UserError: naming the file, if one is damaged.
@@ -67,7 +67,7 @@ def _of_layers(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     for layer, scores in layers.items():
         own = {"layer": layer} | run | {name: scores[name] for name in OF_LAYER if name in scores}
         groups = summary.get("groups", {}).get(layer, {})
-        own |= {name: groups[name] for name in ("zero_groups", "zero_weights") if name in groups}
+        own |= {name: groups[name] for name in ("zero_groups",) if name in groups}
         for kind, name in CHANCE.items():
             if kind in summary.get("chance", {}):
                 by_chance = summary["chance"][kind]["layers"][layer]

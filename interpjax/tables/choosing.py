@@ -5,6 +5,7 @@ from collections.abc import Collection
 import pandas as pd
 
 from interpjax.errors import UserError
+from interpjax.tables.cells import DECIMALS
 from interpjax.tables.table import Row, Table
 
 ACCURACY, SCORE = "validation_accuracy", "interpretability_score"
@@ -42,7 +43,8 @@ def choose(table: Table, scores: pd.DataFrame, failed: Collection[str] = ()) -> 
         if rows and all(
             set(row.seeds or table.seeds) <= set(own["seed"]) for row, own in zip(rows, found, strict=True)
         ):
-            means = [(own[ACCURACY].mean(), own[SCORE].mean()) for own in found]
+            # Rounded, so that equal means that were summed differently are equal.
+            means = [(round(own[ACCURACY].mean(), DECIMALS), round(own[SCORE].mean(), DECIMALS)) for own in found]
             enough = max(accuracy for accuracy, _ in means) - WITHIN
             best = max(
                 (number for number, (accuracy, _) in enumerate(means) if accuracy >= enough),

@@ -10,13 +10,14 @@ from interpjax.config import digest
 from interpjax.errors import UserError
 from interpjax.running import Planned
 from interpjax.running.queue import note_of
+from interpjax.running.records import CHANCE
 from interpjax.tables.table import Table, run_name
 
 RESULTS = "results.csv"
 NAMING = ("section", "row", "seed", "layer")
 NEEDED = (*NAMING, "layers", "seconds", "config")
 TEXTS = ("section", "row", "layer", "config", "version", "date", "failed")
-MEASURED = {"evaluate": "accuracy", "dissect": "unique_detectors", "chance": "by_chance"}  # a column of each stage
+MEASURED = {"evaluate": "accuracy", "dissect": "unique_detectors"}  # a column of each stage; chance has one by kind
 ONLY_COPY = "without it, what it keeps of runs whose folders are gone is lost"
 Kept = Mapping[str, list[dict[str, Any]]]
 
@@ -52,10 +53,13 @@ def read_kept(table: Table, folder: Path) -> Kept:
     return kept
 
 
-def is_kept(name: str, kept: Kept, stages: Sequence[str]) -> bool:
+def is_kept(planned: Planned, kept: Kept, stages: Sequence[str]) -> bool:
     """Whether a run is kept as finished, with what its stages measure."""
     columns = ["seconds", *(column for stage, column in MEASURED.items() if stage in stages)]
-    return name in kept and all(pd.notna(line.get(column)) for line in kept[name] for column in columns)
+    if "chance" in stages:
+        columns += [CHANCE[kind] for kind in planned.config.dissection.chance.kinds if kind in CHANCE]
+    lines = kept.get(planned.name, [])
+    return bool(lines) and all(pd.notna(line.get(column)) for line in lines for column in columns)
 
 
 def _has_results(line: Mapping[str, Any]) -> bool:

@@ -56,7 +56,7 @@ def make_table(
     with _held(table, folder):
         _write(table, folder)
         kept = read_kept(table, folder)
-        left = unfinished([each for each in chosen if not is_kept(each.name, kept, stages)], stages)
+        left = unfinished([each for each in chosen if not is_kept(each, kept, stages)], stages)
         failed = run_all(left, stages, jobs=jobs, after_each=lambda: _write(table, folder))
         write_comparisons(table, folder)
         return failed
@@ -104,7 +104,7 @@ def make_task(
     if not 1 <= task <= len(chosen):
         raise UserError(f"task = {task}: expected a number from 1 to {len(chosen)}, of the runs of the table")
     with refusals(f"table {folder}"):
-        if is_kept(chosen[task - 1].name, read_kept(table, folder), stages):
+        if is_kept(chosen[task - 1], read_kept(table, folder), stages):
             return {}
         # Jobs of an array may run on other kinds of machines, for which a program that one has compiled need not do.
         return run_all(unfinished(chosen[task - 1 : task], stages), stages, keep_compiled=False)
@@ -202,7 +202,7 @@ def plan(table: Table, folder: Path, *, seeds: Sequence[int] = (), only: str = "
         left = [
             each
             for each in runs
-            if not is_kept(each.name, kept, stages) and something_left(each.config, each.folder, stages)
+            if not is_kept(each, kept, stages) and something_left(each.config, each.folder, stages)
         ]
         own = seconds.get((row.section, row.name), math.nan)
         mean = float(seconds.mean() if math.isnan(own) else own)

@@ -6,7 +6,6 @@ import pandas as pd
 
 from interpjax.running.records import CHANCE, OF_RUN
 
-ZEROS = ("zero_groups", "zero_weights")
 LABELS = ("section", "row", "seed")
 
 
@@ -17,11 +16,11 @@ def scores_of(table: pd.DataFrame) -> pd.DataFrame:
       table: as :func:`interpjax.running.records.records` returns it, with ``section``, ``row`` and ``seed``.
 
     Returns:
-      A row for each run: ``section``, ``row``, ``seed``, and what a table may show: ``accuracy`` and
-      ``validation_accuracy`` in percent; ``interpretability_score``, ``calibrated``, ``by_chance`` and ``untrained``
-      summed over layers; ``rud`` (unique detectors for each unit); ``zero_groups`` and
-      ``zero_weights`` in percent, the mean over layers; the unique detectors of each layer by its name, and its
-      calibrated ones as ``calibrated/LAYER``.
+      A row for each run: ``section``, ``row``, ``seed``, and what a table may show: ``accuracy``,
+      ``validation_accuracy`` and ``zero_weights`` (of all convolutions together) in percent;
+      ``interpretability_score``, ``calibrated``, ``by_chance`` and ``untrained`` summed over layers; ``rud`` (unique
+      detectors for each unit); ``zero_groups`` in percent, the mean over layers; the unique detectors of each layer by
+      its name, and its calibrated ones as ``calibrated/LAYER``.
     """
     found = []
     table = table[table["seconds"].notna()]  # a run that failed has none
@@ -35,7 +34,8 @@ def scores_of(table: pd.DataFrame) -> pd.DataFrame:
             own["interpretability_score"] = layers["unique_detectors"].sum(skipna=False)
             own["rud"] = own["interpretability_score"] / layers["units"].sum(skipna=False)
             own |= dict(zip(layers["layer"], layers["unique_detectors"], strict=True))
-        own |= {name: 100 * layers[name].mean() for name in ZEROS if name in layers}
+        if "zero_groups" in layers:
+            own["zero_groups"] = 100 * layers["zero_groups"].mean()
         for name in ("calibrated", *CHANCE.values()):
             if name in layers:
                 own[name] = layers[name].sum(skipna=False)

@@ -43,14 +43,14 @@ class GroupDiagnostics:
     grouping: Groupings
 
     def of_weights(self, variables: Variables) -> ByLayer:
-        """Measures each kernel that the grouping fits: its group norms, zero groups, sparsity and zero weights.
+        """Measures each kernel that the grouping fits: its group norms, zero groups and sparsity.
 
         The norms have the p of the block norm and its axis, filters or inputs. Dense layers are measured if the block
         norm covers them.
 
         Returns:
-          ``{layer: {"relevance", "zero_groups", "hoyer", "zero_weights"}}``, with ``folded_relevance`` for layers that
-          batch norm follows; empty for a network without convolutions.
+          ``{layer: {"relevance", "zero_groups", "hoyer"}}``, with ``folded_relevance`` for layers that batch norm
+          follows; empty for a network without convolutions.
         """
         found: ByLayer = {}
         outline = models.outline(self.model, self.image_size)
@@ -64,7 +64,6 @@ class GroupDiagnostics:
                 "relevance": norms,
                 "zero_groups": reg.zero_group_share(norms),
                 "hoyer": reg.hoyer_sparsity(norms),
-                "zero_weights": jnp.mean(kernel == 0, dtype=jnp.float32),
             }
             if layer in outline.batch_norms:
                 chosen: Any = {layer: group}
@@ -98,6 +97,11 @@ class GroupDiagnostics:
             layer: {name: np.asarray(value).tolist() for part in parts for name, value in part.get(layer, {}).items()}
             for layer in layers
         }
+
+    def zero_weights(self, variables: Variables) -> float:
+        """The share of weights that are exactly 0, of the kernels of all convolutions together; 0 if there is none."""
+        kernels = self._kernels(jax.tree.map(jnp.asarray, variables["params"])).values()
+        return sum(int(jnp.sum(kernel == 0)) for kernel in kernels) / max(1, sum(kernel.size for kernel in kernels))
 
     def relevance(self, variables: Variables) -> dict[str, Float[np.ndarray, " groups"]]:
         """The norm of each group of a layer's kernel, with the scale of a batch norm that follows."""

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
@@ -23,7 +24,7 @@ class PruningState(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Pruning:
-    r"""How many of the weights of convolutions are zero at each step of a training.
+    r"""Which weights of convolutions are made zero, and how many at each step of a training.
 
     .. math:: s_t = s \left(1 - \left(1 - \frac{t - t_0}{t_1 - t_0}\right)^3\right)
 
@@ -67,7 +68,10 @@ class Pruning:
 
 
 def prune(pruning: Pruning, total: int) -> optax.GradientTransformation:
-    """Makes the smallest weights zero after each step of an optimizer. A weight that is exactly zero stays so.
+    """Makes the smallest weights zero after each step of an optimizer. From the first of them on, zeros stay so.
+
+    Weights are ranked only while the share rises, so that steps before and after cost nothing more. The step of a
+    pruned weight w is −w, by which it becomes an exact 0.
 
     It comes last in an ``optax.chain``: it expects the whole step, with the learning rate in it.
 
@@ -86,26 +90,29 @@ def prune(pruning: Pruning, total: int) -> optax.GradientTransformation:
     def update(updates: PyTree, state: PruningState, params: PyTree = None) -> tuple[PyTree, PruningState]:
         if params is None:
             raise ValueError("params = None: expected the parameters; call update(updates, state, params)")
-        steps = pruning.kernels(updates)
+        kernels, steps = pruning.kernels(params), pruning.kernels(updates)
+        before, now = (pruning.share(step, total) for step in (state.step, state.step + 1))
         moved = {
-            name: jnp.where(kernel == 0, 0, kernel + steps[name]) for name, kernel in pruning.kernels(params).items()
+            name: jnp.where((kernel == 0) & (now > 0), 0, kernel + steps[name]) for name, kernel in kernels.items()
         }
-        cut = _largest_pruned(moved, pruning.share(state.step + 1, total))
+        left = jax.lax.cond(now > before, lambda: _without_smallest(moved, now), lambda: moved)
 
         def last(path: tuple, step: Array, param: Array) -> Array:
             name = layer_name(path)
-            if name not in moved or path_names(path)[-1] != "kernel":
-                return step
-            return jnp.where(jnp.abs(moved[name]) <= cut, 0, moved[name]) - param  # w + (0 − w) is an exact 0
+            return left[name] - param if name in left and path_names(path)[-1] == "kernel" else step
 
         return jax.tree_util.tree_map_with_path(last, updates, params), PruningState(state.step + 1)
 
     return optax.GradientTransformation(init, update)
 
 
-def _largest_pruned(kernels: Kernels, share: Float[Array, ""]) -> Float[Array, ""]:
-    """The magnitude of the largest weight that goes where this share goes, of all kernels; below 0 if none does."""
-    magnitudes = jnp.concatenate([jnp.abs(kernel).ravel() for kernel in kernels.values()])
-    number = jnp.round(share * float(len(magnitudes))).astype(jnp.int32)
-    ranked = jax.lax.cond(number > 0, jnp.sort, lambda each: each, magnitudes)  # before the start nothing is ranked
-    return jnp.where(number > 0, ranked[number - 1], -1)
+def _without_smallest(kernels: Kernels, share: Float[Array, ""]) -> dict[str, Float[Array, "..."]]:
+    """The kernels with this share of their weights 0, the smallest ones of all together; of equal ones the first."""
+    order = jnp.argsort(jnp.concatenate([jnp.abs(kernel).ravel() for kernel in kernels.values()]))
+    number = jnp.round(share * float(len(order))).astype(jnp.int32)
+    kept = jnp.zeros(len(order), bool).at[order].set(jnp.arange(len(order)) >= number)
+    parts = jnp.split(kept, np.cumsum([kernel.size for kernel in kernels.values()])[:-1])
+    return {
+        name: jnp.where(part.reshape(kernel.shape), kernel, 0)
+        for (name, kernel), part in zip(kernels.items(), parts, strict=True)
+    }

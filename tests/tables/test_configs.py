@@ -7,7 +7,7 @@ import pytest
 import tiny
 
 from interpjax.commands import table as command
-from interpjax.config import validate
+from interpjax.config import differing_fields, validate
 from interpjax.config.files import config_directory, config_names, get_config
 from interpjax.errors import UserError
 from interpjax.tables import read_table
@@ -65,6 +65,41 @@ def test_search_gives_each_regularizer_the_same_number_of_candidates_and_looks_a
         ("weight decay", "block norm", "all three", "proximal"), 8
     )
     assert {(row.config.dissection.half, row.config.data.validation) for row in table.rows} == {("validation", 0.1)}
+
+
+@pytest.mark.parametrize("name", [name for name in TABLES if name.startswith("table_two_figures")])
+def test_what_is_reported_is_of_the_other_half_than_what_is_chosen_by(name):
+    table = read_table(name)
+    half = "validation" if table.search else "test"
+    assert {(row.config.dissection.half, row.config.data.validation) for row in table.rows} == {(half, 0.1)}
+
+
+@pytest.mark.parametrize("name", [name for name in TABLES if name.startswith("table_small")])
+def test_scenes_are_searched_by_the_same_number_of_candidates(name):
+    table = read_table(name)
+    assert {sum(row.section == section for row in table.rows) for section in table.sections} == {4}
+    assert {(row.config.dissection.half, row.config.data.validation) for row in table.rows} == {("validation", 0.1)}
+
+
+def test_controls_differ_from_their_base_by_what_they_say():
+    rows = {row.name: row.config for row in read_table("table_two_figures:controls").rows}
+    expected = {
+        "no regularizer": ("weight decay", {"regularizer.weight_decay.strength"}),
+        "block norm, groups permuted": ("block norm", {"regularizer.grouping.order"}),
+        "block norm, groups of one filter, a third as strong": (
+            "block norm",
+            {"regularizer.grouping.group_size", "regularizer.block_norm.strength"},
+        ),
+        "weight decay, pruned as sparsely": (
+            "weight decay",
+            {"optimizer.pruning.sparsity", "optimizer.pruning.layers"},
+        ),
+        "weight decay, 90 % pruned": ("weight decay", {"optimizer.pruning.sparsity"}),
+        "weight decay, labels shuffled": ("weight decay", {"data.shuffled_labels"}),
+        "block norm, labels shuffled": ("block norm", {"data.shuffled_labels"}),
+    }
+    for name, (base, fields) in expected.items():
+        assert set(differing_fields(rows[name], rows[base])) == fields
 
 
 def test_fields_are_set_in_all_rows_by_the_kind_of_the_field():

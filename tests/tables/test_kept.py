@@ -28,7 +28,14 @@ def lines_of(table, workdir, without=()):
     for row, seed, each in table.planned(workdir):
         for layer, unique in (("conv1", seed), ("conv2", 3 + seed)):
             own = {"section": row.section, "row": row.name, "seed": seed, "layer": layer, "accuracy": 1 / 3}
-            own |= {"units": 8, "unique_detectors": unique, "by_chance": 0.1 * unique, "layers": 2, "seconds": 7.5}
+            own |= {
+                "units": 8,
+                "unique_detectors": unique,
+                "by_chance": 0.1 * unique,
+                "untrained": 2,
+                "layers": 2,
+                "seconds": 7.5,
+            }
             own |= {"config": digest(each.config), "version": "0123456789", "date": "2026-11-29T00:00:00+00:00"}
             found.append({name: value for name, value in own.items() if name not in without})
     return pd.DataFrame(found)
@@ -90,7 +97,7 @@ def test_results_that_lie_in_the_folder_of_a_run_too_may_go(tmp_path):
     ("damage", "told"),
     [
         (lambda lines: [], "cannot be read"),
-        (lambda lines: [*lines, "1,2,3,4,5,6,7,8,9,10,11,12,13,14\n"], "cannot be read"),
+        (lambda lines: [*lines, "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15\n"], "cannot be read"),
         (lambda lines: [lines[0].replace("section", "part"), *lines[1:]], "has no column 'section'"),
         (
             lambda lines: [lines[0], *(line.replace(",8,", ",eight,") for line in lines[1:])],

@@ -130,6 +130,16 @@ def test_what_does_not_go_together_is_refused(fields, message):
         validate(tiny.tiny_config(**fields))
 
 
+def broken_optimizer(schedule):
+    raise ValueError("my own mistake")
+
+
+def test_a_mistake_of_ones_own_optimizer_is_passed_on():
+    config = tiny.tiny_config(optimizer__name="test_optimizers:broken_optimizer", regularizer__block_norm__strength=0.0)
+    with pytest.raises(ValueError, match=r"^my own mistake$"):
+        tiny.recipe(config, MODEL)
+
+
 def test_adamw_makes_no_proximal_steps():
     with pytest.raises(ValueError, match=r"optimizer.name = 'adamw': .*gradient times one number"):
         tiny.recipe(tiny.tiny_config(**ADAMW, **PROXIMAL), MODEL)

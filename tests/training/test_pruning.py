@@ -27,15 +27,15 @@ def random_params(rng, shapes=((3, 3, 2, 4), (1, 1, 4, 5))):
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), layers)
 
 
-def masked_by_hand(kernels, steps, alive, share):
-    """Adds the steps to what is alive and drops the smallest of all kernels together, in float32."""
+def pruned_by_hand(kernels, steps, share):
+    """Adds the steps to what is not zero and drops the smallest of all kernels together, in float32."""
     moved = {
-        name: np.where(alive[name], kernel + steps[name], 0).astype(np.float32) for name, kernel in kernels.items()
+        name: np.where(kernel == 0, 0, kernel + steps[name]).astype(np.float32) for name, kernel in kernels.items()
     }
-    ranked = np.sort(np.concatenate([np.abs(kernel).ravel() for kernel in moved.values()]))
-    number = round(share * len(ranked))
-    cut = ranked[number - 1] if number else -1
-    return {name: np.where(np.abs(kernel) <= cut, 0, kernel) for name, kernel in moved.items()}
+    flat = np.concatenate([kernel.ravel() for kernel in moved.values()])
+    flat[np.argsort(np.abs(flat), kind="stable")[: round(share * len(flat))]] = 0
+    parts = np.split(flat, np.cumsum([kernel.size for kernel in moved.values()])[:-1])
+    return {name: part.reshape(moved[name].shape) for name, part in zip(moved, parts, strict=True)}
 
 
 @settings(max_examples=25, deadline=None)
@@ -48,9 +48,8 @@ def test_smallest_weights_of_all_layers_go_and_stay_away(seed, sparsity, start, 
     expected = {name: np.asarray(params[name]["kernel"]) for name in ("conv0", "conv1")}
     for step in range(1, total + 1):
         updates = random_params(rng)
-        alive = {name: kernel != 0 for name, kernel in expected.items()}
         share = float(pruning.share(step, total))
-        expected = masked_by_hand(expected, {name: np.asarray(updates[name]["kernel"]) for name in alive}, alive, share)
+        expected = pruned_by_hand(expected, {name: np.asarray(updates[name]["kernel"]) for name in expected}, share)
         others = jax.tree.map(jnp.add, params, updates)
         changes, state = transform.update(updates, state, params)
         params = jax.tree.map(jnp.add, params, changes)
@@ -61,6 +60,28 @@ def test_smallest_weights_of_all_layers_go_and_stay_away(seed, sparsity, start, 
         np.testing.assert_array_equal(params["fc"]["kernel"], others["fc"]["kernel"])
     zeros = sum(int((params[name]["kernel"] == 0).sum()) for name in expected)
     assert zeros == round(float(pruning.share(total, total)) * 92)
+
+
+def steps_of(pruning, total, kernel, steps, update=0.0):
+    """The kernel after each of some steps, all of whose weights are moved by the update."""
+    transform, params, found = prune(pruning, total), {"conv": {"kernel": jnp.asarray(kernel, jnp.float32)}}, []
+    state = transform.init(params)
+    for _ in range(steps):
+        updates = jax.tree.map(lambda leaf: jnp.full_like(leaf, update), params)
+        changes, state = transform.update(updates, state, params)
+        params = jax.tree.map(jnp.add, params, changes)
+        found.append(np.asarray(params["conv"]["kernel"]))
+    return found
+
+
+def test_of_equal_weights_no_more_go_than_the_share():
+    equal = 0.1 * np.sign(np.random.default_rng(0).normal(size=(3, 3, 2, 10)))
+    assert [(kernel == 0).mean() for kernel in steps_of(Pruning(0.1, 0, 1), 2, equal, 2)] == [16 / 180, 18 / 180]
+
+
+def test_zeros_at_the_start_are_trained_until_the_first_weights_go():
+    kernels = steps_of(Pruning(0.5, 0.5, 1), 4, np.zeros((1, 1, 1, 8)), 4, update=1.0)
+    assert [(kernel == 0).mean() for kernel in kernels] == [0, 0, 0.5, 0.5]
 
 
 def test_share_rises_by_the_cube_between_start_and_stop():
@@ -98,10 +119,11 @@ def test_a_run_ends_with_its_share_of_zeros(tmp_path):
     fields = PRUNED | {"training__num_steps": 8, "optimizer__pruning__layers": ("conv2",)}
     config = tiny.tiny_config(**fields, data__directory=str(tmp_path / "data"))
     summary = interpjax.run(config, tmp_path / "whole", ("train", "evaluate"))
-    assert summary["groups"]["conv2"]["zero_weights"] == 0.5
-    assert summary["groups"]["conv1"]["zero_weights"] == 0
     _, _, variables = interpjax.load(tmp_path / "whole")
-    assert float((variables["params"]["conv2"]["kernel"] == 0).mean()) == 0.5
+    one, two = (np.asarray(variables["params"][layer]["kernel"]) for layer in ("conv1", "conv2"))
+    assert (one == 0).sum() == 0
+    assert (two == 0).mean() == 0.5
+    assert summary["zero_weights"] == two.size / 2 / (one.size + two.size)
 
 
 @pytest.mark.parametrize(
