@@ -47,15 +47,20 @@ def test_tables_are_those_of_the_results(folder, name, tmp_path):
         assert chosen == importlib.import_module(f"interpjax.configs.{name.partition(':')[0]}").CHOSEN
 
 
-@pytest.mark.parametrize("name", ["best_iou", "iou_cuts"])
-def test_rows_of_the_measures_of_iou_are_those_that_were_printed(name):
-    printed = rows_of((ROOT / "results" / "two_figures" / f"{name}.md").read_text())
-    assert len(shown(name)) > 20
-    assert [row for row in shown(name) if row not in printed] == []
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "results").glob("*/*.md")), ids=lambda path: f"{path.parent.name}-{path.stem}"
+)
+def test_rows_of_the_measures_of_iou_are_those_that_were_printed(path):
+    found = shown(f"{path.parent.name}/{path.stem}")
+    assert len(found) > 10
+    assert [row for row in found if row not in rows_of(path.read_text())] == []
 
 
-def test_how_far_single_runs_are_apart_is_what_the_results_say():
-    program, results = ROOT / "benchmarks" / "single_runs.py", ROOT / "results" / "two_figures" / "results.csv"
-    command = [sys.executable, str(program), str(results), "--layer=conv2", "--at_least", "2", "4"]
+@pytest.mark.parametrize(
+    ("name", "flags"), [("single_runs", ["--layer=conv2", "--at_least", "2", "4"]), ("over_untrained", [])]
+)
+def test_what_is_told_of_the_seeds_is_what_the_programs_print(name, flags):
+    program, results = ROOT / "benchmarks" / f"{name}.py", ROOT / "results" / "two_figures" / "results.csv"
+    command = [sys.executable, str(program), str(results), *flags]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert shown("single_runs") == rows_of(printed)
+    assert shown(name) == rows_of(printed)
