@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from interpjax import models
-from interpjax.config.schema import flatten
+from interpjax.config.values import flatten
 from interpjax.config.words import in_words, trains_groups
 from interpjax.data.images import SkippedImages, resize
 from interpjax.data.pipeline import test_batches

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from interpjax import config as config_lib
 from interpjax.config import validate
-from interpjax.config.schema import flatten
+from interpjax.config.values import flatten
 from interpjax.errors import UserError
 from interpjax.prepare import prepare
 

@@ -16,7 +16,7 @@ from interpjax import changes, tracking
 from interpjax import config as config_lib
 from interpjax import workdir as workdir_lib
 from interpjax.config.identity import DEFAULTS, WITHOUT_EFFECT
-from interpjax.config.schema import flatten
+from interpjax.config.values import flatten
 from interpjax.errors import UserError
 from interpjax.models import create_model, outline
 from interpjax.training.checkpoint import DAMAGED, CheckpointError

@@ -12,7 +12,7 @@ import numpy as np
 from interpjax import json_files
 from interpjax.changes import current_config
 from interpjax.config import default_config, to_json
-from interpjax.config.schema import flatten
+from interpjax.config.values import flatten
 from interpjax.dissection import Dissection
 from interpjax.errors import UserError
 

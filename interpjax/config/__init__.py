@@ -3,7 +3,8 @@
 from interpjax.config.checks import validate
 from interpjax.config.files import get_config
 from interpjax.config.identity import digest, may_change, without_spelling
-from interpjax.config.schema import TERMS, default_config, differing_fields, from_json, get_field, override, to_json
+from interpjax.config.schema import TERMS, default_config
+from interpjax.config.values import differing_fields, from_json, get_field, override, to_json
 
 __all__ = [
     "TERMS",

@@ -6,7 +6,8 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from interpjax.config.kinds import check_kinds
-from interpjax.config.schema import TERMS, get_field
+from interpjax.config.schema import TERMS
+from interpjax.config.values import get_field
 from interpjax.errors import Problems, UserError
 from interpjax.imports import is_import_path
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from interpjax.config.schema import default_config, differing_fields
+from interpjax.config.schema import default_config
+from interpjax.config.values import differing_fields
 
 # These change no parameter of the network and no score.
 WITHOUT_EFFECT = {

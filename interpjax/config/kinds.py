@@ -6,7 +6,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from interpjax.config.schema import TERMS, default_config, flatten, get_field
+from interpjax.config.schema import TERMS, default_config
+from interpjax.config.values import flatten, get_field
 from interpjax.errors import Problems, UserError
 
 LARGEST_WHOLE = 2**31 - 1  # numbers of steps and images, and seeds, are int32 on the devices

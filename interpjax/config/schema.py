@@ -4,13 +4,7 @@ A configuration file defines ``get_config(arg)`` and returns :func:`default_conf
 field is listed here and nowhere else; setting one that is not is an error.
 """
 
-import json
-from collections.abc import Mapping
-from typing import Any
-
 from ml_collections import ConfigDict
-
-from interpjax.errors import UserError
 
 TERMS = (
     "block_norm",
@@ -42,7 +36,23 @@ def default_config() -> ConfigDict:
         }
     )
     config.regularizer = _regularizer()
-    config.optimizer = ConfigDict(
+    config.optimizer = _optimizer()
+    config.training = _training()
+    config.dissection = _dissection()
+    config.visualization = ConfigDict(
+        {
+            # Beside the top images: filters, causes (what is lost without a unit or group), maximized_units,
+            # maximized_groups, class_models, saliency, grad_cam.
+            "pictures": ("filters", "causes"),
+            "most": 8,  # units of each layer, groups, classes or images of each kind of picture
+            "test_images": 512,  # that causes are measured on, at most
+        }
+    )
+    return config.lock()
+
+
+def _optimizer() -> ConfigDict:
+    return ConfigDict(
         {
             "name": "sgd",  # or adam, adamw, or the import path of a function of the learning rate, "mine:lion"
             "learning_rate": 0.01,
@@ -58,7 +68,10 @@ def default_config() -> ConfigDict:
             "pruning": {"sparsity": 0.0, "start": 0.25, "stop": 0.75, "layers": ()},
         }
     )
-    config.training = ConfigDict(
+
+
+def _training() -> ConfigDict:
+    return ConfigDict(
         {
             "batch_size": 256,  # over all devices of all processes
             "accumulate_steps": 1,  # micro-batches that a step takes one after the other, to save memory
@@ -74,7 +87,10 @@ def default_config() -> ConfigDict:
             "ema_decay": 0.0,  # of the moving average of the variables, which is then the trained network; 0 = off
         }
     )
-    config.dissection = ConfigDict(
+
+
+def _dissection() -> ConfigDict:
+    return ConfigDict(
         {
             "protocol": "paper",
             "protocol_fields": (),  # (("top_quantile", 0.01), …): other than the protocol's
@@ -91,16 +107,6 @@ def default_config() -> ConfigDict:
             },
         }
     )
-    config.visualization = ConfigDict(
-        {
-            # Beside the top images: filters, causes (what is lost without a unit or group), maximized_units,
-            # maximized_groups, class_models, saliency, grad_cam.
-            "pictures": ("filters", "causes"),
-            "most": 8,  # units of each layer, groups, classes or images of each kind of picture
-            "test_images": 512,  # that causes are measured on, at most
-        }
-    )
-    return config.lock()
 
 
 def _data() -> ConfigDict:
@@ -177,76 +183,3 @@ def _regularizer() -> ConfigDict:
             "own": (),  # terms of one's own with their strengths, (("mylosses:total_variation", 1e-3),)
         }
     )
-
-
-def get_field(config: ConfigDict, name: str) -> Any:
-    """The value of a field, as ``"regularizer.block_norm.p"``.
-
-    Raises:
-      UserError: naming the field and the fields beside it, if there is no field of this name.
-    """
-    value = config
-    walked = "config"
-    for part in name.split("."):
-        if not isinstance(value, ConfigDict) or part not in value:
-            allowed = (
-                f"choose one of {', '.join(sorted(value))}"
-                if isinstance(value, ConfigDict)
-                else "expected nothing behind it, for it is a single value"
-            )
-            raise UserError(f"config.{name}: no such field; {walked} has no {part!r}: {allowed}")
-        value = value[part]
-        walked = f"{walked}.{part}"
-    return value
-
-
-def override(config: ConfigDict, values: Mapping[str, Any]) -> ConfigDict:
-    """A copy of ``config`` with dotted fields set, as ``{"regularizer.block_norm.p": 4.0}``.
-
-    Raises:
-      UserError: if a field does not exist, or the value is of another type than the field.
-    """
-    changed = config.copy_and_resolve_references()
-    for name, value in values.items():
-        get_field(changed, name)
-        try:
-            changed.update_from_flattened_dict({name: value})
-        except TypeError as error:
-            raise UserError(f"config.{name} = {value!r}: {error}") from error
-    return changed.lock()
-
-
-def to_json(config: ConfigDict) -> str:
-    """The configuration as JSON text, sorted, with tuples as lists."""
-    return json.dumps(config.to_dict(), indent=2, sort_keys=True)
-
-
-def from_json(text: str) -> ConfigDict:
-    """The inverse of :func:`to_json`, on the schema of this version.
-
-    Raises:
-      UserError: if the text has a field that this version does not know.
-    """
-    flat = flatten(json.loads(text))
-    return override(default_config(), {name: _tuples(value) for name, value in flat.items()})
-
-
-def differing_fields(ours: ConfigDict | str, theirs: ConfigDict | str) -> dict[str, tuple[Any, Any]]:
-    """``{field: (ours, theirs)}`` for every field in which two configurations differ, as they are or as JSON text."""
-    default = flatten(json.loads(to_json(default_config())))  # for fields that an older version did not have
-    left, right = (
-        default | flatten(json.loads(each if isinstance(each, str) else to_json(each))) for each in (ours, theirs)
-    )
-    return {k: (left.get(k), right.get(k)) for k in sorted({*left, *right}) if left.get(k) != right.get(k)}
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
-
-
-def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The values in nested mappings by their dotted names, each of which begins with ``prefix``."""
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat

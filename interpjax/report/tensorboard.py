@@ -16,7 +16,7 @@ from tensorboardX.proto.summary_pb2 import Summary
 from tensorboardX.summary import hparams
 
 from interpjax.config.identity import WITHOUT_EFFECT
-from interpjax.config.schema import flatten
+from interpjax.config.values import flatten
 from interpjax.dissection import Dissection
 from interpjax.report.scores import final_scores
 from interpjax.visualization.outlines import BOX
