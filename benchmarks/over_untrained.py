@@ -1,7 +1,7 @@
-"""What training adds to the interpretability score: that of the trained network less that of the same one untrained.
+"""What training adds to unique detectors: those of the trained network less those of the same one before training.
 
-For each section and row of a results.csv whose runs have the stage chance with the kind "untrained" it prints the mean
-over seeds with its 95 % t-interval, and the p of the exact two-sided sign-flip test.
+For each section and row of a results.csv whose runs have the stage chance with the kind "untrained" it prints, of the
+score and of each layer, the mean over seeds with its 95 % t-interval, and the p of the exact two-sided sign-flip test.
 
 Run:   python benchmarks/over_untrained.py results/two_figures/results.csv
 Cost:  seconds.
@@ -14,7 +14,14 @@ import pandas as pd
 
 from interpjax.comparison.statistics import paired_difference
 
-HEADER = ("section", "row", "seeds", "score less that of the untrained network")
+KEYS = ["section", "row"]
+
+
+def told(values: pd.Series) -> str:
+    """The mean of the differences of a row's seeds."""
+    added = paired_difference("unique detectors", values.to_numpy(float))
+    half = (added.difference.high - added.difference.low) / 2
+    return f"{added.difference.value:+.1f} ± {half:.1f} (p {added.p:.2g})"
 
 
 def main() -> None:
@@ -25,12 +32,14 @@ def main() -> None:
     found = pd.read_csv(path)
     if "untrained" not in found:
         raise SystemExit(f"{path} has no column 'untrained'; expected runs with the stage chance of this kind")
-    sums = found.groupby(["section", "row", "seed"], sort=False)[["unique_detectors", "untrained"]].sum()
-    print(f"| {' | '.join(HEADER)} |\n|{'---|' * len(HEADER)}")
-    for (section, row), own in sums.groupby(["section", "row"], sort=False):
-        added = paired_difference("score", (own["unique_detectors"] - own["untrained"]).to_numpy(float))
-        mean, half = added.difference.value, (added.difference.high - added.difference.low) / 2
-        print(f"| {section} | {row} | {len(own)} | {mean:+.1f} ± {half:.1f} (p {added.p:.2g}) |")
+    found["added"] = found["unique_detectors"] - found["untrained"]
+    by_layer = found.pivot(index=[*KEYS, "seed"], columns="layer", values="added")
+    by_layer.insert(0, "score", by_layer.sum(axis=1, skipna=False))
+    header = [*KEYS, "seeds", *by_layer]
+    print(f"| {' | '.join(header)} |\n|{'---|' * len(header)}")
+    for names in found[KEYS].drop_duplicates().itertuples(index=False):
+        own = by_layer.loc[tuple(names)]
+        print(f"| {' | '.join([*names, str(len(own)), *(told(own[name]) for name in own)])} |")
 
 
 if __name__ == "__main__":

@@ -40,8 +40,8 @@ NORM, GROUPING, PRUNING = "regularizer.block_norm", "regularizer.grouping", "opt
 def get_table(argument: str = "") -> Table:
     """One of :data:`TABLES`."""
     if argument not in TABLES:
-        expected = ", ".join(repr(name) for name in TABLES)
-        raise UserError(f"argument {argument!r} of table_two_figures: expected one of {expected}")
+        expected = ", ".join(name for name in TABLES if name)
+        raise UserError(f"argument {argument!r} of table_two_figures: expected none, or one of {expected}")
     return TABLES[argument]()
 
 

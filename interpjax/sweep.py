@@ -32,9 +32,9 @@ def sweep(
     Each run has a folder of its own in ``workdir``, named by its values; what is finished there is not run again. All
     combinations are checked before the first run begins. One line shows how many runs are done; what each tells is in
     ``workdir/logs``. A run that fails is told of at the end, and the others are made. ``workdir/results.csv`` has a row
-    for each run and layer, as :func:`interpjax.running.records.records` says. What JAX compiles for one run is used
-    again by the others: it is kept in ``workdir/compilation_cache``, unless ``config.compilation_cache`` or JAX itself
-    names another folder.
+    for each run of the last call and each layer, as :func:`interpjax.running.records.records` says. What JAX compiles
+    for one run is used again by the others: it is kept in ``workdir/compilation_cache``, unless
+    ``config.compilation_cache`` or JAX itself names another folder.
 
     Args:
       config: the experiment.
@@ -50,7 +50,8 @@ def sweep(
       also ``failed``, what each of them last told.
 
     Raises:
-      UserError: naming the run and the field, if a field does not exist, or a run cannot be as it is configured.
+      UserError: naming the run and the field, if a field does not exist, or a run cannot be as it is configured; or if
+        ``jobs`` is below 1.
     """
     # Loaded here, since interpjax itself brings this function, and with it nothing heavy.
     import pandas as pd

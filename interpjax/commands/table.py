@@ -40,7 +40,10 @@ def run(arguments: Sequence[str]) -> None:
     if given.jobs < 1:
         parser.error(f"--jobs = {given.jobs}: expected 1 at least")
     if given.no_runs and (given.task is not None or given.seeds or given.only or given.dry_run or given.jobs > 1):
-        parser.error("--no_runs writes the table of all that is finished; expected none of the others beside it")
+        parser.error(
+            "--no_runs writes the table of all that is finished; it goes with none of --task, --seeds, --only, "
+            "--dry_run and --jobs"
+        )
     if given.task is not None and (given.dry_run or given.jobs > 1):
         parser.error("--task makes one run; expected neither --dry_run nor --jobs beside it")
     # With all that a run needs, which --help does not.
@@ -65,8 +68,12 @@ def run(arguments: Sequence[str]) -> None:
         for name, why in failed.items():
             print(f"failed: {name}: {why}", file=sys.stderr)
         if failed:
-            logs = given.workdir / LOGS
-            sys.exit(f"{len(failed)} runs failed; {logs} has what they told, and the same command makes them again")
+            logs, count = given.workdir / LOGS, _runs(len(failed))
+            sys.exit(f"{count} failed; {logs} has what they told, and the same command makes them again")
+
+
+def _runs(number: int) -> str:
+    return f"{number} run{'' if number == 1 else 's'}"
 
 
 def _with_fields(table: "Table", fields: Mapping[str, str]) -> "Table":
@@ -109,15 +116,15 @@ def _tell_plan(table: "Table", given: argparse.Namespace) -> None:
     known = not any(map(math.isnan, hours))
     told = []
     for each, left in zip(rows, hours, strict=True):
-        times = [f"{'' if each.measured else '~'}{each.seconds:.0f}", f"{left:.1f}"] if known else ["–", "–"]
+        times = [f"{'' if each.measured else '~'}{each.seconds:.0f}", f"{left:.2f}"] if known else ["–", "–"]
         told.append([each.row.slug, str(each.runs), str(each.done), *times])
     print(align(["row", "runs", "finished", "seconds a run", "hours left"], told))
-    total = f"{sum(each.runs for each in rows)} runs"
+    total = _runs(sum(each.runs for each in rows))
     if not known:
         print(f"{total}; make one by --only and --seeds, and the time of all is estimated from it")
         return
     print(
-        f"{total}; {sum(hours) / given.jobs:.1f} hours at {given.jobs} at once, if each takes as long as those before"
+        f"{total}; {sum(hours) / given.jobs:.2f} hours at {given.jobs} at once, if each takes as long as those before"
     )
     if not all(each.measured for each in rows):
         print("~: the mean of the other rows, for no run of this one is finished")

@@ -56,9 +56,11 @@ def run_all(
       ``{name: what went wrong}`` of the runs that failed, in the last line that they told.
 
     Raises:
-      UserError: if there are fewer cores than ``jobs``.
+      UserError: if ``jobs`` is below 1, or there are fewer cores.
       Stopped: on a signal, after the runs under way have saved what they have.
     """
+    if jobs < 1:
+        raise UserError(f"jobs = {jobs}: expected 1 at least")
     if not planned:
         return {}
     named = has_cache() or any(each.config.compilation_cache for each in planned)

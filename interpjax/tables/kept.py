@@ -33,8 +33,9 @@ def read_kept(table: Table, folder: Path) -> Kept:
       folder: of it, absolute.
 
     Raises:
-      UserError: naming the file and the run, if it is damaged; or if it alone has the results of a run that the table
-        does not have, or has with another configuration, for they would be lost where it is written anew.
+      UserError: naming the file and the run, if it is damaged; or if it has the results of a run that the table does
+        not have, or those of a run whose folder is gone with another configuration, for they would be lost where it is
+        written anew.
     """
     path = folder / RESULTS
     planned = {each.name: each for _, _, each in table.planned(folder)}
@@ -43,7 +44,7 @@ def read_kept(table: Table, folder: Path) -> Kept:
         found.setdefault(run_name(line["section"], line["row"], line["seed"]), []).append(line)
     kept = {}
     for name, lines in found.items():
-        if (folder / name / "summary.json").is_file():
+        if name in planned and (folder / name / "summary.json").is_file():
             continue
         if any(map(_has_results, lines)):
             _check(lines, planned.get(name), path, name)
@@ -69,9 +70,10 @@ def _has_results(line: Mapping[str, Any]) -> bool:
 
 def _check(lines: Sequence[Mapping[str, Any]], planned: Planned | None, path: Path, name: str) -> None:
     """Raises a UserError unless these lines are all that a run of the table has found."""
-    told, remedy = f"{path} alone has the results of {name}", "give another folder, or move its lines to another file"
+    remedy = "give another folder, or move its lines to another file"
     if planned is None:
-        raise UserError(f"{told}, which is not in the table; {remedy}")
+        raise UserError(f"{path} has the results of {name}, which is not in the table; {remedy}")
+    told = f"{path} alone has the results of {name}"
     ours = digest(planned.config)
     for theirs in {line["config"] for line in lines} - {ours}:
         if not theirs:

@@ -116,7 +116,10 @@ def _held(table: Table, folder: Path) -> Iterator[None]:
     if folder.exists() and not folder.is_dir():
         raise UserError(f"workdir {folder}: is a file; expected a folder, or the path of a new one")
     with refusals(f"table {folder}"):
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise UserError(f"workdir {folder}: cannot be made ({error.strerror}); give another folder") from error
         with locked(folder, f"table {folder}: another process makes it; wait for its end, or give another folder"):
             check_folders([each for _, _, each in table.planned(folder)])
             yield

@@ -1,6 +1,7 @@
 """A table as Markdown, as LaTeX and as CSV."""
 
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,10 +23,16 @@ HEADINGS = {
     "zero_weights": "zero weights, %",
     "rud": "RUD",
 }
-WORDS = """Means over seeds with 95 % t-intervals. *score*: unique detectors, summed over layers; *calibrated*: distinct
-concepts above the IoU that shuffled labels reach in 5 % of draws; *by chance*: the score of shuffled labels;
-*untrained*: that of the network before training; *RUD*: unique detectors for each unit. *published* is of single
-runs."""
+WORDS = "Means over seeds with 95 % t-intervals."
+WORDS_OF_COLUMNS = {
+    "interpretability_score": "*score*: unique detectors, summed over layers",
+    "calibrated": "*calibrated*: distinct concepts above the IoU that shuffled labels reach in 5 % of draws",
+    "by_chance": "*by chance*: the score of shuffled labels",
+    "untrained": "*untrained*: that of the network before training",
+    "zero_groups": "*zero groups*: the mean over layers",
+    "zero_weights": "*zero weights*: of all convolutions together",
+    "rud": "*RUD*: unique detectors for each unit",
+}
 WORDS_OF_DIFFERENCES = """Each row less the first of its section, seed by seed, with 95 % t-intervals; p is that of the
 exact sign-flip test, two-sided, and *smallest p* what it can give at so many seeds. It is not corrected for the number
 of comparisons."""
@@ -43,7 +50,7 @@ def to_markdown(table: Table, lines: Sequence[Line]) -> str:
             "",
             _markdown(_header(table), _cells(table, lines)),
             "",
-            WORDS,
+            _words(table),
             *([] if table.search else _differences(table, lines)),
             *(["", table.notes] if table.notes else []),
             "",
@@ -51,7 +58,16 @@ def to_markdown(table: Table, lines: Sequence[Line]) -> str:
     )
 
 
+def _words(table: Table) -> str:
+    """What the columns that the table has mean."""
+    columns = [words for name, words in WORDS_OF_COLUMNS.items() if name in table.columns]
+    published = " *published* is of single runs." if _published(table) else ""
+    return "\n".join(textwrap.wrap(f"{WORDS} {'; '.join(columns)}{'.' if columns else ''}{published}".strip(), 120))
+
+
 def _differences(table: Table, lines: Sequence[Line]) -> list[str]:
+    if not any(line.differences for line in lines):
+        return []
     words = [WORDS_OF_DIFFERENCES, *([WORDS_OF_APART] if any(map(_is_apart, lines)) else [])]
     return ["", _markdown(_difference_header(table), _difference_cells(table, lines)), "", *words]
 
@@ -97,7 +113,11 @@ def _published(table: Table) -> list[str]:
 
 def _header(table: Table) -> list[str]:
     known = _published(table)
-    columns = [h for name in table.columns for h in (_heading(name), *(["published"] if name in known else []))]
+    columns = [
+        h
+        for name in table.columns
+        for h in (_heading(name), *([f"{_heading(name)}, published"] if name in known else []))
+    ]
     return ["", "", "seeds", *columns]
 
 

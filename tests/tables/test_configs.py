@@ -122,7 +122,10 @@ def test_fields_are_set_in_all_rows_by_the_kind_of_the_field():
             ["table_none", "--workdir=x"],
             "or one of table_architectures, table_cgl, table_seed, table_small, table_two_figures",
         ),
-        (["table_two_figures:all", "--workdir=x"], "argument 'all' of table_two_figures: expected one of '', 'publ"),
+        (
+            ["table_two_figures:all", "--workdir=x"],
+            "argument 'all' of table_two_figures: expected none, or one of publ",
+        ),
         (["table_seed", "--workdir=x", "--seeds=a"], "'a': expected whole numbers, as 0,1,2"),
         (["table_seed", "--workdir=x", "--jobs=0"], "--jobs = 0: expected 1 at least"),
         (["table_seed", "--workdir=x", "--no_runs", "--only=a"], "--no_runs writes the table of all that is finished"),
@@ -157,9 +160,9 @@ def test_dry_run_reckons_from_what_is_finished(tmp_path, capsys):
     (tmp_path / "results.csv").write_text("".join(lines[:3]).replace("173.7", "90.0"))  # a run, of two layers
     command.run(["table_two_figures:search", f"--workdir={tmp_path}", "--dry_run", "--jobs=2"])
     told = capsys.readouterr().out
-    assert re.search(r"weight_decay/1e-05_rate_0.001 +2 +1 +90 +0.0\n", told)
+    assert re.search(r"weight_decay/1e-05_rate_0.001 +2 +1 +90 +0.03\n", told)
     assert told.count("~90") == 31
-    assert f"64 runs; {63 * 90 / 3600 / 2:.1f} hours at 2 at once, if each takes as long" in told
+    assert f"64 runs; {63 * 90 / 3600 / 2:.2f} hours at 2 at once, if each takes as long" in told
     assert "~: the mean of the other rows, for no run of this one is finished" in told
 
 
