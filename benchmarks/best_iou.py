@@ -14,40 +14,23 @@ import argparse
 from pathlib import Path
 
 import pandas as pd
+from dissected_runs import dissected, less_baseline, told
 
-from interpjax.comparison.statistics import Mean, mean_interval, paired_difference
-from interpjax.dissection import Chance, Dissection
+from interpjax.comparison.statistics import mean_interval
+from interpjax.dissection import Chance
 
 KEYS = ["section", "layer", "category", "row"]
-BASELINE = "weight_decay"
 HEADER = [*KEYS, "seeds", "untrained", "trained", "gained", "less weight decay"]
 
 
 def best_ious(folder: Path) -> pd.DataFrame:
     """A row for each run, layer and concept: the largest IoU of any unit, trained and untrained."""
     found = []
-    for path in sorted(folder.glob("*/*/seed=*/dissection/**/iou.npz")):
-        section, row, seed, _, *layers, _ = path.relative_to(folder).parts
-        result, before = Dissection.load(path), Chance.load(path.with_name("chance_untrained.npz"))
+    for labels, result, chance in dissected(folder):
         best = pd.DataFrame({"category": result.concepts["category"], "trained": result.iou.max(axis=0)})
-        best["untrained"] = before.best_iou[0]
-        found.append(best.assign(section=section, layer="/".join(layers), row=row, seed=seed))
-    if not found:
-        raise SystemExit(f"{folder}: no SECTION/ROW/seed=N/dissection/LAYER/iou.npz there; expected a table's folder")
+        best["untrained"] = Chance.load(chance).best_iou[0]
+        found.append(best.assign(**labels))
     return pd.concat(found)
-
-
-def told(mean: Mean) -> str:
-    """With half the width of its interval."""
-    return f"{mean.value:.3f} ± {(mean.high - mean.low) / 2:.3f}"
-
-
-def difference(trained: pd.DataFrame, row: str) -> str:
-    """Of a row and the baseline, over the seeds of both; empty if there is none."""
-    if row == BASELINE or BASELINE not in trained:
-        return ""
-    found = paired_difference("IoU", (trained[row] - trained[BASELINE]).dropna().to_numpy())
-    return f"{told(found.difference)} (p {found.p:.2g})"
 
 
 def main() -> None:
@@ -61,8 +44,8 @@ def main() -> None:
     for (section, layer, category), own in found.groupby(KEYS[:3], sort=False):
         trained = own.droplevel(KEYS[:3])["trained"].unstack("row")
         for row, values in own.groupby("row", sort=False):
-            means = [told(mean_interval(values[name].to_numpy())) for name in ("untrained", "trained", "gained")]
-            cells = [section, layer, category, row, str(len(values)), *means, difference(trained, row)]
+            means = [told(mean_interval(values[name].to_numpy()), ".3f") for name in ("untrained", "trained", "gained")]
+            cells = [section, layer, category, row, str(len(values)), *means, less_baseline(trained, row, ".3f")]
             print(f"| {' | '.join(map(str, cells))} |")
     print("smallest of all:")
     print(best.groupby(["section", "row"], sort=False)[["untrained", "trained"]].min().round(3).to_string())

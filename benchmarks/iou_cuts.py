@@ -15,40 +15,27 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from dissected_runs import dissected, less_baseline, told
 
-from interpjax.comparison.statistics import mean_interval, paired_difference
-from interpjax.dissection import Chance, Dissection
+from interpjax.comparison.statistics import mean_interval
+from interpjax.dissection import Chance
 
 CUTS = (0.04, 0.1, 0.15, 0.2, 0.3, 0.4)
 KEYS = ["section", "layer", "cut", "row"]
-BASELINE = "weight_decay"
 HEADER = [*KEYS, "seeds", "unique detectors", "less weight decay", "concepts above", "untrained"]
 
 
 def counts(folder: Path) -> pd.DataFrame:
     """A row for each run, layer and cut."""
     found = []
-    for path in sorted(folder.glob("*/*/seed=*/dissection/**/iou.npz")):
-        section, row, seed, _, *layers, _ = path.relative_to(folder).parts
-        result, chance = Dissection.load(path), path.with_name("chance_untrained.npz")
+    for labels, result, chance in dissected(folder):
         before = Chance.load(chance).best_iou[0] if chance.is_file() else None
         for cut in CUTS:
-            own = {"section": section, "layer": "/".join(layers), "cut": cut, "row": row, "seed": seed}
-            own["unique"] = result.unique_detectors(cut)
+            own: dict[str, object] = {**labels, "cut": cut, "unique": result.unique_detectors(cut)}
             own["above"] = int((result.iou.max(axis=0) >= cut).sum())
             own["untrained"] = np.nan if before is None else int((before >= cut).sum())
             found.append(own)
-    if not found:
-        raise SystemExit(f"{folder}: no SECTION/ROW/seed=N/dissection/LAYER/iou.npz there; expected a table's folder")
     return pd.DataFrame(found)
-
-
-def difference(unique: pd.DataFrame, row: str) -> str:
-    """Of a row and the baseline, over the seeds of both; empty if there is none."""
-    if row == BASELINE or BASELINE not in unique:
-        return ""
-    found = paired_difference("unique", (unique[row] - unique[BASELINE]).dropna().to_numpy())
-    return f"{found.difference.value:+.1f} ± {(found.difference.high - found.difference.low) / 2:.1f} (p {found.p:.2g})"
 
 
 def main() -> None:
@@ -60,9 +47,8 @@ def main() -> None:
     for (section, layer, cut), own in found.groupby(KEYS[:3], sort=False):
         unique = own.droplevel(KEYS[:3])["unique"].unstack("row")
         for row, values in own.groupby("row", sort=False):
-            mean = mean_interval(values["unique"].to_numpy())
-            cells = [section, layer, f"{cut:g}", row, str(len(values))]
-            cells += [f"{mean.value:.1f} ± {(mean.high - mean.low) / 2:.1f}", difference(unique, row)]
+            mean = told(mean_interval(values["unique"].to_numpy()), ".1f")
+            cells = [section, layer, f"{cut:g}", row, str(len(values)), mean, less_baseline(unique, row, "+.1f")]
             cells += [f"{values[name].mean():.1f}" for name in ("above", "untrained")]
             print(f"| {' | '.join(cells)} |")
 

@@ -11,17 +11,9 @@ import argparse
 from pathlib import Path
 
 import pandas as pd
-
-from interpjax.comparison.statistics import paired_difference
+from dissected_runs import told_difference
 
 KEYS = ["section", "row"]
-
-
-def told(values: pd.Series) -> str:
-    """The mean of the differences of a row's seeds."""
-    added = paired_difference("unique detectors", values.to_numpy(float))
-    half = (added.difference.high - added.difference.low) / 2
-    return f"{added.difference.value:+.1f} ± {half:.1f} (p {added.p:.2g})"
 
 
 def main() -> None:
@@ -39,7 +31,8 @@ def main() -> None:
     print(f"| {' | '.join(header)} |\n|{'---|' * len(header)}")
     for names in found[KEYS].drop_duplicates().itertuples(index=False):
         own = by_layer.loc[tuple(names)]
-        print(f"| {' | '.join([*names, str(len(own)), *(told(own[name]) for name in own)])} |")
+        added = [told_difference(own[name].to_numpy(float), "+.1f") for name in own]
+        print(f"| {' | '.join([*names, str(len(own)), *added])} |")
 
 
 if __name__ == "__main__":

@@ -99,7 +99,10 @@ class GroupDiagnostics:
         }
 
     def zero_weights(self, variables: Variables) -> float:
-        """The share of weights that are exactly 0, of the kernels of all convolutions together; 0 if there is none."""
+        """The share of weights that are exactly 0, of all convolutions together; 0 if there is none.
+
+        Dense layers count too if the block norm covers them.
+        """
         kernels = self._kernels(jax.tree.map(jnp.asarray, variables["params"])).values()
         return sum(int(jnp.sum(kernel == 0)) for kernel in kernels) / max(1, sum(kernel.size for kernel in kernels))
 

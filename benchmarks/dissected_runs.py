@@ -1,0 +1,48 @@
+"""What the programs over a table's dissected runs share: how the runs are found, and how means are told.
+
+Not a program itself: best_iou.py, iou_cuts.py and over_untrained.py use it.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from interpjax.comparison.statistics import Mean, paired_difference
+from interpjax.dissection import Dissection
+
+BASELINE = "weight_decay"  # the row from which the others differ
+
+
+def dissected(folder: Path) -> Iterator[tuple[dict[str, str], Dissection, Path]]:
+    """Of each run and layer in a table's folder what it is called, its dissection, and where chance may be beside it.
+
+    Raises:
+      SystemExit: if there is none.
+    """
+    paths = sorted(folder.glob("*/*/seed=*/dissection/**/iou.npz"))
+    if not paths:
+        raise SystemExit(f"{folder}: no SECTION/ROW/seed=N/dissection/LAYER/iou.npz there; expected a table's folder")
+    for path in paths:
+        section, row, seed, _, *layers, _ = path.relative_to(folder).parts
+        labels = {"section": section, "layer": "/".join(layers), "row": row, "seed": seed}
+        yield labels, Dissection.load(path), path.with_name("chance_untrained.npz")
+
+
+def told(mean: Mean, form: str) -> str:
+    """A mean with half the width of its interval; ``form`` is how numbers are written, as ``"+.1f"``."""
+    return f"{mean.value:{form}} ± {(mean.high - mean.low) / 2:{form.lstrip('+')}}"
+
+
+def told_difference(values: np.ndarray, form: str) -> str:
+    """The mean of differences between runs of the same seeds, with the p of the exact sign-flip test."""
+    found = paired_difference("", values)
+    return f"{told(found.difference, form)} (p {found.p:.2g})"
+
+
+def less_baseline(by_row: pd.DataFrame, row: str, form: str) -> str:
+    """The difference of a row from the baseline, over the seeds of both; empty if there is none. Rows are columns."""
+    if row == BASELINE or BASELINE not in by_row:
+        return ""
+    return told_difference((by_row[row] - by_row[BASELINE]).dropna().to_numpy(float), form)
