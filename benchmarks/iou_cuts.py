@@ -42,7 +42,14 @@ def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    found = counts(parser.parse_args().folder).set_index([*KEYS, "seed"])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[], metavar="SEED", help="these alone")
+    flags = parser.parse_args()
+    found = counts(flags.folder)
+    if flags.seeds:
+        found = found[found["seed"].isin([f"seed={seed}" for seed in flags.seeds])]
+    if found.empty:
+        raise SystemExit(f"--seeds {flags.seeds}: {flags.folder} has no dissected run of these")
+    found = found.set_index([*KEYS, "seed"])
     print(f"| {' | '.join(HEADER)} |\n|{'---|' * len(HEADER)}")
     for (section, layer, cut), own in found.groupby(KEYS[:3], sort=False):
         unique = own.droplevel(KEYS[:3])["unique"].unstack("row")
