@@ -9,11 +9,12 @@ from interpjax.atomic import write_atomic
 from interpjax.comparison import page
 from interpjax.comparison.runs import read_runs
 from interpjax.comparison.settings import group_runs
+from interpjax.comparison.statistics import Difference, Mean, paired_difference
 from interpjax.comparison.tables import runs_table
 from interpjax.dissection.arguments import check_whole
 from interpjax.errors import UserError, refusals
 
-__all__ = ["compare"]
+__all__ = ["Difference", "Mean", "compare", "paired_difference"]
 
 
 def compare(workdirs: Sequence[str | Path], output: str | Path | None = None, *, samples: int = 1000) -> pd.DataFrame:
