@@ -1,5 +1,6 @@
 """The pages beside a table, on which the runs of a section stand beside each other."""
 
+import itertools
 import sys
 from pathlib import Path
 
@@ -15,9 +16,10 @@ PAGE = "comparison.html"
 def write_comparisons(table: Table, folder: Path) -> None:
     """Writes ``SECTION/comparison.html`` for each section of which two rows have dissected runs of one seed.
 
-    It compares the runs of the first such seed: the table itself has the numbers over seeds, and the page shows what
-    one run of each row detects. Runs whose folders are gone are not on it. A page that cannot be made, as of runs some
-    of whose files are gone, is told of on standard error, for the table is the same without it.
+    It has all seeds, if the seed alone is another in them. Where ``seed_fields`` have more, as the seed of rendered
+    images, runs of two seeds are of other images, which cannot stand on one page: it then has those of the first seed.
+    Runs whose folders are gone are not on it. A page that cannot be made, as of runs some of whose files are gone, is
+    told of on standard error, for the table is the same without it.
 
     Args:
       table: the table.
@@ -28,8 +30,9 @@ def write_comparisons(table: Table, folder: Path) -> None:
         if "layers" in summary_of(planned):
             by_section.setdefault(row.section, {}).setdefault(seed, []).append(planned)
     for section, by_seed in by_section.items():
-        runs = next((runs for runs in by_seed.values() if len(runs) > 1), [])
-        if runs:
+        paired = [runs for runs in by_seed.values() if len(runs) > 1]
+        if paired:
+            runs = list(itertools.chain(*paired)) if table.seed_fields == ("seed",) else paired[0]
             page = folder / slug(section) / PAGE
             try:
                 compare([run.folder for run in runs], page)

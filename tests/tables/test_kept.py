@@ -10,7 +10,7 @@ import tiny
 import interpjax
 from interpjax.config import digest, override, to_json
 from interpjax.errors import UserError
-from interpjax.tables import Row, Table, make, make_table, write_table
+from interpjax.tables import Row, Table, comparisons, make, make_table, write_table
 from interpjax.tables.make import plan
 
 STAGES = ("train", "evaluate", "dissect", "chance")
@@ -184,15 +184,32 @@ def test_digest_is_of_what_decides_the_scores():
     assert digest(weights[0]) == digest(weights[1]) != digest(weights[2])
 
 
-def test_a_page_that_cannot_be_made_stops_no_table(tmp_path, capsys):
-    table = small_table()
-    written(table, tmp_path)
-    for _, seed, each in table.planned(tmp_path):
-        if seed == 4:
+def with_folders(table, folder, seeds):
+    """Makes folders of runs that have a summary, but nothing else of a dissection."""
+    for _, seed, each in table.planned(folder):
+        if seed in seeds:
             each.folder.mkdir(parents=True)
             (each.folder / "config.json").write_text(to_json(each.config))
             summary = {"layers": {"conv1": {"units": 8, "unique_detectors": 3}}, "seconds": {"train": 1.0}}
             (each.folder / "summary.json").write_text(json.dumps(summary))
+
+
+@pytest.mark.parametrize(("fields", "seeds"), [(("seed",), [3, 4]), (("seed", "data.two_figures.seed"), [3])])
+def test_a_page_has_all_seeds_unless_the_images_are_others_for_each(tmp_path, monkeypatch, fields, seeds):
+    table = dataclasses.replace(small_table(), seed_fields=fields)
+    with_folders(table, tmp_path, (3, 4))
+    asked = []
+    monkeypatch.setattr(comparisons, "compare", lambda runs, page: asked.append((runs, page)))
+    comparisons.write_comparisons(table, tmp_path)
+    ((runs, page),) = asked
+    assert page == tmp_path / "a_task" / "comparison.html"
+    assert runs == [each.folder for seed in seeds for _, own, each in table.planned(tmp_path) if own == seed]
+
+
+def test_a_page_that_cannot_be_made_stops_no_table(tmp_path, capsys):
+    table = small_table()
+    written(table, tmp_path)
+    with_folders(table, tmp_path, (4,))
     write_table(table, tmp_path)
     told = capsys.readouterr().err
     assert "a_task/comparison.html is not written: " in told

@@ -87,7 +87,9 @@ def test_table_has_all_rows_and_the_published_numbers(made):
     assert cells.loc[("gbn", "conv2"), "published"] == 12
     assert r"Small" not in (folder / "table.tex").read_text()
     assert (folder / "table.tex").read_text().count(r"\\") == 4
-    assert "regularizer.block_norm.strength" in (folder / "task" / "comparison.html").read_text()
+    page = (folder / "task" / "comparison.html").read_text()
+    assert "regularizer.block_norm.strength" in page
+    assert all(f"{row}/seed={seed}" in page for row in ("wd", "gbn") for seed in (3, 4))
 
 
 @pytest.mark.long
