@@ -2,10 +2,10 @@
 
 Needs:  class folders of images and a directory in Broden's layout, by --config.data.train=DIR --config.data.test=DIR
         --config.dissection.broden=DIR; to fine-tune also the weights, by --config.model.weights=FILE.
-Run:    interpjax table table_small:search --workdir=DIR --jobs=2 and the folders above; table_small:finetuned_search
-        for what is fine-tuned from squeezenet_places365. So far these are searches, by docs/protocol.md; the tables
-        follow their results.
-Cost:   12 runs each; not measured yet.
+Run:    interpjax table table_small:finetuned --workdir=DIR --jobs=2 and the folders above, for what is fine-tuned from
+        squeezenet_places365; table_small:search and :finetuned_search for what there is to choose from. By the
+        protocol of docs/protocol.md; the table from random weights follows its search.
+Cost:   18 runs and 12 of each search, of 5 to 6 minutes with two at once on 2 cores of an AMD EPYC.
 Expect: nothing is published for these images.
 """
 
@@ -22,41 +22,72 @@ from interpjax.tables import Row, Table
 
 RATES = (3e-4, 1e-3)  # of Adam
 STRENGTHS = {"wd": (1e-4, 1e-3), "gbn": (1e-3, 5e-3), "cgl": (1e-3, 5e-3)}  # by regularizer
-# The published weights are ten to thirty times as large as random ones, so the steps are longer and weight decay weaker.
+# The published weights are ten to thirty times as large as random ones: steps are longer, and weight decay is weaker.
 # Both of weight decay have at the start about the gradient of both of the block norm.
 FINETUNED_RATES = (3e-3, 1e-2)
 FINETUNED_STRENGTHS = {"wd": (1e-5, 1e-4), "gbn": (1e-3, 1e-2), "cgl": (1e-3, 1e-2)}
 OF_ACTIVATIONS = 1e-2  # the strength of both losses on activations
-ALEXNET, SQUEEZENET = "AlexNet", "SqueezeNet of Places365"
+SQUEEZENET = "SqueezeNet of Places365"
+# What the search has chosen, by the rule of docs/protocol.md; results/small_finetuned_search has it.
+CHOSEN = {
+    "SqueezeNet of Places365, weight decay": "1e-05, rate 0.003",
+    "SqueezeNet of Places365, block norm": "0.01, rate 0.003",
+    "SqueezeNet of Places365, all three": "0.001, rate 0.003",
+}
 LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5")
 FINETUNED_LAYERS = ("fire5", "fire9")
+SCORES = ("calibrated", "by_chance", "untrained", "rud")
 Candidates = dict[str, dict[str, ConfigDict]]  # by regularizer and name
 
 
 def get_table(argument: str = "") -> Table:
     """One of :data:`TABLES`."""
     if argument not in TABLES:
-        raise UserError(
-            f"argument {argument!r} of table_small: expected {' or '.join(TABLES)}; the tables follow their results"
-        )
+        raise UserError(f"argument {argument!r} of table_small: expected one of {', '.join(TABLES)}")
     return TABLES[argument]()
 
 
+def _finetuned() -> Table:
+    """The network that was trained on Places365."""
+    rows = _chosen(SQUEEZENET, SQUEEZENET, _candidates(_from_weights(), FINETUNED_RATES, FINETUNED_STRENGTHS))
+    layers = (*FINETUNED_LAYERS, *(f"calibrated/{layer}" for layer in FINETUNED_LAYERS))
+    return _table("Six classes of scenes, fine-tuned", rows, layers)
+
+
 def _search() -> Table:
-    title = "Six classes of scenes, AlexNet: what was searched"
-    return _searched(title, ALEXNET, _candidates(_scratch(), RATES, STRENGTHS), LAYERS)
+    candidates = _candidates(_scratch(), RATES, STRENGTHS)
+    return _searched("Six classes of scenes, AlexNet: what was searched", "AlexNet", candidates, LAYERS)
 
 
 def _finetuned_search() -> Table:
-    title = "Six classes of scenes, fine-tuned: what was searched"
     candidates = _candidates(_from_weights(), FINETUNED_RATES, FINETUNED_STRENGTHS)
-    return _searched(title, SQUEEZENET, candidates, FINETUNED_LAYERS)
+    return _searched("Six classes of scenes, fine-tuned: what was searched", SQUEEZENET, candidates, FINETUNED_LAYERS)
 
 
 TABLES: dict[str, Callable[[], Table]] = {
+    "finetuned": _finetuned,
     "search": _search,
     "finetuned_search": _finetuned_search,
 }
+
+
+def _table(title: str, rows: Sequence[Row], layers: Sequence[str]) -> Table:
+    return Table(
+        title,
+        tuple(rows),
+        seeds=tuple(range(6)),
+        columns=("accuracy", "interpretability_score", *layers, *SCORES),
+        stages=("train", "evaluate", "dissect", "chance"),
+        notes=common.OF_TEST,
+    )
+
+
+def _chosen(section: str, searched: str, candidates: Candidates) -> list[Row]:
+    """A row for each regularizer, by the candidate that the search of a network has chosen."""
+    return [
+        Row(section, common.REGULARIZERS[kind], override(found[CHOSEN[_section(searched, kind)]], common.TESTED))
+        for kind, found in candidates.items()
+    ]
 
 
 def _searched(title: str, network: str, candidates: Candidates, layers: tuple[str, ...]) -> Table:

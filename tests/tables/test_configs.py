@@ -9,6 +9,7 @@ import tiny
 from interpjax.commands import table as command
 from interpjax.config import differing_fields, validate
 from interpjax.config.files import config_directory, config_names, get_config
+from interpjax.configs.table_small import CHOSEN
 from interpjax.errors import UserError
 from interpjax.tables import read_table
 
@@ -18,6 +19,7 @@ TABLES = {
     "table_cgl": 8,
     "table_cgl:imagenet": 5,
     "table_architectures": 9,
+    "table_small:finetuned": 3,
     "table_small:search": 12,
     "table_small:finetuned_search": 12,
     "table_two_figures": 8,
@@ -67,18 +69,28 @@ def test_search_gives_each_regularizer_the_same_number_of_candidates_and_looks_a
     assert {(row.config.dissection.half, row.config.data.validation) for row in table.rows} == {("validation", 0.1)}
 
 
-@pytest.mark.parametrize("name", [name for name in TABLES if name.startswith("table_two_figures")])
+OWN = [name for name in TABLES if name.startswith(("table_two_figures", "table_small"))]
+
+
+@pytest.mark.parametrize("name", OWN)
 def test_what_is_reported_is_of_the_other_half_than_what_is_chosen_by(name):
     table = read_table(name)
     half = "validation" if table.search else "test"
     assert {(row.config.dissection.half, row.config.data.validation) for row in table.rows} == {(half, 0.1)}
 
 
-@pytest.mark.parametrize("name", [name for name in TABLES if name.startswith("table_small")])
+@pytest.mark.parametrize("name", [name for name in OWN if "search" in name and "small" in name])
 def test_scenes_are_searched_by_the_same_number_of_candidates(name):
     table = read_table(name)
     assert {sum(row.section == section for row in table.rows) for section in table.sections} == {4}
-    assert {(row.config.dissection.half, row.config.data.validation) for row in table.rows} == {("validation", 0.1)}
+
+
+def test_rows_on_scenes_are_what_was_chosen_for_them():
+    rows = read_table("table_small:finetuned_search").rows
+    searched = {(row.section, row.name): row.config for row in rows}
+    for row in read_table("table_small:finetuned").rows:
+        section = f"{row.section}, {row.name}"
+        assert set(differing_fields(row.config, searched[section, CHOSEN[section]])) == {"dissection.half"}
 
 
 def test_controls_differ_from_their_base_by_what_they_say():
