@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from interpjax.commands import table as command
 from interpjax.tables import read_table, write_table
 
 ROOT = Path(__file__).parents[2]
-KNOWN = re.findall(
-    r"^\| `(\w+)` \| `interpjax table (\S+) --workdir", (ROOT / "results" / "README.md").read_text(), re.M
-)
+COMMAND = r"^\| `(\w+)` \| `interpjax table (\S+) --workdir=DIR --jobs=2(.*?)` \|"
+KNOWN = re.findall(COMMAND, (ROOT / "results" / "README.md").read_text(), re.M)
 
 
 def rows_of(text):
@@ -30,13 +30,14 @@ def shown(name):
 
 
 def test_every_folder_is_told_of():
-    assert {folder for folder, _ in KNOWN} == {path.parent.name for path in (ROOT / "results").glob("*/results.csv")}
+    assert {folder for folder, _, _ in KNOWN} == {path.parent.name for path in (ROOT / "results").glob("*/results.csv")}
 
 
-@pytest.mark.parametrize(("folder", "name"), KNOWN)
-def test_tables_are_those_of_the_results(folder, name, tmp_path):
+@pytest.mark.parametrize(("folder", "name", "flags"), KNOWN, ids=[folder for folder, _, _ in KNOWN])
+def test_tables_are_those_of_the_results(folder, name, flags, tmp_path):
     shutil.copy(ROOT / "results" / folder / "results.csv", tmp_path)
-    table = read_table(name)
+    fields = dict(re.findall(r" --config\.(\S+?)=(\S+)", flags))
+    table = command._with_fields(read_table(name), fields)
     write_table(table, tmp_path)
     rows = rows_of((tmp_path / "table.md").read_text())
     assert len(rows) > len(table.rows)
