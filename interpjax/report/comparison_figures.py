@@ -56,7 +56,7 @@ def accuracy_against_score(series: Sequence[Series]) -> Drawing:
             for x, y in runs[number]:
                 moved = x + step / 2 * next(beside_runs)
                 axes.plot(moved, 100 * y, **looks, markersize=4, alpha=0.6, markeredgewidth=0)
-            ranges: dict[str, Any] = {"xerr": _reach(score), "yerr": 100 * _reach(accuracy)}
+            ranges: dict[str, Any] = {"xerr": reach(score), "yerr": 100 * reach(accuracy)}
             place = (score[0] + step * beside, 100 * accuracy[0])
             axes.errorbar(*place, **ranges, fmt="none", ecolor=color, capsize=3)
             looks |= {"markersize": 9, "markerfacecolor": "none", "markeredgewidth": 1.6}
@@ -85,7 +85,7 @@ def grouped_bars(series: Sequence[Series], name: str) -> Drawing:
         for number, own in enumerate(series):
             values = [own.values.get(key, (0.0, math.nan, math.nan)) for key in names]
             places = np.arange(len(names)) + (number - (len(series) - 1) / 2) * width
-            ranges = np.concatenate([_reach(value) for value in values], axis=1)
+            ranges = np.concatenate([reach(value) for value in values], axis=1)
             fill: dict[str, Any] = {
                 "color": CYCLE[number % len(CYCLE)],
                 "hatch": HATCHES[number // len(CYCLE) % len(HATCHES)],
@@ -100,7 +100,7 @@ def grouped_bars(series: Sequence[Series], name: str) -> Drawing:
     return Drawing(name, figure, _table(series, names))
 
 
-def _reach(estimate: Estimate) -> np.ndarray:
+def reach(estimate: Estimate) -> np.ndarray:
     """[2, 1] from the value down and up to its interval's ends; NaN, which draws nothing, where it has no width."""
     value, low, high = estimate
     return np.array([[value - low], [high - value]]) if low < high else np.full((2, 1), math.nan)

@@ -16,9 +16,10 @@ from interpjax.running import Planned, check_folders, run_all, unfinished
 from interpjax.running.records import records, summary_of
 from interpjax.stages import ordered_stages
 from interpjax.tables import rendering
-from interpjax.tables.cells import lines
+from interpjax.tables.cells import Line, lines
 from interpjax.tables.choosing import choose
 from interpjax.tables.comparisons import write_comparisons
+from interpjax.tables.figure import write_figure
 from interpjax.tables.kept import NEEDED, RESULTS, Kept, is_kept, read_kept
 from interpjax.tables.scores import scores_of
 from interpjax.tables.table import Row, Table, slug
@@ -33,8 +34,8 @@ def make_table(
 
     ``workdir`` then holds ``results.csv`` (a row for each run and layer, as :func:`interpjax.running.records.records`
     has it), ``table.md``, ``table.tex`` and ``table.csv``, which are written anew after each run; at the end
-    ``SECTION/comparison.html``; the runs themselves as ``SECTION/ROW/seed=N``, and ``logs``. A run whose folder is
-    gone, and which ``results.csv`` has, is finished.
+    ``accuracy_and_score`` as PDF, PNG and CSV, and ``SECTION/comparison.html``; the runs themselves as
+    ``SECTION/ROW/seed=N``, and ``logs``. A run whose folder is gone, and which ``results.csv`` has, is finished.
 
     Args:
       table: the table.
@@ -58,7 +59,7 @@ def make_table(
         kept = read_kept(table, folder)
         left = unfinished([each for each in chosen if not is_kept(each, kept, stages)], stages)
         failed = run_all(left, stages, jobs=jobs, after_each=lambda: _write(table, folder))
-        write_comparisons(table, folder)
+        _show(table, folder)
         return failed
 
 
@@ -76,8 +77,7 @@ def write_table(table: Table, workdir: str | Path) -> None:
     if not (folder / RESULTS).is_file() and not any(summary_of(each) for _, _, each in table.planned(folder)):
         raise UserError(f"workdir {folder}: neither {RESULTS} nor a finished run of table {table.title!r} is there")
     with _held(table, folder):
-        _write(table, folder)
-        write_comparisons(table, folder)
+        _show(table, folder)
 
 
 def make_task(
@@ -140,8 +140,14 @@ def _chosen(table: Table, folder: Path, seeds: Sequence[int], only: str) -> list
     return chosen
 
 
-def _write(table: Table, folder: Path) -> None:
-    """Writes ``results.csv`` and the table of all runs that are finished."""
+def _show(table: Table, folder: Path) -> None:
+    """Writes the table, and the figure and pages beside it."""
+    write_figure(table, _write(table, folder), folder)
+    write_comparisons(table, folder)
+
+
+def _write(table: Table, folder: Path) -> list[Line]:
+    """Writes ``results.csv`` and the table of all runs that are finished; returns its numbers."""
     found = _records(table.planned(folder), read_kept(table, folder))
     scores = scores_of(found)
     made = lines(table, scores)
@@ -151,6 +157,7 @@ def _write(table: Table, folder: Path) -> None:
     if table.search:
         told = {section: row.name for section, row in choose(table, scores, _failed(found)).items()}
         write_atomic(folder / "chosen.json", json_files.to_text(told, indent=2) + "\n")
+    return made
 
 
 def _failed(found: pd.DataFrame) -> set[str]:
