@@ -5,7 +5,8 @@ Needs:  class folders of images and a directory in Broden's layout, by --config.
 Run:    interpjax table table_small:finetuned --workdir=DIR --jobs=2 and the folders above, for what is fine-tuned from
         squeezenet_places365; table_small:search and :finetuned_search for what there is to choose from. By the
         protocol of docs/protocol.md; the table from random weights follows its search.
-Cost:   18 runs and 12 of each search, of 5 to 6 minutes with two at once on 2 cores of an AMD EPYC.
+Cost:   12 runs of each search, and 18; those of :finetuned_search took 5 to 6 minutes each, two at once, on 2 cores of
+        an AMD EPYC with other jobs beside them, and those of :search have not been made.
 Expect: nothing is published for these images.
 """
 
@@ -22,17 +23,17 @@ from interpjax.tables import Row, Table
 
 RATES = (3e-4, 1e-3)  # of Adam
 STRENGTHS = {"wd": (1e-4, 1e-3), "gbn": (1e-3, 5e-3), "cgl": (1e-3, 5e-3)}  # by regularizer
-# The published weights are ten to thirty times as large as random ones: steps are longer, and weight decay is weaker.
-# Both of weight decay have at the start about the gradient of both of the block norm.
+# The published kernels are many times as large as random ones: steps are longer, and weight decay is weaker, for its
+# gradient grows with them, and that of the block norm does not.
 FINETUNED_RATES = (3e-3, 1e-2)
 FINETUNED_STRENGTHS = {"wd": (1e-5, 1e-4), "gbn": (1e-3, 1e-2), "cgl": (1e-3, 1e-2)}
 OF_ACTIVATIONS = 1e-2  # the strength of both losses on activations
 SQUEEZENET = "SqueezeNet of Places365"
 # What the search has chosen, by the rule of docs/protocol.md; results/small_finetuned_search has it.
 CHOSEN = {
-    "SqueezeNet of Places365, weight decay": "1e-05, rate 0.003",
-    "SqueezeNet of Places365, block norm": "0.01, rate 0.003",
-    "SqueezeNet of Places365, all three": "0.001, rate 0.003",
+    f"{SQUEEZENET}, weight decay": "1e-05, rate 0.003",
+    f"{SQUEEZENET}, block norm": "0.01, rate 0.003",
+    f"{SQUEEZENET}, all three": "0.001, rate 0.003",
 }
 LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5")
 FINETUNED_LAYERS = ("fire5", "fire9")
@@ -48,8 +49,8 @@ def get_table(argument: str = "") -> Table:
 
 
 def _finetuned() -> Table:
-    """The network that was trained on Places365."""
-    rows = _chosen(SQUEEZENET, SQUEEZENET, _candidates(_from_weights(), FINETUNED_RATES, FINETUNED_STRENGTHS))
+    """The regularizers, with what was chosen for each."""
+    rows = _chosen(SQUEEZENET, _candidates(_from_weights(), FINETUNED_RATES, FINETUNED_STRENGTHS))
     layers = (*FINETUNED_LAYERS, *(f"calibrated/{layer}" for layer in FINETUNED_LAYERS))
     return _table("Six classes of scenes, fine-tuned", rows, layers)
 
@@ -82,10 +83,10 @@ def _table(title: str, rows: Sequence[Row], layers: Sequence[str]) -> Table:
     )
 
 
-def _chosen(section: str, searched: str, candidates: Candidates) -> list[Row]:
-    """A row for each regularizer, by the candidate that the search of a network has chosen."""
+def _chosen(network: str, candidates: Candidates) -> list[Row]:
+    """A row for each regularizer, by the candidate that the search has chosen."""
     return [
-        Row(section, common.REGULARIZERS[kind], override(found[CHOSEN[_section(searched, kind)]], common.TESTED))
+        Row(network, common.REGULARIZERS[kind], override(found[CHOSEN[_section(network, kind)]], common.TESTED))
         for kind, found in candidates.items()
     ]
 

@@ -51,7 +51,7 @@ def run(arguments: Sequence[str]) -> None:
     from interpjax.tables import make_table, make_task, read_table, write_table
 
     with told_in_one_line():
-        table = _with_fields(read_table(given.config), fields)
+        table = with_fields(read_table(given.config), fields)
         if given.dry_run:
             _tell_plan(table, given)
             return
@@ -76,7 +76,7 @@ def _runs(number: int) -> str:
     return f"{number} run{'' if number == 1 else 's'}"
 
 
-def _with_fields(table: "Table", fields: Mapping[str, str]) -> "Table":
+def with_fields(table: "Table", fields: Mapping[str, str]) -> "Table":
     """The table with some fields of all its experiments set.
 
     Raises:

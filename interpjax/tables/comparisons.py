@@ -16,8 +16,8 @@ PAGE = "comparison.html"
 def write_comparisons(table: Table, folder: Path) -> None:
     """Writes ``SECTION/comparison.html`` for each section of which two rows have dissected runs of one seed.
 
-    It has all seeds, if the seed alone is another in them. Where ``seed_fields`` have more, as the seed of rendered
-    images, runs of two seeds are of other images, which cannot stand on one page: it then has those of the first seed.
+    It has the runs of all seeds that two rows share. Where ``seed_fields`` has more than ``seed``, as the seed of
+    rendered images, each seed has images of its own, which cannot stand on one page: it then has the first such seed.
     Runs whose folders are gone are not on it. A page that cannot be made, as of runs some of whose files are gone, is
     told of on standard error, for the table is the same without it.
 

@@ -28,7 +28,7 @@ WORDS_OF_COLUMNS = {
     "interpretability_score": "*score*: unique detectors, summed over layers",
     "calibrated": "*calibrated*: distinct concepts above the IoU that shuffled labels reach in 5 % of draws",
     "by_chance": "*by chance*: the score of shuffled labels",
-    "untrained": "*untrained*: that of the network before training",
+    "untrained": "*untrained*: that of the network with the random weights of the seed",
     "zero_groups": "*zero groups*: the mean over layers",
     "zero_weights": "*zero weights*: of all convolutions together",
     "rud": "*RUD*: unique detectors for each unit",
@@ -68,11 +68,12 @@ def _words(table: Table) -> str:
 def _differences(table: Table, lines: Sequence[Line]) -> list[str]:
     if not any(line.differences for line in lines):
         return []
-    words = [WORDS_OF_DIFFERENCES, *([WORDS_OF_APART] if any(map(_is_apart, lines)) else [])]
+    words = [WORDS_OF_DIFFERENCES, *([WORDS_OF_APART] if any(map(is_apart, lines)) else [])]
     return ["", _markdown(_difference_header(table), _difference_cells(table, lines)), "", *words]
 
 
-def _is_apart(line: Line) -> bool:
+def is_apart(line: Line) -> bool:
+    """Whether its accuracy is more than one percentage point from its baseline's, so that scores tell nothing."""
     return round(abs(line.apart), 6) > WITHIN  # and not of NaN
 
 
@@ -144,7 +145,7 @@ def _difference_cells(table: Table, lines: Sequence[Line]) -> list[list[str]]:
     for line in lines:
         if line.differences:
             most = max(line.differences.values(), key=lambda each: each.difference.seeds)
-            name = f"{line.row.name} †" if _is_apart(line) else line.row.name
+            name = f"{line.row.name} †" if is_apart(line) else line.row.name
             cells = [line.row.section, name, str(most.difference.seeds), f"{most.smallest_p:.2g}"]
             for name in table.columns:
                 apart = line.differences.get(name)

@@ -117,13 +117,13 @@ def test_controls_differ_from_their_base_by_what_they_say():
 def test_fields_are_set_in_all_rows_by_the_kind_of_the_field():
     table = read_table("table_seed")
     fields = {"dissection.broden": "b", "training.num_steps": "2", "optimizer.learning_rate": "1", "data.classes": "()"}
-    for row in command._with_fields(table, fields).rows:
+    for row in command.with_fields(table, fields).rows:
         assert (row.config.dissection.broden, row.config.training.num_steps) == ("b", 2)
         assert isinstance(row.config.optimizer.learning_rate, float)
     with pytest.raises(UserError, match=r"config.training.num_steps = 'two': expected a value as 0"):
-        command._with_fields(table, {"training.num_steps": "two"})
+        command.with_fields(table, {"training.num_steps": "two"})
     with pytest.raises(UserError, match=r"config.data.folder: no such field"):
-        command._with_fields(table, {"data.folder": "x"})
+        command.with_fields(table, {"data.folder": "x"})
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def test_every_folder_is_told_of():
 def test_tables_are_those_of_the_results(folder, name, flags, tmp_path):
     shutil.copy(ROOT / "results" / folder / "results.csv", tmp_path)
     fields = dict(re.findall(r" --config\.(\S+?)=(\S+)", flags))
-    table = command._with_fields(read_table(name), fields)
+    table = command.with_fields(read_table(name), fields)
     write_table(table, tmp_path)
     rows = rows_of((tmp_path / "table.md").read_text())
     assert len(rows) > len(table.rows)
