@@ -27,6 +27,7 @@ STRENGTHS = {"wd": (1e-4, 1e-3), "gbn": (1e-3, 5e-3), "cgl": (1e-3, 5e-3)}  # by
 # gradient grows with them, and that of the block norm does not.
 FINETUNED_RATES = (3e-3, 1e-2)
 FINETUNED_STRENGTHS = {"wd": (1e-5, 1e-4), "gbn": (1e-3, 1e-2), "cgl": (1e-3, 1e-2)}
+FINETUNED_CONTROLS = {"wd": (0.0, 1e-4, 1e-3), "gbn": (1e-3,)}  # beside what was chosen, at the rate that was
 OF_ACTIVATIONS = 1e-2  # the strength of both losses on activations
 SQUEEZENET = "SqueezeNet of Places365"
 # What the search has chosen, by the rule of docs/protocol.md; results/small_finetuned_search has it.
@@ -49,8 +50,12 @@ def get_table(argument: str = "") -> Table:
 
 
 def _finetuned() -> Table:
-    """The regularizers, with what was chosen for each."""
+    """The regularizers, with what was chosen for each, and other strengths of two as controls."""
     rows = _chosen(SQUEEZENET, _candidates(_from_weights(), FINETUNED_RATES, FINETUNED_STRENGTHS))
+    for kind, found in _candidates(_from_weights(), FINETUNED_RATES[:1], FINETUNED_CONTROLS).items():
+        for strength, config in zip(FINETUNED_CONTROLS[kind], found.values(), strict=True):
+            name = f"{common.REGULARIZERS[kind]}, {strength:g}"
+            rows.append(Row(SQUEEZENET, name, override(config, common.TESTED)))
     layers = (*FINETUNED_LAYERS, *(f"calibrated/{layer}" for layer in FINETUNED_LAYERS))
     return _table("Six classes of scenes, fine-tuned", rows, layers)
 

@@ -19,7 +19,7 @@ TABLES = {
     "table_cgl": 8,
     "table_cgl:imagenet": 5,
     "table_architectures": 9,
-    "table_small:finetuned": 3,
+    "table_small:finetuned": 7,
     "table_small:search": 12,
     "table_small:finetuned_search": 12,
     "table_two_figures": 8,
@@ -85,12 +85,16 @@ def test_scenes_are_searched_by_the_same_number_of_candidates(name):
     assert {sum(row.section == section for row in table.rows) for section in table.sections} == {4}
 
 
-def test_rows_on_scenes_are_what_was_chosen_for_them():
+def test_rows_on_scenes_are_what_was_chosen_for_them_and_controls_differ_in_strength():
     rows = read_table("table_small:finetuned_search").rows
     searched = {(row.section, row.name): row.config for row in rows}
     for row in read_table("table_small:finetuned").rows:
-        section = f"{row.section}, {row.name}"
-        assert set(differing_fields(row.config, searched[section, CHOSEN[section]])) == {"dissection.half"}
+        regularizer, _, strength = row.name.partition(", ")
+        section = f"{row.section}, {regularizer}"
+        field = f"regularizer.{regularizer.replace(' ', '_')}.strength"
+        differing = {"dissection.half"} | ({field} if strength else set())
+        assert set(differing_fields(row.config, searched[section, CHOSEN[section]])) == differing
+        assert not strength or row.config.regularizer[regularizer.replace(" ", "_")].strength == float(strength)
 
 
 def test_controls_differ_from_their_base_by_what_they_say():
