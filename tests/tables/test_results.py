@@ -8,9 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from interpjax.commands import table as command
+from interpjax.comparison import paired_difference
 from interpjax.tables import read_table, write_table
 
 ROOT = Path(__file__).parents[2]
@@ -66,3 +68,19 @@ def test_what_is_told_of_the_seeds_is_what_the_programs_print(name, flags):
     command = [sys.executable, str(program), str(results), *flags]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert shown(name) == rows_of(printed)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "told"),
+    [
+        ("block norm", "weight decay, 0.0001", "+1.5 ± 2.3 (p 0.25)"),
+        ("weight decay, 0.001", "block norm", "+3.3 ± 5.0 (p 0.19)"),
+    ],
+)
+def test_differences_of_two_strengths_are_those_of_the_results(first, second, told):
+    runs = pd.read_csv(ROOT / "results" / "small_finetuned" / "results.csv")
+    scores = runs.groupby(["row", "seed"])["unique_detectors"].sum().unstack("row")
+    mean, _, high, seeds = (found := paired_difference("score", (scores[first] - scores[second]).to_numpy())).difference
+    assert seeds == 6
+    assert f"{mean:+.1f} ± {high - mean:.1f} (p {found.p:.2g})" == told
+    assert told in " ".join((ROOT / "docs" / "results.md").read_text().split())
