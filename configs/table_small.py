@@ -5,8 +5,8 @@ Needs:  class folders of images and a directory in Broden's layout, by --config.
 Run:    interpjax table table_small:finetuned --workdir=DIR --jobs=2 and the folders above, for what is fine-tuned from
         squeezenet_places365; table_small:search and :finetuned_search for what there is to choose from. By the
         protocol of docs/protocol.md; the table from random weights follows its search.
-Cost:   12 runs of each search, and 18; those of :finetuned_search took 5 to 6 minutes each, two at once, on 2 cores of
-        an AMD EPYC with other jobs beside them, and those of :search have not been made.
+Cost:   12 runs of each search, and 42 of :finetuned, of 4 to 6 minutes each, two at once, on 2 cores of an AMD EPYC
+        with other jobs beside them; those of :search have not been made.
 Expect: nothing is published for these images.
 """
 
