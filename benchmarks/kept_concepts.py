@@ -1,0 +1,73 @@
+"""How much of a network's detectors is left after fine-tuning: its concepts, and the units that detect them.
+
+For each section, layer and row of a table whose runs start from published weights it prints, as means over seeds with
+95 % t-intervals and with the difference from the row "weight_decay": how many of the concepts that the published
+network detects a run still detects (kept), how many it detects that the published network does not (new), and in how
+many units of a hundred the concept that fits best is the same as before (same).
+
+Run:   python benchmarks/kept_concepts.py FOLDER PUBLISHED   (of a table, and the workdir of the published network,
+       dissected with the same layers and labelled images, as docs/results.md says)
+Cost:  seconds.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from dissected_runs import dissected, less_baseline, told
+
+from interpjax.comparison.statistics import mean_interval
+from interpjax.dissection import Dissection
+
+KEYS = ["section", "layer", "row"]
+MEASURES = ("kept", "new", "same")
+HEADER = [*KEYS, "seeds", "published", *(f"{name}{less}" for name in MEASURES for less in ("", ", less weight decay"))]
+
+
+def best_concepts(result: Dissection) -> np.ndarray:
+    """[units] the number of the concept that fits each unit best, -1 where none overlaps."""
+    return np.where(result.iou.max(axis=1) > 0, result.iou.argmax(axis=1), -1)
+
+
+def kept(folder: Path, published: Path) -> pd.DataFrame:
+    """A row for each run and layer.
+
+    Raises:
+      SystemExit: if the published network's dissection of a layer is missing, or of other concepts or images.
+    """
+    found = []
+    for labels, result, _ in dissected(folder):
+        path = published / "dissection" / labels["layer"] / "iou.npz"
+        if not path.is_file():
+            raise SystemExit(f"{path}: no such file; expected a dissection of layer {labels['layer']}")
+        before = Dissection.load(path)
+        if not np.array_equal(before.label_area, result.label_area):
+            raise SystemExit(f"{path}: of other concepts or labelled images than {labels}; expected the same")
+        detected, was_detected = set(result.detected().index), set(before.detected().index)
+        own: dict[str, object] = {**labels, "published": len(was_detected)}
+        own |= {"kept": len(detected & was_detected), "new": len(detected - was_detected)}
+        own["same"] = 100 * np.mean(best_concepts(result) == best_concepts(before))
+        found.append(own)
+    return pd.DataFrame(found)
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("published", type=Path)
+    flags = parser.parse_args()
+    found = kept(flags.folder, flags.published).set_index([*KEYS, "seed"])
+    print(f"| {' | '.join(HEADER)} |\n|{'---|' * len(HEADER)}")
+    for (section, layer), own in found.groupby(KEYS[:2], sort=False):
+        for row, values in own.groupby("row", sort=False):
+            cells = [section, layer, row, str(len(values)), str(values["published"].iloc[0])]
+            for name in MEASURES:
+                by_row = own.droplevel(KEYS[:2])[name].unstack("row")
+                cells += [told(mean_interval(values[name].to_numpy(float)), ".1f"), less_baseline(by_row, row, "+.1f")]
+            print(f"| {' | '.join(map(str, cells))} |")
+
+
+if __name__ == "__main__":
+    main()
