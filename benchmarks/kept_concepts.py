@@ -2,8 +2,8 @@
 
 For each section, layer and row of a table whose runs start from published weights it prints, as means over seeds with
 95 % t-intervals and with the difference from the row "weight_decay": how many of the concepts that the published
-network detects a run still detects (kept), how many it detects that the published network does not (new), and in how
-many units of a hundred the concept that fits best is the same as before (same).
+network detects a run still detects (kept), how many it detects that the published network does not (new), in how many
+units of a hundred the concept that fits best is the same as before (same), and how many units are detectors.
 
 Run:   python benchmarks/kept_concepts.py FOLDER PUBLISHED   (of a table, and the workdir of the published network,
        dissected with the same layers and labelled images, as docs/results.md says)
@@ -19,15 +19,23 @@ from dissected_runs import dissected, less_baseline, told
 
 from interpjax.comparison.statistics import mean_interval
 from interpjax.dissection import Dissection
+from interpjax.dissection.scoring import best_concepts
 
 KEYS = ["section", "layer", "row"]
-MEASURES = ("kept", "new", "same")
+MEASURES = ("kept", "new", "same", "detectors")
 HEADER = [*KEYS, "seeds", "published", *(f"{name}{less}" for name in MEASURES for less in ("", ", less weight decay"))]
 
 
-def best_concepts(result: Dissection) -> np.ndarray:
-    """[units] the number of the concept that fits each unit best, -1 where none overlaps."""
-    return np.where(result.iou.max(axis=1) > 0, result.iou.argmax(axis=1), -1)
+def load_layer(published: Path, layer: str) -> Dissection:
+    """The published network's dissection of a layer.
+
+    Raises:
+      SystemExit: if there is none.
+    """
+    path = published / "dissection" / layer / "iou.npz"
+    if not path.is_file():
+        raise SystemExit(f"{path}: no such file; expected a dissection of layer {layer}")
+    return Dissection.load(path)
 
 
 def kept(folder: Path, published: Path) -> pd.DataFrame:
@@ -36,18 +44,20 @@ def kept(folder: Path, published: Path) -> pd.DataFrame:
     Raises:
       SystemExit: if the published network's dissection of a layer is missing, or of other concepts or images.
     """
-    found = []
+    found: list[dict[str, object]] = []
+    layers: dict[str, Dissection] = {}
     for labels, result, _ in dissected(folder):
-        path = published / "dissection" / labels["layer"] / "iou.npz"
-        if not path.is_file():
-            raise SystemExit(f"{path}: no such file; expected a dissection of layer {labels['layer']}")
-        before = Dissection.load(path)
+        layer = labels["layer"]
+        if layer not in layers:
+            layers[layer] = load_layer(published, layer)
+        before = layers[layer]
         if not np.array_equal(before.label_area, result.label_area):
-            raise SystemExit(f"{path}: of other concepts or labelled images than {labels}; expected the same")
+            raise SystemExit(f"{published}: of other concepts or labelled images than {labels}; expected the same")
         detected, was_detected = set(result.detected().index), set(before.detected().index)
         own: dict[str, object] = {**labels, "published": len(was_detected)}
         own |= {"kept": len(detected & was_detected), "new": len(detected - was_detected)}
-        own["same"] = 100 * np.mean(best_concepts(result) == best_concepts(before))
+        own["same"] = 100 * np.mean(best_concepts(result.iou)[0] == best_concepts(before.iou)[0])
+        own["detectors"] = result.sweep([result.protocol.detector_iou])["detectors"].item()
         found.append(own)
     return pd.DataFrame(found)
 

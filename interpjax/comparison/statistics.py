@@ -33,6 +33,11 @@ class Mean(NamedTuple):
         """Whether several values are one and the same. Their interval has no width then, and says nothing."""
         return self.seeds > 1 and self.high - self.low <= ROUNDING * max(1.0, abs(self.value))
 
+    @property
+    def has_interval(self) -> bool:
+        """Whether there is an interval to show: of several values that are not all equal."""
+        return self.seeds > 1 and not self.all_equal
+
 
 class Difference(NamedTuple):
     """A paired difference over seeds.

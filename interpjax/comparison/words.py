@@ -1,6 +1,5 @@
 """What a comparison says: numbers with their intervals as people read them, and the result in one sentence."""
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +15,7 @@ LEVEL = 0.05
 
 def mean_words(mean: Mean, signed: bool = False) -> str:
     """``"17.3 (16.1 to 18.5)"``, or ``"17 (all equal)"``; of one seed alone, the value."""
-    if math.isnan(mean.low) or mean.all_equal:
+    if not mean.has_interval:
         return _number(mean.value, "g", signed) + (" (all equal)" if mean.all_equal else "")
     return _with_span([_number(each, ".1f", signed) for each in mean[:3]])
 
@@ -24,7 +23,7 @@ def mean_words(mean: Mean, signed: bool = False) -> str:
 def percent_words(mean: Mean, signed: bool = False) -> str:
     """A share in percent, as ``"99.20 (98.10 to 100.30)"``; otherwise as :func:`mean_words`."""
     value, low, high = (_number(100 * each, ".2f", signed) for each in mean[:3])
-    if math.isnan(mean.low) or mean.all_equal:
+    if not mean.has_interval:
         return value + (" (all equal)" if mean.all_equal else "")
     return _with_span([value, low, high])
 

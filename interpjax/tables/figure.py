@@ -72,9 +72,8 @@ def _marks(axes: Axes, colors: dict[str, str], shown: Sequence[str | Line], colu
 
 
 def _mark(axes: Axes, place: int, mean: Mean, color: str) -> None:
-    open_mark = mean.seeds == 1 or mean.all_equal
-    fill = "none" if open_mark else color
-    ranges = None if open_mark else reach(mean[:3])
+    fill = color if mean.has_interval else "none"
+    ranges = reach(mean[:3]) if mean.has_interval else None
     axes.errorbar(
         mean.value, place, xerr=ranges, color=color, marker="o", markersize=4, markerfacecolor=fill, capsize=2
     )
