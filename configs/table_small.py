@@ -2,11 +2,10 @@
 
 Needs:  class folders of images and a directory in Broden's layout, by --config.data.train=DIR --config.data.test=DIR
         --config.dissection.broden=DIR; to fine-tune also the weights, by --config.model.weights=FILE.
-Run:    interpjax table table_small:finetuned --workdir=DIR --jobs=2 and the folders above, for what is fine-tuned from
-        squeezenet_places365; table_small:search and :finetuned_search for what there is to choose from. By the
-        protocol of docs/protocol.md; the table from random weights follows its search.
-Cost:   12 runs of each search, and 42 of :finetuned, of 4 to 6 minutes each, two at once, on 2 cores of an AMD EPYC
-        with other jobs beside them; those of :search have not been made.
+Run:    interpjax table table_small --workdir=DIR --jobs=2 and the folders above, for networks from random weights;
+        table_small:finetuned for what is fine-tuned from squeezenet_places365; :search and :finetuned_search for what
+        there is to choose from. By the protocol of docs/protocol.md.
+Cost:   54 and 42 runs, and 12 of each search, of 4 to 6 minutes each, two at once, on 2 cores of an AMD EPYC.
 Expect: nothing is published for these images.
 """
 
@@ -29,9 +28,14 @@ FINETUNED_RATES = (3e-3, 1e-2)
 FINETUNED_STRENGTHS = {"wd": (1e-5, 1e-4), "gbn": (1e-3, 1e-2), "cgl": (1e-3, 1e-2)}
 FINETUNED_CONTROLS = {"wd": (0.0, 1e-4, 1e-3), "gbn": (1e-3,)}  # beside what was chosen, at the rate that was
 OF_ACTIVATIONS = 1e-2  # the strength of both losses on activations
+WIDTHS = {"alexnet": 0.5, "alexnet_b": 0.5, "resnet18": 0.25}  # of the networks from random weights
 SQUEEZENET = "SqueezeNet of Places365"
-# What the search has chosen, by the rule of docs/protocol.md; results/small_finetuned_search has it.
+# What the searches have chosen, by the rule of docs/protocol.md; results/small_search and small_finetuned_search have
+# it. AlexNet-B and ResNet-18 take what was chosen for AlexNet.
 CHOSEN = {
+    "AlexNet, weight decay": "0.0001, rate 0.001",
+    "AlexNet, block norm": "0.001, rate 0.001",
+    "AlexNet, all three": "0.001, rate 0.001",
     f"{SQUEEZENET}, weight decay": "1e-05, rate 0.003",
     f"{SQUEEZENET}, block norm": "0.01, rate 0.003",
     f"{SQUEEZENET}, all three": "0.001, rate 0.003",
@@ -45,13 +49,24 @@ Candidates = dict[str, dict[str, ConfigDict]]  # by regularizer and name
 def get_table(argument: str = "") -> Table:
     """One of :data:`TABLES`."""
     if argument not in TABLES:
-        raise UserError(f"argument {argument!r} of table_small: expected one of {', '.join(TABLES)}")
+        expected = ", ".join(name for name in TABLES if name)
+        raise UserError(f"argument {argument!r} of table_small: expected none, or one of {expected}")
     return TABLES[argument]()
+
+
+def _networks() -> Table:
+    """Three networks from random weights, with what was chosen for AlexNet."""
+    rows = [
+        row
+        for name, width in WIDTHS.items()
+        for row in _chosen(common.NETWORKS[name], "AlexNet", _candidates(_scratch(name, width), RATES, STRENGTHS))
+    ]
+    return _table("Six classes of scenes", rows, (*LAYERS, *common.DISSECTED["resnet18"]))
 
 
 def _finetuned() -> Table:
     """The regularizers, with what was chosen for each, and other strengths of two as controls."""
-    rows = _chosen(SQUEEZENET, _candidates(_from_weights(), FINETUNED_RATES, FINETUNED_STRENGTHS))
+    rows = _chosen(SQUEEZENET, SQUEEZENET, _candidates(_from_weights(), FINETUNED_RATES, FINETUNED_STRENGTHS))
     for kind, found in _candidates(_from_weights(), FINETUNED_RATES[:1], FINETUNED_CONTROLS).items():
         for strength, config in zip(FINETUNED_CONTROLS[kind], found.values(), strict=True):
             name = f"{common.REGULARIZERS[kind]}, {strength:g}"
@@ -61,7 +76,7 @@ def _finetuned() -> Table:
 
 
 def _search() -> Table:
-    candidates = _candidates(_scratch(), RATES, STRENGTHS)
+    candidates = _candidates(_scratch("alexnet", WIDTHS["alexnet"]), RATES, STRENGTHS)
     return _searched("Six classes of scenes, AlexNet: what was searched", "AlexNet", candidates, LAYERS)
 
 
@@ -71,6 +86,7 @@ def _finetuned_search() -> Table:
 
 
 TABLES: dict[str, Callable[[], Table]] = {
+    "": _networks,
     "finetuned": _finetuned,
     "search": _search,
     "finetuned_search": _finetuned_search,
@@ -88,10 +104,10 @@ def _table(title: str, rows: Sequence[Row], layers: Sequence[str]) -> Table:
     )
 
 
-def _chosen(network: str, candidates: Candidates) -> list[Row]:
-    """A row for each regularizer, by the candidate that the search has chosen."""
+def _chosen(network: str, searched: str, candidates: Candidates) -> list[Row]:
+    """A row for each regularizer, by the candidate that the search of a network has chosen."""
     return [
-        Row(network, common.REGULARIZERS[kind], override(found[CHOSEN[_section(network, kind)]], common.TESTED))
+        Row(network, common.REGULARIZERS[kind], override(found[CHOSEN[_section(searched, kind)]], common.TESTED))
         for kind, found in candidates.items()
     ]
 
@@ -133,8 +149,9 @@ def _section(network: str, kind: str) -> str:
     return f"{network}, {common.REGULARIZERS[kind]}"
 
 
-def _scratch() -> ConfigDict:
-    return override(common.image_folder(), {"training.num_epochs": 8.0})
+def _scratch(name: str, width: float) -> ConfigDict:
+    fields = {"model.name": name, "model.width": width, "training.num_epochs": 8.0}
+    return override(common.image_folder(), fields | {"dissection.layers": common.DISSECTED.get(name, ())})
 
 
 def _from_weights() -> ConfigDict:

@@ -19,6 +19,7 @@ TABLES = {
     "table_cgl": 8,
     "table_cgl:imagenet": 5,
     "table_architectures": 9,
+    "table_small": 9,
     "table_small:finetuned": 7,
     "table_small:search": 12,
     "table_small:finetuned_search": 12,
@@ -95,6 +96,18 @@ def test_rows_on_scenes_are_what_was_chosen_for_them_and_controls_differ_in_stre
         differing = {"dissection.half"} | ({field} if strength else set())
         assert set(differing_fields(row.config, searched[section, CHOSEN[section]])) == differing
         assert not strength or row.config.regularizer[regularizer.replace(" ", "_")].strength == float(strength)
+
+
+def test_networks_from_random_weights_take_what_was_chosen_for_alexnet():
+    searched = {(row.section, row.name): row.config for row in read_table("table_small:search").rows}
+    for row in read_table("table_small").rows:
+        section = f"AlexNet, {row.name}"
+        of_the_network = {"dissection.half"}
+        if row.section != "AlexNet":
+            of_the_network |= {"model.name"}
+        if row.section == "ResNet-18":
+            of_the_network |= {"model.width", "dissection.layers"}
+        assert set(differing_fields(row.config, searched[section, CHOSEN[section]])) == of_the_network
 
 
 def test_controls_differ_from_their_base_by_what_they_say():
