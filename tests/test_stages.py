@@ -367,7 +367,7 @@ def test_chance_is_drawn_where_it_is_asked_for_and_shown_beside_the_score(finish
         drawn = f" ({layer['low']}–{layer['high']})" if own["draws"] > 1 else ""
         told = f"<td>{layer['unique_detectors']:.1f}{drawn}</td><td>{layer['calibrated_detectors']}</td>"
         assert told in row
-    assert "the score by chance: the network before its training" in page
+    assert "the score by chance: a network of random weights" in page
     assert f"The score of {result['interpretability_score']} is no more than what chance gave" in page
     assert not (copy / "stages" / "chance").exists()
     (copy / "stages" / "dissect.json").unlink()

@@ -43,7 +43,7 @@ UNIT = 3_000  # bytes of the page for each unit, beside its outlines and picture
 CHANCE_WORDS = {
     "labels": "labels exchanged between images",
     "rotation": "the layer's maps mixed at random",
-    "untrained": "the network before its training",
+    "untrained": "a network of random weights",
 }
 
 
