@@ -20,7 +20,13 @@ from interpjax.comparison.concepts import (
 from interpjax.comparison.over_images import compare_layers
 from interpjax.comparison.pictures import Album
 from interpjax.comparison.runs import Run, differences_in_layers, differences_in_measure, differences_in_test
-from interpjax.comparison.settings import Setting, all_differing_fields, naming_fields, show
+from interpjax.comparison.settings import (
+    Setting,
+    all_differing_fields,
+    has_images_of_its_own,
+    naming_fields,
+    show,
+)
 from interpjax.comparison.statistics import Mean
 from interpjax.comparison.tables import category_means, means, paired_differences
 from interpjax.comparison.words import mean_words, p_words, percent_words, result, seeds_words, span_words
@@ -68,7 +74,8 @@ def render(settings: Sequence[Setting], runs: Sequence[Run], samples: int, folde
         means=own_means,
         layers=list(dict.fromkeys(name for own in own_means.values() for name in own if name not in NOT_LAYERS)),
         reports={run.name: _report_link(run, folder) for run in runs},
-        obstacles=_obstacles(runs),
+        obstacles=_obstacles(settings, runs),
+        drawn_images=any(has_images_of_its_own(runs[0], run) for run in runs[1:]),
         result=result(settings, pairs, own_means),
         pairs=pairs,
         charts=_charts(settings, own_means),
@@ -97,11 +104,13 @@ def _addresses(concepts: Sequence[Concept]) -> dict[Concept, str]:
     return dict(zip(concepts, concept_addresses(names), strict=True))
 
 
-def _obstacles(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
-    """The runs that cannot be held against the first, and why."""
+def _obstacles(settings: Sequence[Setting], runs: Sequence[Run]) -> list[tuple[str, str, list[str]]]:
+    """The runs that cannot be held against that of the first setting with their seed, or against the first, and why."""
     ways = (differences_in_measure, differences_in_layers, differences_in_test)
-    found = [(run.name, [why for way in ways for why in way(runs[0], run)]) for run in runs[1:]]
-    return [(name, why) for name, why in found if why]
+    by_seed = settings[0].by_seed()
+    pairs = [(by_seed.get(run.seed, runs[0]), run) for run in runs]
+    found = [(run.name, first.name, [why for way in ways for why in way(first, run)]) for first, run in pairs]
+    return [told for told in found if told[2]]
 
 
 def _of_other_layers(settings: Sequence[Setting]) -> list[str]:

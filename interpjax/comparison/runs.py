@@ -95,8 +95,14 @@ def read_runs(workdirs: Sequence[str | Path]) -> list[Run]:
     return [_read(folder, name, with_images) for folder, name in zip(folders, _names(folders), strict=True)]
 
 
-def differences_in_measure(one: Run, other: Run) -> list[str]:
-    """Why the detectors of two runs cannot be held against each other, a clause each; empty if they can."""
+def differences_in_measure(one: Run, other: Run, images: bool = True) -> list[str]:
+    """Why the detectors of two runs cannot be held against each other, a clause each; empty if they can.
+
+    Args:
+      one: a run.
+      other: another.
+      images: whether the labelled images have to be the same.
+    """
     ours, theirs = one.dissection, other.dissection
     fields = [field.name for field in dataclasses.fields(ours.protocol) if field.name != "name"]
     values = {name: (getattr(ours.protocol, name), getattr(theirs.protocol, name)) for name in fields}
@@ -105,7 +111,7 @@ def differences_in_measure(one: Run, other: Run) -> list[str]:
         return [*found, f"the concepts are others ({len(ours.concepts)} and {len(theirs.concepts)})"]
     listed = [run.facts.get(LABELLED) for run in (one, other)]
     moved = None not in listed and listed[0] != listed[1]
-    if moved or ours.pixels != theirs.pixels or not np.array_equal(ours.label_area, theirs.label_area):
+    if images and (moved or ours.pixels != theirs.pixels or not np.array_equal(ours.label_area, theirs.label_area)):
         found.append("the labelled images are others")
     return found
 
@@ -117,9 +123,15 @@ def differences_in_layers(one: Run, other: Run) -> list[str]:
     return [f"the score is over other layers ({', '.join(one.results)} and {', '.join(other.results)})"]
 
 
-def differences_in_test(one: Run, other: Run) -> list[str]:
-    """Why the accuracies of two runs cannot be held against each other, a clause each; empty if they can."""
-    pairs = {"the classes are others": CLASSES, "the test images are others": TESTED}
+def differences_in_test(one: Run, other: Run, images: bool = True) -> list[str]:
+    """Why the accuracies of two runs cannot be held against each other, a clause each; empty if they can.
+
+    Args:
+      one: a run.
+      other: another.
+      images: whether the test images have to be the same.
+    """
+    pairs = {"the classes are others": CLASSES} | ({"the test images are others": TESTED} if images else {})
     return [told for told, fact in pairs.items() if one.facts.get(fact) != other.facts.get(fact)]
 
 

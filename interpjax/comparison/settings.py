@@ -44,14 +44,15 @@ def group_runs(runs: Sequence[Run]) -> list[Setting]:
     """The settings of some runs, in the order of their first ones.
 
     Two runs are of one setting if they dissect the same layers, by the same protocol on the same labelled images, have
-    the same classes and images, and differ in no field but ``seed`` and those that change no result.
+    the same classes and images, and differ in no field but ``seed`` and those that change no result. Where a seed of
+    the data is the run's own seed in both, as ``data.two_figures.seed``, the images may be others.
 
     Raises:
       UserError: naming both, if two runs have the same setting and seed.
     """
     groups: list[list[Run]] = []
     for run in runs:
-        home = next((group for group in groups if _same_setting(group[0], run)), None)
+        home = next((group for group in groups if all(_same_setting(other, run) for other in group)), None)
         if home is None:
             groups.append([run])
             continue
@@ -78,16 +79,22 @@ def group_runs(runs: Sequence[Run]) -> list[Setting]:
 def deciding_fields(one: Run, other: Run) -> dict[str, tuple[Any, Any]]:
     """``{field: (value of one, value of other)}`` of the fields in which two trainings differ, but the seed.
 
-    Fields of the dissection are not among them: what they decide is seen in its results. Folders of data are not,
-    either, for runs note fingerprints of what is in them.
+    A seed of the data that goes with it is not among them. Fields of the dissection are not, for what they decide is
+    seen in its results, nor are folders of data, for runs note fingerprints of what is in them.
     """
     source = one.fields["data.source"]
     differing = without_spelling(differing_fields(one.config_text, other.config_text))
     return {
         name: both
         for name, both in differing.items()
-        if name != "seed" and (name in BY_PATH or not may_change(name, *both, source, dissected=False))
+        if not is_seed(name, *both, one, other)
+        and (name in BY_PATH or not may_change(name, *both, source, dissected=False))
     }
+
+
+def is_seed(name: str, ours: Any, theirs: Any, one: Run, other: Run) -> bool:
+    """Whether a field is a run's seed in both of two runs: ``seed`` itself, or one of data that goes with it."""
+    return name == "seed" or (name.endswith(".seed") and (ours, theirs) == (one.seed, other.seed))
 
 
 def naming_fields(runs: Sequence[Run]) -> list[str]:
@@ -105,18 +112,25 @@ def all_differing_fields(runs: Sequence[Run]) -> list[str]:
 
 
 def _same_setting(one: Run, other: Run) -> bool:
+    drawn = has_images_of_its_own(one, other)
     return (
         not differences_in_layers(one, other)
-        and _trained_on(one) == _trained_on(other)
-        and not differences_in_measure(one, other)
-        and not differences_in_test(one, other)
+        and _trained_on(one, drawn) == _trained_on(other, drawn)
+        and not differences_in_measure(one, other, images=not drawn)
+        and not differences_in_test(one, other, images=not drawn)
         and not deciding_fields(one, other)
     )
 
 
-def _trained_on(run: Run) -> dict[str, Any]:
-    """The facts of the images trained on. Which of them are held out is drawn by the seed: then their numbers alone."""
-    drawn = run.fields["data.validation"] > 0
+def has_images_of_its_own(one: Run, other: Run) -> bool:
+    """Whether the images of two runs are drawn by their seeds, which differ."""
+    differing = differing_fields(one.config_text, other.config_text)
+    return any(name.startswith("data.") and is_seed(name, *both, one, other) for name, both in differing.items())
+
+
+def _trained_on(run: Run, drawn: bool) -> dict[str, Any]:
+    """The facts of the images trained on; their numbers alone where they, or those held out, are drawn by the seed."""
+    drawn = drawn or run.fields["data.validation"] > 0
     return {
         name: value for name, value in run.facts.items() if (name in TRAINED if drawn else name.startswith(TRAINED))
     }

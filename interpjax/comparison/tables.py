@@ -82,9 +82,9 @@ def _pair(first: Setting, second: Setting) -> Pair:
     seeds = tuple(seed for seed in ours if seed in theirs)
     runs = [(ours[seed], theirs[seed]) for seed in seeds]
     obstacles = [] if seeds else ["they have no seed in common"]
-    # All runs of a setting are measured alike, so that its first one stands for them.
+    # Each seed for itself, for it may have images of its own.
     measure, layers, test = (
-        find(first.runs[0], second.runs[0])
+        list(dict.fromkeys(why for one, other in runs or [(first.runs[0], second.runs[0])] for why in find(one, other)))
         for find in (differences_in_measure, differences_in_layers, differences_in_test)
     )
     if measure or layers:

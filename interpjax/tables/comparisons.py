@@ -16,10 +16,10 @@ PAGE = "comparison.html"
 def write_comparisons(table: Table, folder: Path) -> None:
     """Writes ``SECTION/comparison.html`` for each section of which two rows have dissected runs of one seed.
 
-    It has the runs of all seeds that two rows share. Where ``seed_fields`` has more than ``seed``, as the seed of
-    rendered images, each seed has images of its own, which cannot stand on one page: it then has the first such seed.
-    Runs whose folders are gone are not on it. A page that cannot be made, as of runs some of whose files are gone, is
-    told of on standard error, for the table is the same without it.
+    It has the runs of all seeds that two rows share, or, where ``seed_fields`` has a field that is no seed, those of
+    the first such seed: each seed then is a setting of its own. Runs whose folders are gone are not on it. A page that
+    cannot be made, as of runs some of whose files are gone, is told of on standard error, for the table is the same
+    without it.
 
     Args:
       table: the table.
@@ -32,9 +32,13 @@ def write_comparisons(table: Table, folder: Path) -> None:
     for section, by_seed in by_section.items():
         paired = [runs for runs in by_seed.values() if len(runs) > 1]
         if paired:
-            runs = list(itertools.chain(*paired)) if table.seed_fields == ("seed",) else paired[0]
+            runs = list(itertools.chain(*paired)) if all(map(_is_seed, table.seed_fields)) else paired[0]
             page = folder / slug(section) / PAGE
             try:
                 compare([run.folder for run in runs], page)
             except UserError as error:
                 print(f"{page} is not written: {error}", file=sys.stderr)
+
+
+def _is_seed(field: str) -> bool:
+    return field.rpartition(".")[2] == "seed"

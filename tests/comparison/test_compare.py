@@ -161,6 +161,51 @@ def test_a_setting_is_told_by_what_decides_and_by_nothing_else(tmp_path):
     assert list(means(settings[0])) == ["interpretability_score", "conv1"]  # one run has no accuracy
 
 
+def write_drawn(folder, detects, seed, data_seed, **fields):
+    """A run whose images are drawn by a seed of the data."""
+    facts = {"labelled images": str(data_seed), "test_images by name, order, label and size": str(data_seed)}
+    return write_run(
+        folder, {"conv1": dissected(detects)}, facts=facts, seed=seed, data__two_figures__seed=data_seed, **fields
+    )
+
+
+def test_seeds_of_a_setting_may_have_images_of_their_own(tmp_path):
+    strong = {"regularizer__block_norm__strength": 0.1}
+    folders = [write_drawn(tmp_path / f"weak{seed}", [0, 1], seed, seed) for seed in (0, 1)]
+    folders += [write_drawn(tmp_path / f"strong{seed}", [0, 1, 2], seed, seed, **strong) for seed in (0, 1)]
+    settings = group_runs(read_runs(folders))
+    assert [[run.name for run in setting.runs] for setting in settings] == [["weak0", "weak1"], ["strong0", "strong1"]]
+    (pair,) = paired_differences(settings)
+    assert (pair.seeds, pair.obstacles) == ((0, 1), [])
+    assert {each.quantity: each.difference.value for each in pair.differences}["interpretability_score"] == 1
+    interpjax.compare(folders, tmp_path / "page.html")
+    words = Elements((tmp_path / "page.html").read_text()).words
+    assert "Seeds have labelled images of their own here" in words
+    assert "Not all of these runs were measured in the same way" not in words
+
+
+def test_scores_of_one_seed_with_other_images_are_not_tested(tmp_path):
+    strong = {"regularizer__block_norm__strength": 0.1}
+    folders = [write_drawn(tmp_path / f"weak{seed}", [0, 1], seed, seed) for seed in (0, 1)]
+    folders += [write_drawn(tmp_path / f"strong{seed}", [0, 1, 2], seed, 0, **strong) for seed in (0, 1)]
+    settings = group_runs(read_runs(folders))
+    assert [len(setting.runs) for setting in settings] == [2, 2]
+    (pair,) = paired_differences(settings)
+    assert pair.differences == []
+    assert "scores are not held against each other, since the labelled images are others" in pair.obstacles
+    interpjax.compare(folders, tmp_path / "page.html")
+    words = Elements((tmp_path / "page.html").read_text()).words
+    assert "strong1 , beside weak1 : the labelled images are others; the test images are others." in words
+    assert "strong0 , beside" not in words
+
+
+def test_runs_whose_images_do_and_do_not_go_with_the_seed_are_of_two_settings(tmp_path):
+    seeds = {"first": (0, 0), "images_kept": (1, 0), "images_drawn": (1, 1)}
+    folders = [write_drawn(tmp_path / name, [0, 1], *both) for name, both in seeds.items()]
+    settings = group_runs(read_runs(folders))
+    assert [[run.name for run in setting.runs] for setting in settings] == [["first", "images_kept"], ["images_drawn"]]
+
+
 def test_a_run_of_an_earlier_version_has_the_defaults_of_what_it_did_not_know(tmp_path):
     now = write_run(tmp_path / "now", {"conv1": dissected([0])}, visualization__pictures=("causes",), wandb="own")
     other = write_run(tmp_path / "other", {"conv1": dissected([0])}, training__ema_decay=0.9)
