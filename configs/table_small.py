@@ -5,7 +5,7 @@ Needs:  class folders of images and a directory in Broden's layout, by --config.
 Run:    interpjax table table_small --workdir=DIR --jobs=2 and the folders above, for networks from random weights;
         table_small:finetuned for what is fine-tuned from squeezenet_places365; :search and :finetuned_search for what
         there is to choose from. By the protocol of docs/protocol.md.
-Cost:   54 and 42 runs, and 12 of each search, of 4 to 6 minutes each, two at once, on 2 cores of an AMD EPYC.
+Cost:   66 and 42 runs, and 12 of each search, of 4 to 6 minutes each, two at once, on 2 cores of an AMD EPYC.
 Expect: nothing is published for these images.
 """
 
@@ -26,16 +26,17 @@ STRENGTHS = {"wd": (1e-4, 1e-3), "gbn": (1e-3, 5e-3), "cgl": (1e-3, 5e-3)}  # by
 # gradient grows with them, and that of the block norm does not.
 FINETUNED_RATES = (3e-3, 1e-2)
 FINETUNED_STRENGTHS = {"wd": (1e-5, 1e-4), "gbn": (1e-3, 1e-2), "cgl": (1e-3, 1e-2)}
-FINETUNED_CONTROLS = {"wd": (0.0, 1e-4, 1e-3), "gbn": (1e-3,)}  # beside what was chosen, at the rate that was
+FINETUNED_CONTROLS = {"wd": (0.0, 1e-4, 1e-3), "gbn": (1e-3,)}
 OF_ACTIVATIONS = 1e-2  # the strength of both losses on activations
+CONTROLS = {"wd": (1e-3,), "gbn": (5e-3,)}  # of AlexNet, beside what was chosen, at the rate that was
 WIDTHS = {"alexnet": 0.5, "alexnet_b": 0.5, "resnet18": 0.25}  # of the networks from random weights
 SQUEEZENET = "SqueezeNet of Places365"
 # What the searches have chosen, by the rule of docs/protocol.md; results/small_search and small_finetuned_search have
 # it. AlexNet-B and ResNet-18 take what was chosen for AlexNet.
 CHOSEN = {
-    "AlexNet, weight decay": "0.0001, rate 0.001",
-    "AlexNet, block norm": "0.001, rate 0.001",
-    "AlexNet, all three": "0.001, rate 0.001",
+    "AlexNet, weight decay": "0.0001, rate 0.0003",
+    "AlexNet, block norm": "0.001, rate 0.0003",
+    "AlexNet, all three": "0.005, rate 0.0003",
     f"{SQUEEZENET}, weight decay": "1e-05, rate 0.003",
     f"{SQUEEZENET}, block norm": "0.01, rate 0.003",
     f"{SQUEEZENET}, all three": "0.001, rate 0.003",
@@ -55,22 +56,20 @@ def get_table(argument: str = "") -> Table:
 
 
 def _networks() -> Table:
-    """Three networks from random weights, with what was chosen for AlexNet."""
-    rows = [
-        row
-        for name, width in WIDTHS.items()
-        for row in _chosen(common.NETWORKS[name], "AlexNet", _candidates(_scratch(name, width), RATES, STRENGTHS))
-    ]
+    """Three networks from random weights, with what was chosen for AlexNet, and of AlexNet other strengths."""
+    rows: list[Row] = []
+    for name, width in WIDTHS.items():
+        network, base = common.NETWORKS[name], _scratch(name, width)
+        rows += _chosen(network, "AlexNet", _candidates(base, RATES, STRENGTHS))
+        if name == "alexnet":
+            rows += _controls(network, base, RATES[0], CONTROLS)
     return _table("Six classes of scenes", rows, (*LAYERS, *common.DISSECTED["resnet18"]))
 
 
 def _finetuned() -> Table:
-    """The regularizers, with what was chosen for each, and other strengths of two as controls."""
+    """The regularizers, with what was chosen for each, and other strengths of two."""
     rows = _chosen(SQUEEZENET, SQUEEZENET, _candidates(_from_weights(), FINETUNED_RATES, FINETUNED_STRENGTHS))
-    for kind, found in _candidates(_from_weights(), FINETUNED_RATES[:1], FINETUNED_CONTROLS).items():
-        for strength, config in zip(FINETUNED_CONTROLS[kind], found.values(), strict=True):
-            name = f"{common.REGULARIZERS[kind]}, {strength:g}"
-            rows.append(Row(SQUEEZENET, name, override(config, common.TESTED)))
+    rows += _controls(SQUEEZENET, _from_weights(), FINETUNED_RATES[0], FINETUNED_CONTROLS)
     layers = (*FINETUNED_LAYERS, *(f"calibrated/{layer}" for layer in FINETUNED_LAYERS))
     return _table("Six classes of scenes, fine-tuned", rows, layers)
 
@@ -109,6 +108,15 @@ def _chosen(network: str, searched: str, candidates: Candidates) -> list[Row]:
     return [
         Row(network, common.REGULARIZERS[kind], override(found[CHOSEN[_section(searched, kind)]], common.TESTED))
         for kind, found in candidates.items()
+    ]
+
+
+def _controls(section: str, base: ConfigDict, rate: float, strengths: Mapping[str, Sequence[float]]) -> list[Row]:
+    """A row for each of some strengths, at one learning rate."""
+    return [
+        Row(section, f"{common.REGULARIZERS[kind]}, {strength:g}", override(config, common.TESTED))
+        for kind, found in _candidates(base, (rate,), strengths).items()
+        for strength, config in zip(strengths[kind], found.values(), strict=True)
     ]
 
 

@@ -19,7 +19,7 @@ TABLES = {
     "table_cgl": 8,
     "table_cgl:imagenet": 5,
     "table_architectures": 9,
-    "table_small": 9,
+    "table_small": 11,
     "table_small:finetuned": 7,
     "table_small:search": 12,
     "table_small:finetuned_search": 12,
@@ -70,6 +70,7 @@ def test_search_gives_each_regularizer_the_same_number_of_candidates_and_looks_a
     assert {(row.config.dissection.half, row.config.data.validation) for row in table.rows} == {("validation", 0.1)}
 
 
+OF_RESNET = {"model.name", "model.width", "dissection.layers"}  # what its experiments have other than AlexNet's
 OWN = [name for name in TABLES if name.startswith(("table_two_figures", "table_small"))]
 
 
@@ -86,28 +87,19 @@ def test_scenes_are_searched_by_the_same_number_of_candidates(name):
     assert {sum(row.section == section for row in table.rows) for section in table.sections} == {4}
 
 
-def test_rows_on_scenes_are_what_was_chosen_for_them_and_controls_differ_in_strength():
-    rows = read_table("table_small:finetuned_search").rows
-    searched = {(row.section, row.name): row.config for row in rows}
-    for row in read_table("table_small:finetuned").rows:
+@pytest.mark.parametrize(
+    ("name", "search"), [("", "search"), ("finetuned", "finetuned_search")], ids=["scratch", "finetuned"]
+)
+def test_rows_on_scenes_are_what_was_chosen_and_controls_differ_in_strength(name, search):
+    searched = {(row.section, row.name): row.config for row in read_table(f"table_small:{search}").rows}
+    for row in read_table(f"table_small:{name}").rows:
         regularizer, _, strength = row.name.partition(", ")
-        section = f"{row.section}, {regularizer}"
+        section = f"{row.section if name else 'AlexNet'}, {regularizer}"
         field = f"regularizer.{regularizer.replace(' ', '_')}.strength"
         differing = {"dissection.half"} | ({field} if strength else set())
+        differing |= {"AlexNet-B": {"model.name"}, "ResNet-18": OF_RESNET}.get(row.section, set())
         assert set(differing_fields(row.config, searched[section, CHOSEN[section]])) == differing
         assert not strength or row.config.regularizer[regularizer.replace(" ", "_")].strength == float(strength)
-
-
-def test_networks_from_random_weights_take_what_was_chosen_for_alexnet():
-    searched = {(row.section, row.name): row.config for row in read_table("table_small:search").rows}
-    for row in read_table("table_small").rows:
-        section = f"AlexNet, {row.name}"
-        of_the_network = {"dissection.half"}
-        if row.section != "AlexNet":
-            of_the_network |= {"model.name"}
-        if row.section == "ResNet-18":
-            of_the_network |= {"model.width", "dissection.layers"}
-        assert set(differing_fields(row.config, searched[section, CHOSEN[section]])) == of_the_network
 
 
 def test_controls_differ_from_their_base_by_what_they_say():
