@@ -14,13 +14,13 @@ import argparse
 from pathlib import Path
 
 import pandas as pd
-from dissected_runs import dissected, less_baseline, told
+from dissected_runs import dissected, minus_baseline, told
 
 from interpjax.comparison.statistics import mean_interval
 from interpjax.dissection import Chance
 
 KEYS = ["section", "layer", "category", "row"]
-HEADER = [*KEYS, "seeds", "untrained", "trained", "gained", "less weight decay"]
+HEADER = [*KEYS, "seeds", "untrained", "trained", "gained", "minus weight decay"]
 
 
 def best_ious(folder: Path) -> pd.DataFrame:
@@ -45,7 +45,7 @@ def main() -> None:
         trained = own.droplevel(KEYS[:3])["trained"].unstack("row")
         for row, values in own.groupby("row", sort=False):
             means = [told(mean_interval(values[name].to_numpy()), ".3f") for name in ("untrained", "trained", "gained")]
-            cells = [section, layer, category, row, str(len(values)), *means, less_baseline(trained, row, ".3f")]
+            cells = [section, layer, category, row, str(len(values)), *means, minus_baseline(trained, row, ".3f")]
             print(f"| {' | '.join(map(str, cells))} |")
     print("smallest of all:")
     print(best.groupby(["section", "row"], sort=False)[["untrained", "trained"]].min().round(3).to_string())

@@ -1,6 +1,6 @@
 """What the programs over a table's dissected runs share: how the runs are found, and how means are told.
 
-Not a program itself: best_iou.py, iou_cuts.py, kept_concepts.py and over_untrained.py use it.
+Not a program itself: best_iou.py, dead_filters.py, iou_cuts.py, kept_concepts.py and over_untrained.py use it.
 """
 
 from collections.abc import Iterator
@@ -32,6 +32,8 @@ def dissected(folder: Path) -> Iterator[tuple[dict[str, str], Dissection, Path]]
 
 def told(mean: Mean, form: str) -> str:
     """A mean with half the width of its interval; ``form`` is how numbers are written, as ``"+.1f"``."""
+    if mean.seeds == 1:
+        return f"{mean.value:{form}}"
     return f"{mean.value:{form}} ± {(mean.high - mean.low) / 2:{form.lstrip('+')}}"
 
 
@@ -41,7 +43,7 @@ def told_difference(values: np.ndarray, form: str) -> str:
     return f"{told(found.difference, form)} (p {found.p:.2g})"
 
 
-def less_baseline(by_row: pd.DataFrame, row: str, form: str) -> str:
+def minus_baseline(by_row: pd.DataFrame, row: str, form: str) -> str:
     """The difference of a row from the baseline, over the seeds of both; empty if there is none. Rows are columns."""
     if row == BASELINE or BASELINE not in by_row:
         return ""

@@ -15,14 +15,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from dissected_runs import dissected, less_baseline, told
+from dissected_runs import dissected, minus_baseline, told
 
 from interpjax.comparison.statistics import mean_interval
 from interpjax.dissection import Chance
 
 CUTS = (0.04, 0.1, 0.15, 0.2, 0.3, 0.4)
 KEYS = ["section", "layer", "cut", "row"]
-HEADER = [*KEYS, "seeds", "unique detectors", "less weight decay", "concepts above", "untrained"]
+HEADER = [*KEYS, "seeds", "unique detectors", "minus weight decay", "concepts above", "untrained"]
 
 
 def counts(folder: Path) -> pd.DataFrame:
@@ -55,7 +55,7 @@ def main() -> None:
         unique = own.droplevel(KEYS[:3])["unique"].unstack("row")
         for row, values in own.groupby("row", sort=False):
             mean = told(mean_interval(values["unique"].to_numpy()), ".1f")
-            cells = [section, layer, f"{cut:g}", row, str(len(values)), mean, less_baseline(unique, row, "+.1f")]
+            cells = [section, layer, f"{cut:g}", row, str(len(values)), mean, minus_baseline(unique, row, "+.1f")]
             cells += [f"{values[name].mean():.1f}" for name in ("above", "untrained")]
             print(f"| {' | '.join(cells)} |")
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from dissected_runs import dissected, less_baseline, told
+from dissected_runs import dissected, minus_baseline, told
 
 from interpjax.comparison.statistics import mean_interval
 from interpjax.dissection import Dissection
@@ -23,7 +23,12 @@ from interpjax.dissection.scoring import best_concepts
 
 KEYS = ["section", "layer", "row"]
 MEASURES = ("kept", "new", "same", "detectors")
-HEADER = [*KEYS, "seeds", "published", *(f"{name}{less}" for name in MEASURES for less in ("", ", less weight decay"))]
+HEADER = [
+    *KEYS,
+    "seeds",
+    "published",
+    *(f"{name}{minus}" for name in MEASURES for minus in ("", ", minus weight decay")),
+]
 
 
 def load_layer(published: Path, layer: str) -> Dissection:
@@ -75,7 +80,7 @@ def main() -> None:
             cells = [section, layer, row, str(len(values)), str(values["published"].iloc[0])]
             for name in MEASURES:
                 by_row = own.droplevel(KEYS[:2])[name].unstack("row")
-                cells += [told(mean_interval(values[name].to_numpy(float)), ".1f"), less_baseline(by_row, row, "+.1f")]
+                cells += [told(mean_interval(values[name].to_numpy(float)), ".1f"), minus_baseline(by_row, row, "+.1f")]
             print(f"| {' | '.join(map(str, cells))} |")
 
 

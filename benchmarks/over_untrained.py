@@ -1,4 +1,4 @@
-"""What training adds to unique detectors: those of the trained network less those of the same one before training.
+"""What training adds to unique detectors: those of the trained network minus those of the same one before training.
 
 For each section and row of a results.csv whose runs have the stage chance with the kind "untrained" it prints, of the
 score and of each layer, the mean over seeds with its 95 % t-interval, and the p of the exact two-sided sign-flip test.

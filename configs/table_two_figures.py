@@ -71,7 +71,7 @@ def _published_width() -> Table:
             PUBLISHED.get(name, {}),
             seeds=tuple(range(5)) if name == "proximal" else (),
         )
-        for name, config in _chosen().items()
+        for name, config in (_chosen() | _at_other_rates(("weight decay",))).items()
     ]
     notes = "Strengths and learning rates are those that were chosen at a quarter of the width."
     return _table("Two figures, the published width", rows, range(11), notes=notes)
@@ -98,7 +98,7 @@ def _controls() -> Table:
         "weight decay, 90 % pruned": override(weight_decay, {f"{PRUNING}.sparsity": 0.9}),
         "weight decay, labels shuffled": override(weight_decay, {"data.shuffled_labels": True}),
         "block norm, labels shuffled": override(block_norm, {"data.shuffled_labels": True}),
-    }
+    } | _at_other_rates(("weight decay", "all three"))
     rows = [Row("binary", name, config) for name, config in configs.items()]
     title = "Two figures, binary, a quarter of the width: controls"
     return _table(title, rows, range(10), (*ALL_SCORES, "zero_weights"))
@@ -178,6 +178,15 @@ def _chosen() -> dict[str, ConfigDict]:
     """By regularizer, the candidate that was chosen."""
     found = _candidates()
     return {kind: override(found[kind][name], common.TESTED) for kind, name in CHOSEN.items()}
+
+
+def _at_other_rates(kinds: Sequence[str]) -> dict[str, ConfigDict]:
+    """What was chosen of some regularizers, at the learning rate that was not: of all three terms it is the smaller."""
+    found: dict[str, ConfigDict] = {}
+    for kind in kinds:
+        (rate,) = (each for each in RATES if not CHOSEN[kind].endswith(f"rate {each:g}"))
+        found[f"{kind}, rate {rate:g}"] = override(_chosen()[kind], {"optimizer.learning_rate": rate})
+    return found
 
 
 def _candidates() -> dict[str, dict[str, ConfigDict]]:

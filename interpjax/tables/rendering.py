@@ -33,7 +33,7 @@ WORDS_OF_COLUMNS = {
     "zero_weights": "*zero weights*: of all convolutions together",
     "rud": "*RUD*: unique detectors for each unit",
 }
-WORDS_OF_DIFFERENCES = """Each row less the first of its section, seed by seed, with 95 % t-intervals; p is that of the
+WORDS_OF_DIFFERENCES = """Each row minus the first of its section, seed by seed, with 95 % t-intervals; p is that of the
 exact sign-flip test, two-sided, and *smallest p* what it can give at so many seeds. It is not corrected for the number
 of comparisons."""
 WORDS_OF_APART = """† The accuracies are more than one percentage point apart, so nothing follows from the scores."""

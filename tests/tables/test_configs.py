@@ -24,8 +24,8 @@ TABLES = {
     "table_small:search": 12,
     "table_small:finetuned_search": 12,
     "table_two_figures": 8,
-    "table_two_figures:published_width": 4,
-    "table_two_figures:controls": 10,
+    "table_two_figures:published_width": 5,
+    "table_two_figures:controls": 12,
     "table_two_figures:exponents": 25,
     "table_two_figures:strengths": 14,
     "table_two_figures:search": 32,
@@ -118,9 +118,16 @@ def test_controls_differ_from_their_base_by_what_they_say():
         "weight decay, 90 % pruned": ("weight decay", {"optimizer.pruning.sparsity"}),
         "weight decay, labels shuffled": ("weight decay", {"data.shuffled_labels"}),
         "block norm, labels shuffled": ("block norm", {"data.shuffled_labels"}),
+        "weight decay, rate 0.001": ("weight decay", {"optimizer.learning_rate"}),
     }
     for name, (base, fields) in expected.items():
         assert set(differing_fields(rows[name], rows[base])) == fields
+    of_all_three = {f"regularizer.{name}.strength" for name in ("weight_decay", "group_activation", "spatial")}
+    of_all_three |= {"regularizer.block_norm.strength"}
+    assert set(differing_fields(rows["all three, rate 0.003"], rows["weight decay"])) == of_all_three
+    wide = {row.name: row.config for row in read_table("table_two_figures:published_width").rows}
+    rates = {wide[name].optimizer.learning_rate for name in ("weight decay, rate 0.001", "all three")}
+    assert rates == {0.001}
 
 
 def test_fields_are_set_in_all_rows_by_the_kind_of_the_field():
