@@ -32,8 +32,8 @@ def dissected(folder: Path) -> Iterator[tuple[dict[str, str], Dissection, Path]]
 
 def told(mean: Mean, form: str) -> str:
     """A mean with half the width of its interval; ``form`` is how numbers are written, as ``"+.1f"``."""
-    if mean.seeds == 1:
-        return f"{mean.value:{form}}"
+    if not mean.has_interval:
+        return f"{mean.value:{form}}{' (all equal)' if mean.all_equal else ''}"
     return f"{mean.value:{form}} ± {(mean.high - mean.low) / 2:{form.lstrip('+')}}"
 
 
@@ -47,4 +47,5 @@ def minus_baseline(by_row: pd.DataFrame, row: str, form: str) -> str:
     """The difference of a row from the baseline, over the seeds of both; empty if there is none. Rows are columns."""
     if row == BASELINE or BASELINE not in by_row:
         return ""
-    return told_difference((by_row[row] - by_row[BASELINE]).dropna().to_numpy(float), form)
+    differences = (by_row[row] - by_row[BASELINE]).dropna()
+    return told_difference(differences.to_numpy(float), form) if len(differences) else ""

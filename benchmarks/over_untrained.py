@@ -24,15 +24,16 @@ def main() -> None:
     found = pd.read_csv(path)
     if "untrained" not in found:
         raise SystemExit(f"{path} has no column 'untrained'; expected runs with the stage chance of this kind")
+    found = found[found["untrained"].notna()]
     found["added"] = found["unique_detectors"] - found["untrained"]
-    by_layer = found.pivot(index=[*KEYS, "seed"], columns="layer", values="added")
-    by_layer.insert(0, "score", by_layer.sum(axis=1, skipna=False))
-    header = [*KEYS, "seeds", *by_layer]
+    layers = found["layer"].unique().tolist()
+    header = [*KEYS, "seeds", "score", *layers]
     print(f"| {' | '.join(header)} |\n|{'---|' * len(header)}")
-    for names in found[KEYS].drop_duplicates().itertuples(index=False):
-        own = by_layer.loc[tuple(names)]
-        added = [told_difference(own[name].to_numpy(float), "+.1f") for name in own]
-        print(f"| {' | '.join([*names, str(len(own)), *added])} |")
+    for names, runs in found.groupby(KEYS, sort=False):
+        own = runs.pivot(index="seed", columns="layer", values="added")
+        added = [own.sum(axis=1), *(own.get(name) for name in layers)]
+        told = ["–" if each is None else told_difference(each.to_numpy(float), "+.1f") for each in added]
+        print(f"| {' | '.join([*names, str(len(own)), *told])} |")
 
 
 if __name__ == "__main__":

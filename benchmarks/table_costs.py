@@ -4,7 +4,7 @@ Nothing is trained. XLA counts the operations of a forward pass of one image; tr
 GPU is supposed to do as many a second as an A100 did for ResNet-50 in TF32, by NVIDIA's figure (docs/scaling.md). The
 time of evaluation and dissection is not in it.
 
-Run:   python benchmarks/table_costs.py       (other tables by their names, as table_seed)
+Run:   python benchmarks/table_costs.py       (or some of these tables, by their names)
 Cost:  a minute, and 2 GB.
 """
 

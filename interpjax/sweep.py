@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from interpjax.running import Planned
 
-LONGEST = 150  # characters of a folder's name; file systems take 255 bytes
+LONGEST = 200  # bytes of a folder's name before its digest, and of its log's; file systems take 255
 SCORES = ("accuracy", "top5", "validation_accuracy", "interpretability_score", "rud")
 
 
@@ -50,13 +50,14 @@ def sweep(
       also ``failed``, what each of them last told.
 
     Raises:
-      UserError: naming the run and the field, if a field does not exist, or a run cannot be as it is configured; or if
-        ``jobs`` is below 1.
+      UserError: naming the run and the field, if a field does not exist, or a run cannot be as it is configured; if
+        ``jobs`` is below 1 or there are fewer cores; or if another process makes runs in ``workdir``.
     """
     # Loaded here, since interpjax itself brings this function, and with it nothing heavy.
     import pandas as pd
 
-    from interpjax.atomic import write_atomic
+    from interpjax.atomic import locked, write_atomic
+    from interpjax.errors import refusals
     from interpjax.prepare import DEFAULT_STAGES
     from interpjax.running import run_all, unfinished
     from interpjax.running.planned import LOGS
@@ -67,7 +68,11 @@ def sweep(
     root = Path(workdir).expanduser().absolute()
     runs = _planned(config, choices, root)
     left = unfinished([each for _, each in runs], asked)
-    failed = run_all(left, asked, jobs=jobs)
+    with refusals(f"workdir {root}"):
+        root.mkdir(parents=True, exist_ok=True)
+        with locked(root, f"workdir {root}: another process makes runs in it; wait for its end, or give another"):
+            failed = run_all(left, asked, jobs=jobs)
+            write_atomic(root / "results.csv", records(runs).to_csv(index=False))
     rows = []
     for combination, each in runs:
         summary = summary_of(each)
@@ -75,7 +80,6 @@ def sweep(
         layers = {name: layer["unique_detectors"] for name, layer in summary.get("layers", {}).items()}
         told = {"failed": failed[each.name]} if each.name in failed else {}
         rows.append({**combination, **scores, **layers, "workdir": str(each.folder), **told})
-    write_atomic(root / "results.csv", records(runs).to_csv(index=False))
     for name, why in failed.items():
         print(f"failed: {name}: {why}; {root / LOGS} has what it told", file=sys.stderr)
     return pd.DataFrame(rows)
@@ -115,7 +119,7 @@ def _folder_name(combination: Mapping[str, Any]) -> str:
     A digest keeps such names apart, and those of values with commas in them.
     """
     name = _words(combination) or "run"
-    safe = re.sub(r"[^\w.,=+()'-]+", "_", name)[:LONGEST]
+    safe = re.sub(r"[^\w.,=+()'-]+", "_", name).encode()[:LONGEST].decode(errors="ignore")
     if safe == name and not any(isinstance(value, str) and "," in value for value in combination.values()):
         return name
     return f"{safe}-{hashlib.sha256(repr(sorted(combination.items())).encode()).hexdigest()[:8]}"

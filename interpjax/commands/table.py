@@ -25,27 +25,7 @@ FIELD = "--config."
 
 def run(arguments: Sequence[str]) -> None:
     """Makes the table that the arguments name; a user's mistake ends the process with one line."""
-    parser = Parser(prog="interpjax table", description=HELP, allow_abbrev=False)
-    parser.add_argument("config", metavar="CONFIG", help="a file with a function get_table, "
-        f"or one of {', '.join(table_names())}")  # fmt: skip
-    parser.add_argument("--workdir", type=Path, required=True, metavar="DIR", help="the folder of the table")
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at once, which share the cores; 1")
-    parser.add_argument("--seeds", type=_numbers, default=(), metavar="A,B", help="these seeds alone")
-    parser.add_argument("--only", default="", metavar="WORD", help="the rows alone that have WORD in SECTION/ROW")
-    parser.add_argument("--task", type=int, metavar="N", help="run N alone, from 1, and no table: for arrays of jobs")
-    parser.add_argument("--no_runs", action="store_true", help="writes the table of all that is finished, makes no run")
-    parser.add_argument("--dry_run", action="store_true", help="tells what there is to do and how long it may take")
-    fields = dict(each.removeprefix(FIELD).partition("=")[::2] for each in arguments if each.startswith(FIELD))
-    given = parser.read([each for each in arguments if not each.startswith(FIELD)])
-    if given.jobs < 1:
-        parser.error(f"--jobs = {given.jobs}: expected 1 at least")
-    if given.no_runs and (given.task is not None or given.seeds or given.only or given.dry_run or given.jobs > 1):
-        parser.error(
-            "--no_runs writes the table of all that is finished; it goes with none of --task, --seeds, --only, "
-            "--dry_run and --jobs"
-        )
-    if given.task is not None and (given.dry_run or given.jobs > 1):
-        parser.error("--task makes one run; expected neither --dry_run nor --jobs beside it")
+    given, fields = _read(arguments)
     # With all that a run needs, which --help does not.
     from interpjax.running.planned import LOGS
     from interpjax.tables import make_table, make_task, read_table, write_table
@@ -72,6 +52,36 @@ def run(arguments: Sequence[str]) -> None:
             sys.exit(f"{count} failed; {logs} has what they told, and the same command makes them again")
 
 
+def _read(arguments: Sequence[str]) -> tuple[argparse.Namespace, dict[str, str]]:
+    """What is asked for, and the fields that are set in all experiments."""
+    parser = Parser(prog="interpjax table", description=HELP, allow_abbrev=False)
+    parser.add_argument("config", metavar="CONFIG", help="a file with a function get_table, "
+        f"or one of {', '.join(table_names())}")  # fmt: skip
+    parser.add_argument("--workdir", type=Path, required=True, metavar="DIR", help="the folder of the table")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at once, which share the cores; 1")
+    parser.add_argument("--seeds", type=_numbers, default=(), metavar="A,B", help="these seeds alone")
+    parser.add_argument("--only", default="", metavar="WORD", help="the rows alone that have WORD in SECTION/ROW")
+    parser.add_argument("--task", type=int, metavar="N", help="run N alone, from 1, and no table: for arrays of jobs")
+    parser.add_argument("--no_runs", action="store_true", help="writes the table of all that is finished, makes no run")
+    parser.add_argument("--dry_run", action="store_true", help="tells what there is to do and how long it may take")
+    set_fields = [each.removeprefix(FIELD) for each in arguments if each.startswith(FIELD)]
+    for each in set_fields:
+        if "=" not in each:
+            parser.error(f"{FIELD}{each}: expected {FIELD}{each}=VALUE")
+    fields = dict(each.partition("=")[::2] for each in set_fields)
+    given = parser.read([each for each in arguments if not each.startswith(FIELD)])
+    if given.jobs < 1:
+        parser.error(f"--jobs = {given.jobs}: expected 1 at least")
+    if given.no_runs and (given.task is not None or given.seeds or given.only or given.dry_run or given.jobs > 1):
+        parser.error(
+            "--no_runs writes the table of all that is finished; it goes with none of --task, --seeds, --only, "
+            "--dry_run and --jobs"
+        )
+    if given.task is not None and (given.dry_run or given.jobs > 1):
+        parser.error("--task makes one run; expected neither --dry_run nor --jobs beside it")
+    return given, fields
+
+
 def _runs(number: int) -> str:
     return f"{number} run{'' if number == 1 else 's'}"
 
@@ -80,8 +90,11 @@ def with_fields(table: "Table", fields: Mapping[str, str]) -> "Table":
     """The table with some fields of all its experiments set.
 
     Raises:
-      UserError: naming the field, if there is none of this name, or the text is no value of its kind.
+      UserError: naming the field, if there is none of this name, the text is no value of its kind, or it is the seed
+        that the table gives to each run.
     """
+    if seeds := [name for name in fields if name in table.seed_fields]:
+        raise UserError(f"config.{seeds[0]} is the seed of each run, of table {table.title!r}; choose seeds by --seeds")
     rows = []
     for row in table.rows:
         values = {name: _value(text, get_field(row.config, name), name) for name, text in fields.items()}

@@ -23,7 +23,7 @@ from interpjax.comparison.runs import Run, differences_in_layers, differences_in
 from interpjax.comparison.settings import (
     Setting,
     all_differing_fields,
-    has_images_of_its_own,
+    images_go_with_seeds,
     naming_fields,
     show,
 )
@@ -75,7 +75,7 @@ def render(settings: Sequence[Setting], runs: Sequence[Run], samples: int, folde
         layers=list(dict.fromkeys(name for own in own_means.values() for name in own if name not in NOT_LAYERS)),
         reports={run.name: _report_link(run, folder) for run in runs},
         obstacles=_obstacles(settings, runs),
-        drawn_images=any(has_images_of_its_own(runs[0], run) for run in runs[1:]),
+        drawn_images=any(images_go_with_seeds(runs[0], run) for run in runs[1:]),
         result=result(settings, pairs, own_means),
         pairs=pairs,
         charts=_charts(settings, own_means),
@@ -106,10 +106,16 @@ def _addresses(concepts: Sequence[Concept]) -> dict[Concept, str]:
 
 def _obstacles(settings: Sequence[Setting], runs: Sequence[Run]) -> list[tuple[str, str, list[str]]]:
     """The runs that cannot be held against that of the first setting with their seed, or against the first, and why."""
-    ways = (differences_in_measure, differences_in_layers, differences_in_test)
-    by_seed = settings[0].by_seed()
-    pairs = [(by_seed.get(run.seed, runs[0]), run) for run in runs]
-    found = [(run.name, first.name, [why for way in ways for why in way(first, run)]) for first, run in pairs]
+    by_seed, found = settings[0].by_seed(), []
+    for run in runs:
+        first = by_seed.get(run.seed, runs[0])
+        images = not images_go_with_seeds(first, run)
+        why = [
+            *differences_in_measure(first, run, images),
+            *differences_in_layers(first, run),
+            *differences_in_test(first, run, images),
+        ]
+        found.append((run.name, first.name, why))
     return [told for told in found if told[2]]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from interpjax.comparison.runs import Run, differences_in_layers, differences_in_measure, differences_in_test
 from interpjax.config import default_config, differing_fields, may_change, to_json, without_spelling
+from interpjax.config.identity import FOLDERS
 from interpjax.errors import UserError
 
 # Files of which a run notes no fingerprint: another path may be another file.
@@ -84,17 +85,18 @@ def deciding_fields(one: Run, other: Run) -> dict[str, tuple[Any, Any]]:
     """
     source = one.fields["data.source"]
     differing = without_spelling(differing_fields(one.config_text, other.config_text))
+    seeds = {"seed"} | ({f"data.{source}.seed"} if images_go_with_seeds(one, other) else set())
     return {
         name: both
         for name, both in differing.items()
-        if not is_seed(name, *both, one, other)
-        and (name in BY_PATH or not may_change(name, *both, source, dissected=False))
+        if name not in seeds and (name in BY_PATH or not may_change(name, *both, source, dissected=False))
     }
 
 
-def is_seed(name: str, ours: Any, theirs: Any, one: Run, other: Run) -> bool:
-    """Whether a field is a run's seed in both of two runs: ``seed`` itself, or one of data that goes with it."""
-    return name == "seed" or (name.endswith(".seed") and (ours, theirs) == (one.seed, other.seed))
+def images_go_with_seeds(one: Run, other: Run) -> bool:
+    """Whether the images of two runs are drawn by the seed of each, and so are others, as ``data.two_figures.seed``."""
+    seeds = [(run.seed, run.fields.get(f"data.{run.fields['data.source']}.seed")) for run in (one, other)]
+    return one.seed != other.seed and all(own == drawn for own, drawn in seeds)
 
 
 def naming_fields(runs: Sequence[Run]) -> list[str]:
@@ -112,28 +114,26 @@ def all_differing_fields(runs: Sequence[Run]) -> list[str]:
 
 
 def _same_setting(one: Run, other: Run) -> bool:
-    drawn = has_images_of_its_own(one, other)
+    images = not images_go_with_seeds(one, other)
     return (
         not differences_in_layers(one, other)
-        and _trained_on(one, drawn) == _trained_on(other, drawn)
-        and not differences_in_measure(one, other, images=not drawn)
-        and not differences_in_test(one, other, images=not drawn)
+        and _trained_on(one, images) == _trained_on(other, images)
+        and not differences_in_measure(one, other, images=images or bool(one.fields["dissection.broden"]))
+        and not differences_in_test(one, other, images=images)
         and not deciding_fields(one, other)
     )
 
 
-def has_images_of_its_own(one: Run, other: Run) -> bool:
-    """Whether the images of two runs are drawn by their seeds, which differ."""
-    differing = differing_fields(one.config_text, other.config_text)
-    return any(name.startswith("data.") and is_seed(name, *both, one, other) for name, both in differing.items())
+def _trained_on(run: Run, images: bool) -> dict[str, Any]:
+    """What tells on which images a run was trained; ``images`` is whether these have to be the same.
 
-
-def _trained_on(run: Run, drawn: bool) -> dict[str, Any]:
-    """The facts of the images trained on; their numbers alone where they, or those held out, are drawn by the seed."""
-    drawn = drawn or run.fields["data.validation"] > 0
-    return {
-        name: value for name, value in run.facts.items() if (name in TRAINED if drawn else name.startswith(TRAINED))
-    }
+    Which of them are held out is drawn by the seed, so that no fingerprint tells whether the images of two seeds are
+    the same: then it is their numbers, and the folders that they are in.
+    """
+    if images and not run.fields["data.validation"]:
+        return {name: value for name, value in run.facts.items() if name.startswith(TRAINED)}
+    folders = [name for name in FOLDERS.get(run.fields["data.source"], ()) if name != "data.test"] if images else []
+    return {name: run.facts.get(name) for name in TRAINED} | {name: run.fields[name] for name in folders}
 
 
 def _describe(run: Run, names: Sequence[str]) -> str:

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -24,6 +23,7 @@ from interpjax.experiment import run
 from interpjax.progress import progress_bar
 from interpjax.running.cores import shares
 from interpjax.running.planned import Planned
+from interpjax.running.reasons import tell
 from interpjax.running.version import code_version
 
 CACHE = "compilation_cache"  # the folder of what JAX has compiled, beside those of the runs
@@ -99,10 +99,8 @@ def _made_here(each: Planned, stages: Sequence[str], version: str) -> str:
         try:
             run(each.config, each.folder, stages)
         except Exception as error:  # whatever it is, it is told at the end, and the other runs are made
-            why = f"{type(error).__name__}: {error}".partition("\n")[0]
+            why = tell(error)
             _note(each, {"version": version, "failed": why})
-            if not isinstance(error, UserError):
-                traceback.print_exc()
             return why
     _note(each, {"version": version})
     return ""
@@ -111,6 +109,7 @@ def _made_here(each: Planned, stages: Sequence[str], version: str) -> str:
 class _Busy(NamedTuple):
     planned: Planned
     version: str
+    told_before: int  # bytes of its log, by earlier runs
     process: subprocess.Popen
 
 
@@ -125,7 +124,8 @@ def _at_once(
                 for number, (cores, variables) in enumerate(places):
                     if left and number not in busy:
                         each, version = left.pop(0), code_version()
-                        busy[number] = _Busy(each, version, _start(each, stages, cores, variables))
+                        told_before = _log_size(each)
+                        busy[number] = _Busy(each, version, told_before, _start(each, stages, cores, variables))
                 time.sleep(POLL_SECONDS)
                 for number in [number for number, own in busy.items() if own.process.poll() is not None]:
                     yield _ended(busy.pop(number))
@@ -134,10 +134,11 @@ def _at_once(
                 own.process.terminate()
             for own in busy.values():
                 own.process.wait()
-                _ended(own)
+                _ended(own, stopped=True)
 
 
-def _ended(own: _Busy) -> tuple[str, str]:
+def _ended(own: _Busy, stopped: bool = False) -> tuple[str, str]:
+    """The name of a run whose process has ended and what went wrong, which is noted unless it was stopped."""
     code = own.process.returncode
     assert own.process.stdin is not None
     with contextlib.suppress(BrokenPipeError):
@@ -146,10 +147,11 @@ def _ended(own: _Busy) -> tuple[str, str]:
         _note(own.planned, {"version": own.version})
         return own.planned.name, ""
     if code < 0:
-        return own.planned.name, f"ended by {signal.Signals(-code).name}, as where memory is used up"
-    told = own.planned.log("txt").read_text(encoding="utf-8", errors="replace").strip()
-    why = told.splitlines()[-1] if told else f"ended with exit code {code}, and told nothing"
-    if code == 1:  # not where it was stopped
+        why = f"ended by {signal.Signals(-code).name}, as where memory is used up"
+    else:
+        told = own.planned.log("txt").read_bytes()[own.told_before :].decode(errors="replace").strip()
+        why = told.splitlines()[-1] if told else f"ended with exit code {code}, and told nothing"
+    if code == 1 or (code < 0 and not stopped):
         _note(own.planned, {"version": own.version, "failed": why})
     return own.planned.name, why
 
@@ -192,6 +194,11 @@ def note_of(each: Planned) -> dict[str, str]:
     """
     path = each.log("json")
     return json_files.read(path, "remove it") if path.is_file() else {}
+
+
+def _log_size(each: Planned) -> int:
+    path = each.log("txt")
+    return path.stat().st_size if path.is_file() else 0
 
 
 @contextlib.contextmanager

@@ -43,7 +43,8 @@ def records(
         if summary := summary_of(planned):
             found += [{**labels, **row, "config": digest(planned.config), **note} for row in _of_layers(summary)]
         elif kept and planned.name in kept:
-            found += [{**row, **labels} for row in kept[planned.name]]
+            again = {"failed": note["failed"]} if "failed" in note else {}  # of a run that was made again
+            found += [{**row, **labels, **again} for row in kept[planned.name]]
         elif "failed" in note:
             found.append({**labels, "layer": "", "config": digest(planned.config), **note})
     return pd.DataFrame(found)

@@ -12,10 +12,11 @@ import threading
 
 from interpjax.commands.endings import told_in_one_line
 from interpjax.imports import look_in_working_folder
+from interpjax.running.reasons import tell
 
 
 def main() -> None:
-    """Makes the run; a mistake of the user ends the process with one line."""
+    """Makes the run; where it fails, the last line that it tells says why."""
     given = json.loads(sys.stdin.readline())
     threading.Thread(target=_stop_with_the_parent, daemon=True).start()
     if hasattr(os, "sched_setaffinity"):
@@ -24,8 +25,12 @@ def main() -> None:
     from interpjax import run
     from interpjax.config import from_json
 
-    with told_in_one_line():
-        run(from_json(given["config"]), given["folder"], given["stages"])
+    with told_in_one_line():  # of a stop
+        try:
+            run(from_json(given["config"]), given["folder"], given["stages"])
+        except Exception as error:
+            tell(error)
+            sys.exit(1)
 
 
 def _stop_with_the_parent() -> None:

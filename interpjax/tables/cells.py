@@ -20,9 +20,10 @@ class Line(NamedTuple):
     Attributes:
       row: itself.
       means: over seeds.
-      differences: from the baseline of its section, over the seeds that both have; of the baseline itself none.
-      apart: by how many percentage points its accuracy is above the baseline's, over the same seeds; NaN of the
-        baseline, and where none was measured.
+      differences: from the baseline of its section, over the seeds that both have; none of the baseline itself, and
+        none in a search, whose rows have no baseline.
+      apart: by how many percentage points its accuracy is above the baseline's, over the same seeds; NaN where there is
+        no such difference, or none was measured.
     """
 
     row: Row
@@ -42,16 +43,17 @@ def lines(table: Table, scores: pd.DataFrame) -> list[Line]:
     first = {section: next(row for row in table.rows if row.section == section) for section in table.sections}
     found = []
     for row in table.rows:
-        own, base, is_first = measured[row.slug], measured[first[row.section].slug], row is first[row.section]
+        own, base = measured[row.slug], measured[first[row.section].slug]
+        alone = table.search or row is first[row.section]
         shown = [name for name in table.columns if name in own]
         means = {name: mean_interval(own[name].to_numpy(float)) for name in shown}
         differences = {}
-        for name in shown if not is_first else ():
+        for name in () if alone else shown:
             # Rounded, so that equal scores that were summed differently differ by 0.
             if name in base and len(paired := (own[name] - base[name]).dropna().round(DECIMALS)):
                 differences[name] = paired_difference(name, paired.to_numpy(float))
         apart = own.get(ACCURACY, NOTHING) - base.get(ACCURACY, NOTHING)
-        found.append(Line(row, means, differences, math.nan if is_first else float(apart.mean())))
+        found.append(Line(row, means, differences, math.nan if alone else float(apart.mean())))
     return found
 
 

@@ -21,10 +21,10 @@ def choose(table: Table, scores: pd.DataFrame, failed: Collection[str] = ()) -> 
     Args:
       table: whose rows are dissected on the validation half of the labelled images.
       scores: a row for each finished run, as :func:`interpjax.tables.scores.scores_of` returns it.
-      failed: the slugs of rows of which a run failed, which are not chosen.
+      failed: the slugs of rows of which the training of a run diverged, which are not chosen.
 
     Returns:
-      The row by section; sections of which a run is neither finished nor failed are left out.
+      The row by section. Sections are left out of which a run has neither both numbers nor failed so, or all rows did.
 
     Raises:
       UserError: naming a row that is dissected on other images than the validation half, or holds none out.
@@ -36,7 +36,9 @@ def choose(table: Table, scores: pd.DataFrame, failed: Collection[str] = ()) -> 
                 f"row {row.slug}: dissection.half = {half!r}, data.validation = {held_out}: expected 'validation' and "
                 "a share above 0, for nothing is chosen on what is reported"
             )
-    chosen = {}
+    if not {ACCURACY, SCORE} <= set(scores):
+        return {}
+    chosen, scores = {}, scores.dropna(subset=[ACCURACY, SCORE])
     for section in table.sections:
         rows = [row for row in table.rows if row.section == section and row.slug not in failed]
         found = [scores[(scores["section"] == section) & (scores["row"] == row.name)] for row in rows]
@@ -45,7 +47,7 @@ def choose(table: Table, scores: pd.DataFrame, failed: Collection[str] = ()) -> 
         ):
             # Rounded, so that equal means that were summed differently are equal.
             means = [(round(own[ACCURACY].mean(), DECIMALS), round(own[SCORE].mean(), DECIMALS)) for own in found]
-            enough = max(accuracy for accuracy, _ in means) - WITHIN
+            enough = round(max(accuracy for accuracy, _ in means) - WITHIN, DECIMALS)
             best = max(
                 (number for number, (accuracy, _) in enumerate(means) if accuracy >= enough),
                 key=lambda number: (means[number][1], means[number][0], -number),

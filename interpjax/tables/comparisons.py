@@ -2,6 +2,7 @@
 
 import itertools
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from interpjax.comparison import compare
@@ -32,7 +33,7 @@ def write_comparisons(table: Table, folder: Path) -> None:
     for section, by_seed in by_section.items():
         paired = [runs for runs in by_seed.values() if len(runs) > 1]
         if paired:
-            runs = list(itertools.chain(*paired)) if all(map(_is_seed, table.seed_fields)) else paired[0]
+            runs = list(itertools.chain(*paired)) if _are_seeds(table.seed_fields) else paired[0]
             page = folder / slug(section) / PAGE
             try:
                 compare([run.folder for run in runs], page)
@@ -40,5 +41,6 @@ def write_comparisons(table: Table, folder: Path) -> None:
                 print(f"{page} is not written: {error}", file=sys.stderr)
 
 
-def _is_seed(field: str) -> bool:
-    return field.rpartition(".")[2] == "seed"
+def _are_seeds(fields: Sequence[str]) -> bool:
+    """Whether runs that differ in these fields are of one setting, see :mod:`interpjax.comparison.settings`."""
+    return "seed" in fields and all(name.rpartition(".")[2] == "seed" for name in fields)

@@ -23,6 +23,7 @@ from interpjax.tables.figure import write_figure
 from interpjax.tables.kept import NEEDED, RESULTS, Kept, is_kept, read_kept
 from interpjax.tables.scores import scores_of
 from interpjax.tables.table import Row, Table, slug
+from interpjax.training import TrainingDivergedError
 
 Run = tuple[Row, int, Planned]  # with its seed
 
@@ -155,16 +156,16 @@ def _write(table: Table, folder: Path) -> list[Line]:
     for ending, text in (("md", rendering.to_markdown), ("tex", rendering.to_latex), ("csv", rendering.to_csv)):
         write_atomic(folder / f"table.{ending}", text(table, made))
     if table.search:
-        told = {section: row.name for section, row in choose(table, scores, _failed(found)).items()}
+        told = {section: row.name for section, row in choose(table, scores, _diverged(found)).items()}
         write_atomic(folder / "chosen.json", json_files.to_text(told, indent=2) + "\n")
     return made
 
 
-def _failed(found: pd.DataFrame) -> set[str]:
-    """The slugs of rows of which a run failed, in the records of all."""
+def _diverged(found: pd.DataFrame) -> set[str]:
+    """The slugs of rows of which the training of a run diverged, in the records of all."""
     if "failed" not in found:
         return set()
-    failed = found[found["failed"].fillna("") != ""]
+    failed = found[found["failed"].fillna("").str.startswith(TrainingDivergedError.__name__)]
     return {slug(section, row) for section, row in zip(failed["section"], failed["row"], strict=True)}
 
 

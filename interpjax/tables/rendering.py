@@ -26,7 +26,7 @@ HEADINGS = {
 WORDS = "Means over seeds with 95 % t-intervals."
 WORDS_OF_COLUMNS = {
     "interpretability_score": "*score*: unique detectors, summed over layers",
-    "calibrated": "*calibrated*: distinct concepts above the IoU that shuffled labels reach in 5 % of draws",
+    "calibrated": "*calibrated*: the same, above the IoU that shuffled labels reach in 5 % of draws for each concept",
     "by_chance": "*by chance*: the score of shuffled labels",
     "untrained": "*untrained*: that of the network with the random weights of the seed",
     "zero_groups": "*zero groups*: the mean over layers",
@@ -127,9 +127,10 @@ def _cells(table: Table, lines: Sequence[Line]) -> list[list[str]]:
     for number, line in enumerate(lines):
         repeated = number > 0 and lines[number - 1].row.section == line.row.section
         cells = ["" if repeated else line.row.section, line.row.name]
-        cells.append(str(max((mean.seeds for mean in line.means.values()), default=0)))
+        seeds = max((mean.seeds for mean in line.means.values()), default=0)
+        cells.append(str(seeds))
         for name in table.columns:
-            cells.append(_mean(line.means[name]) if name in line.means else "–")
+            cells.append(_mean(line.means[name], seeds) if name in line.means else "–")
             if name in known:
                 cells.append(f"{line.row.published[name]:g}" if name in line.row.published else "–")
         found.append(cells)
@@ -145,23 +146,26 @@ def _difference_cells(table: Table, lines: Sequence[Line]) -> list[list[str]]:
     for line in lines:
         if line.differences:
             most = max(line.differences.values(), key=lambda each: each.difference.seeds)
+            seeds = most.difference.seeds
             name = f"{line.row.name} †" if is_apart(line) else line.row.name
-            cells = [line.row.section, name, str(most.difference.seeds), f"{most.smallest_p:.2g}"]
+            cells = [line.row.section, name, str(seeds), f"{most.smallest_p:.2g}"]
             for name in table.columns:
                 apart = line.differences.get(name)
-                cells += ["–", "–"] if apart is None else [_mean(apart.difference, "+.4g"), f"{apart.p:.2g}"]
+                cells += ["–", "–"] if apart is None else [_mean(apart.difference, seeds, "+.4g"), f"{apart.p:.2g}"]
             found.append(cells)
     return found
 
 
-def _mean(mean: Mean, form: str = ".4g") -> str:
-    """As ``17.3 ± 0.6``; of one seed alone no interval, and none of equal values, where it says nothing."""
-    if math.isnan(mean.low):
-        return f"{mean.value:{form}}"
-    if mean.all_equal:
-        return f"{mean.value:{form}} (all equal)"
+def _mean(mean: Mean, seeds: int, form: str = ".4g") -> str:
+    """As ``17.3 ± 0.6``; of one seed alone no interval, and none of equal values, where it says nothing.
+
+    With the number of its seeds where that is another than ``seeds``, of the row.
+    """
+    fewer = f" ({mean.seeds} seed{'' if mean.seeds == 1 else 's'})" if mean.seeds != seeds else ""
+    if not mean.has_interval:
+        return f"{mean.value:{form}}{' (all equal)' if mean.all_equal else ''}{fewer}"
     reach = (mean.high - mean.low) / 2
-    return f"{mean.value:{form}} ± {reach:.0f}" if reach >= 100 else f"{mean.value:{form}} ± {reach:.2g}"
+    return f"{mean.value:{form}} ± {reach:{'.0f' if reach >= 99.5 else '.2g'}}{fewer}"
 
 
 def _heading(name: str) -> str:

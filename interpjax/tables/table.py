@@ -14,6 +14,8 @@ from interpjax.errors import UserError
 from interpjax.prepare import STAGES
 from interpjax.running import Planned
 
+LONGEST = 220  # bytes of a section and a row in the name of a log; file systems take 255
+
 
 def slug(*names: str) -> str:
     """The path of a section's folder or of a row's, with what could be read as a path or a wildcard replaced."""
@@ -86,8 +88,25 @@ class Table:
                 raise UserError(
                     f"table {self.title!r}: two {what} have the folder {twice[0]!r}; expected another for each"
                 )
+        self._check_logs()
         if unknown := [stage for stage in self.stages if stage not in STAGES]:
             raise UserError(f"table {self.title!r}: {unknown[0]!r} is not a stage; choose from {', '.join(STAGES)}")
+        if self.search and not {"evaluate", "dissect"} <= set(self.stages):
+            raise UserError(
+                f"table {self.title!r}: stages = {self.stages}: expected evaluate and dissect among those of a search"
+            )
+
+    def _check_logs(self) -> None:
+        """Raises a UserError if two rows share a log, or its name may be too long: all lie in one folder."""
+        logs = [row.slug.replace("/", "--") for row in self.rows]
+        for log in logs:
+            if logs.count(log) > 1:
+                raise UserError(f"table {self.title!r}: two rows have the log {log!r}; expected another for each")
+            if len(log.encode()) > LONGEST:
+                raise UserError(
+                    f"table {self.title!r}: section and row {log!r} have {len(log.encode())} bytes; expected {LONGEST} "
+                    "at most"
+                )
 
     @property
     def sections(self) -> list[str]:

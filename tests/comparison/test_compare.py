@@ -199,6 +199,39 @@ def test_scores_of_one_seed_with_other_images_are_not_tested(tmp_path):
     assert "strong0 , beside" not in words
 
 
+def test_a_seed_that_one_setting_alone_has_is_no_other_measure(tmp_path):
+    strong = {"regularizer__block_norm__strength": 0.1}
+    folders = [write_drawn(tmp_path / f"weak{seed}", [0, 1], seed, seed) for seed in (0, 1)]
+    folders += [write_drawn(tmp_path / f"strong{seed}", [0, 1, 2], seed, seed, **strong) for seed in (1, 2)]
+    interpjax.compare(folders, tmp_path / "page.html")
+    assert "Not all of these runs were measured in the same way" not in (tmp_path / "page.html").read_text()
+
+
+@pytest.mark.parametrize("changed", [{"data__source": "image_folder"}, {"dissection__broden": "a"}])
+def test_images_that_the_seed_does_not_draw_have_to_be_the_same(tmp_path, changed):
+    folders = [write_drawn(tmp_path / f"run{seed}", [0, 1], seed, seed, **changed) for seed in (0, 1)]
+    assert [len(setting.runs) for setting in group_runs(read_runs(folders))] == [1, 1]
+
+
+def test_runs_of_which_images_are_held_out_have_the_same_folders(tmp_path):
+    def folders(*trained_on):
+        return [
+            write_run(
+                tmp_path / f"{trained_on[0]}{trained_on[1]}{seed}",
+                {"conv1": dissected([0])},
+                facts={"train_images": 90, "train_images by name, order, label and size": str(seed)},
+                seed=seed,
+                data__source="image_folder",
+                data__train=folder,
+                data__validation=0.1,
+            )
+            for seed, folder in enumerate(trained_on)
+        ]
+
+    assert len(group_runs(read_runs(folders("clean", "clean")))) == 1
+    assert len(group_runs(read_runs(folders("clean", "noisy")))) == 2
+
+
 def test_runs_whose_images_do_and_do_not_go_with_the_seed_are_of_two_settings(tmp_path):
     seeds = {"first": (0, 0), "images_kept": (1, 0), "images_drawn": (1, 1)}
     folders = [write_drawn(tmp_path / name, [0, 1], *both) for name, both in seeds.items()]

@@ -1,6 +1,8 @@
 """The numbers of a table by hand, and the three forms that they are written in."""
 
+import dataclasses
 import io
+import math
 
 import numpy as np
 import pandas as pd
@@ -62,6 +64,34 @@ def test_equal_scores_that_were_summed_differently_differ_by_nothing():
     made = {line.row.name: line for line in lines(table(), found)}
     difference = made["other"].differences["interpretability_score"]
     assert (difference.difference.value, difference.p) == (0, 1)
+
+
+def test_a_search_has_no_baseline():
+    search = dataclasses.replace(table(), search=True)
+    worse = scores()
+    worse.loc[worse["row"] == "other", "accuracy"] -= 2.5
+    made = lines(search, worse)
+    assert all(line.differences == {} and math.isnan(line.apart) for line in made)
+    assert not any(map(rendering.is_apart, made))
+    cells = pd.read_csv(io.StringIO(rendering.to_csv(search, made)))
+    assert "difference_value" not in cells
+    assert cells["accuracy_apart"].isna().all()
+
+
+def test_a_column_of_fewer_seeds_than_the_others_says_so():
+    fewer = scores()
+    fewer.loc[(fewer["row"] == "other") & (fewer["seed"] == 3), "interpretability_score"] = None
+    text = rendering.to_markdown(table(), lines(table(), fewer))
+    assert "|  | other | 4 | 51 (all equal) | 14.67 ± 3.8 (3 seeds) | 187 |" in text
+    assert "| A & B | other | 4 | 0.12 | +1 (all equal) | 0.12 | +1.667 ± 3.8 (3 seeds) | 0.5 |" in text
+
+
+def test_wide_intervals_are_written_out():
+    wide = scores()
+    wide.loc[wide["row"] == "other", "interpretability_score"] = [437.4, 562.6, 437.4, 562.6]
+    assert "| 500 ± 115 |" in rendering.to_markdown(table(), lines(table(), wide))
+    wide.loc[wide["row"] == "other", "interpretability_score"] = [445.8, 554.2, 445.8, 554.2]
+    assert "| 500 ± 100 |" in rendering.to_markdown(table(), lines(table(), wide))
 
 
 def test_markdown_has_a_row_for_each_and_escapes():

@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 import pytest
-import tiny
 
 from interpjax.commands import table as command
 from interpjax.config import differing_fields, validate
@@ -161,6 +160,14 @@ def test_fields_are_set_in_all_rows_by_the_kind_of_the_field():
         (["table_seed", "--workdir=x", "--task=3", "--dry_run"], "--task makes one run; expected neither --dry_run"),
         (["table_seed", "--workdir=x", "--no_runs"], "x: neither results.csv nor a finished run of table 'Interpret"),
         (["table_seed", "--workdir=x", "--config.model.size=1", "--dry_run"], "config.model.size: no such field"),
+        (
+            ["table_seed", "--workdir=x", "--config.seed=7", "--dry_run"],
+            "config.seed is the seed of each run, of table",
+        ),
+        (
+            ["table_seed", "--workdir=x", "--config.model.name"],
+            "--config.model.name: expected --config.model.name=VALUE",
+        ),
     ],
 )
 def test_mistakes_end_in_one_line(arguments, told, tmp_path, monkeypatch):
@@ -200,4 +207,3 @@ def test_small_tables_of_two_figures_share_their_images(tmp_path):
     assert len({each.folder for each in planned}) == 64
     assert {each.config.data.directory for each in planned} == {str(tmp_path / "data")}
     assert {each.config.data.two_figures.seed for each in planned} == {each.config.seed for each in planned}
-    assert tiny.tiny_config().data.directory == ""

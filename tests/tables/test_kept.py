@@ -142,17 +142,22 @@ def test_a_row_that_is_called_otherwise_in_the_same_folder_keeps_its_results(tmp
     assert "| 1e-05: rate 1 | 2 |" in (tmp_path / "table.md").read_text()
 
 
-def test_a_failed_run_of_a_search_is_known_from_the_results_alone(tmp_path):
+@pytest.mark.parametrize(
+    ("failed", "chosen"), [("TrainingDivergedError: at step 3", {"s": "a"}), ("OSError: no space left at step 3", {})]
+)
+def test_a_candidate_that_diverged_is_not_chosen_and_one_that_is_to_be_made_again_is_waited_for(
+    tmp_path, failed, chosen
+):
     config = override(tiny.tiny_config("two_figures_wd"), {"dissection.half": "validation", "data.validation": 0.2})
     rows = tuple(Row("s", name, config) for name in ("a", "b"))
     search = Table("Search", rows, (3,), ("validation_accuracy",), STAGES, search=True)
     found = lines_of(search, tmp_path).assign(validation_accuracy=1.0, failed="")
     for column in ("accuracy", "validation_accuracy", "units", "unique_detectors", "by_chance", "layers", "seconds"):
         found.loc[found["row"] == "b", column] = None
-    found.loc[found["row"] == "b", ["layer", "failed"]] = "", "TrainingDivergedError: at step 3"
+    found.loc[found["row"] == "b", ["layer", "failed"]] = "", failed
     found.drop_duplicates(["row", "layer"]).to_csv(tmp_path / "results.csv", index=False)
     write_table(search, tmp_path)
-    assert json.loads((tmp_path / "chosen.json").read_text()) == {"s": "a"}
+    assert json.loads((tmp_path / "chosen.json").read_text()) == chosen
     assert "at step 3" in (tmp_path / "results.csv").read_text()
     assert [each.done for each in plan(search, tmp_path)] == [1, 0]
 

@@ -85,7 +85,6 @@ def test_table_has_all_rows_and_the_published_numbers(made):
     difference = (scores["gbn"] - scores["wd"]).mean()
     assert cells.loc[("gbn", "interpretability_score"), "difference_value"] == difference
     assert cells.loc[("gbn", "conv2"), "published"] == 12
-    assert r"Small" not in (folder / "table.tex").read_text()
     assert (folder / "table.tex").read_text().count(r"\\") == 4
     page = (folder / "task" / "comparison.html").read_text()
     assert "regularizer.block_norm.strength" in page
@@ -181,6 +180,14 @@ def test_mistakes_are_told_before_anything_is_made(tmp_path):
         make_table(small_table(), tmp_path, only="none")
     with pytest.raises(UserError, match="two rows have the folder 'task/wd'"):
         Table("twice", (small_table().rows[0],) * 2, (0,))
+    row = small_table().rows[0]
+    alike = (dataclasses.replace(row, section="a--b", name="c"), dataclasses.replace(row, section="a", name="b--c"))
+    with pytest.raises(UserError, match="two rows have the log 'a--b--c'"):
+        Table("alike", alike, (0,))
+    with pytest.raises(UserError, match=r"'日+--wd' have 304 bytes; expected 220 at most"):
+        Table("long", (dataclasses.replace(row, section="日" * 100, name="wd"),), (0,))
+    with pytest.raises(UserError, match=r"stages = \('train', 'dissect'\): expected evaluate and dissect among"):
+        Table("search", (row,), (0,), stages=("train", "dissect"), search=True)
     with pytest.raises(UserError, match="'tain' is not a stage"):
         dataclasses.replace(small_table(), stages=("tain",))
     with pytest.raises(UserError, match=r"jobs = 1000: this machine has \d+ cores"):
