@@ -1,6 +1,6 @@
 """A network of the model zoo on Places365, with the block norm, weight decay or all three terms of CGL.
 
-Reproduces: the Places365 rows of the seed's Tab. 1 and of Tab. 2 of CGL (Varshneya et al., IJCAI 2021), for alexnet,
+Reproduces: the Places365 rows of TUKL's Tab. 1 and of Tab. 2 of CGL (Varshneya et al., IJCAI 2021), for alexnet,
 alexnet_b and vgg16. Learning rates and weight decays are each network's published ones (configs/common.py); the
 strength of gbn is AlexNet's for all, those of cgl are ours. With model=alexnet it is configs/places365_gbn.py, _wd.py
 and _cgl.py.

@@ -1,6 +1,6 @@
 """A network of the model zoo on fifty classes of Places365: our stand-in for Places50₁.
 
-Reproduces: the Places50₁ row of the seed's Tab. 1, whose classes were never published: these are drawn by the rule in
+Reproduces: the Places50₁ row of TUKL's Tab. 1, whose classes were never published: these are drawn by the rule in
 configs/common.py, and none is in the other set. Recipes and strengths as in configs/places365.py.
 
 Argument: model=alexnet, alexnet_b, vgg16, resnet18, resnet50 or densenet121; regularizer=gbn (block norm), wd (weight

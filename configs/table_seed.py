@@ -1,4 +1,4 @@
-"""The seed's Tab. 1 over seeds: weight decay and block norm on three sets of scenes, AlexNet and AlexNet-B.
+"""TUKL's Tab. 1 over seeds: weight decay and block norm on three sets of scenes, AlexNet and AlexNet-B.
 
 Needs:  places365_small and Broden (docs/data.md), by --config.data.directory=DIR --config.dissection.broden=DIR.
 Run:    interpjax table table_seed --workdir=DIR --config.data.directory=DATA --config.dissection.broden=DATA

@@ -25,13 +25,16 @@ TRAINED, DISSECTED = "config.training.batch_size or config.data.image_size", "co
 LESS = {"train": TRAINED, "evaluate": TRAINED}
 
 
-def check_workdir(config_text: str, workdir: Path, *, restart: bool = False) -> dict[str, tuple[Any, Any]]:
+def check_workdir(
+    config_text: str, workdir: Path, *, restart: bool = False, remedy: str = ""
+) -> dict[str, tuple[Any, Any]]:
     """Checks that a folder is free for a run, or holds this very run.
 
     Args:
       config_text: the run's configuration, as it is stored.
       workdir: the folder.
       restart: whether training starts again from an earlier checkpoint, for which the optimizer may be another.
+      remedy: what to do where the folder holds a run of another configuration; empty for what a single run can do.
 
     Returns:
       ``{field: (now, before)}`` of the fields that differ and may do so; of those that name files or folders it has
@@ -51,7 +54,7 @@ def check_workdir(config_text: str, workdir: Path, *, restart: bool = False) -> 
             fields = "\n".join(f"  config.{k} = {ours!r}, there {theirs!r}" for k, (ours, theirs) in differing.items())
             raise UserError(
                 f"workdir {workdir} holds a run of another configuration:\n{fields}\n"
-                f"Give what it has there, or another folder.{_hint(differing)}"
+                f"{remedy or f'Give what it has there, or another folder.{_hint(differing)}'}"
             )
         return without_spelling(changed)
     if workdir.exists() and not workdir.is_dir():

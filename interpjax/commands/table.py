@@ -21,6 +21,7 @@ HELP = """Makes all runs of a table that are not finished, so many at once, and 
 DIR/table.tex and DIR/table.csv. A run that fails is listed at the end; the same command makes it again, and goes on
 where it was stopped. --config.FIELD=VALUE sets a field of all experiments, as --config.dissection.broden=DIR."""
 FIELD = "--config."
+KINDS = {int: "a whole number", float: "a number", bool: "True or False", tuple: "a tuple"}
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -109,7 +110,7 @@ def _value(text: str, now: object, name: str) -> object:
     try:
         return float(text) if isinstance(now, float) else ast.literal_eval(text)
     except (ValueError, SyntaxError) as error:
-        raise UserError(f"config.{name} = {text!r}: expected a value as {now!r}") from error
+        raise UserError(f"config.{name} = {text!r}: expected {KINDS.get(type(now), 'a value')}, as {now!r}") from error
 
 
 def _numbers(text: str) -> tuple[int, ...]:
@@ -130,8 +131,8 @@ def _tell_plan(table: "Table", given: argparse.Namespace) -> None:
     told = []
     for each, left in zip(rows, hours, strict=True):
         times = [f"{'' if each.measured else '~'}{each.seconds:.0f}", f"{left:.2f}"] if known else ["–", "–"]
-        told.append([each.row.slug, str(each.runs), str(each.done), *times])
-    print(align(["row", "runs", "finished", "seconds a run", "hours left"], told))
+        told.append([each.row.slug, str(each.runs), str(each.done), str(each.failed), *times])
+    print(align(["row", "runs", "finished", "failed", "seconds a run", "hours left"], told))
     total = _runs(sum(each.runs for each in rows))
     if not known:
         print(f"{total}; make one by --only and --seeds, and the time of all is estimated from it")

@@ -29,7 +29,15 @@ from interpjax.comparison.settings import (
 )
 from interpjax.comparison.statistics import Mean
 from interpjax.comparison.tables import category_means, means, paired_differences
-from interpjax.comparison.words import mean_words, p_words, percent_words, result, seeds_words, span_words
+from interpjax.comparison.words import (
+    mean_words,
+    p_words,
+    percent_words,
+    result,
+    seeds_words,
+    short_names,
+    span_words,
+)
 from interpjax.config.words import trains_groups
 from interpjax.report import rendering
 from interpjax.report.comparison_figures import Series, accuracy_against_score, grouped_bars
@@ -71,6 +79,7 @@ def render(settings: Sequence[Setting], runs: Sequence[Run], samples: int, folde
         runs=runs,
         box=BOX,
         settings=settings,
+        names=short_names(settings),
         means=own_means,
         layers=list(dict.fromkeys(name for own in own_means.values() for name in own if name not in NOT_LAYERS)),
         reports={run.name: _report_link(run, folder) for run in runs},

@@ -139,4 +139,5 @@ def paired_difference(quantity: str, differences: Float[np.ndarray, " pairs"]) -
     Raises:
       ValueError: if there is no difference, or one is not finite.
     """
+    differences = np.asarray(differences, float)  # people give lists
     return Difference(quantity, mean_interval(differences), sign_flip_p(differences), smallest_p(len(differences)))

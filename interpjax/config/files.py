@@ -1,6 +1,7 @@
 """Finds and loads configuration files, by name or by path."""
 
 import importlib.util
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,8 @@ def call_in_file(name: str, function: str) -> Any:
       function: its name.
 
     Raises:
-      UserError: naming all configurations, if there is no such file; or naming the file, if it has no such function.
+      UserError: naming all configurations, if there is no such file; or naming the file, if it has no such function, or
+        one that does not take the argument.
     """
     word, expected, _ = FUNCTIONS[function]
     stem, _, argument = config_path(name, function).partition(":")
@@ -87,7 +89,12 @@ def call_in_file(name: str, function: str) -> Any:
         spec.loader.exec_module(module)
     if not hasattr(module, function):
         raise UserError(f"{word} {name!r}: {stem} has no function {function}; {expected}")
-    return getattr(module, function)(*([argument] if argument else []))
+    given = [argument] if argument else []
+    try:
+        inspect.signature(getattr(module, function)).bind(*given)
+    except TypeError as error:
+        raise UserError(f"{word} {name!r}: {function} of {stem} cannot be called with {given}: {error}") from error
+    return getattr(module, function)(*given)
 
 
 # By the function that a file should have: what the file is called, what else it may be, and the names that there are.

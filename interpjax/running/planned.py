@@ -51,8 +51,13 @@ def check_folders(planned: Sequence[Planned]) -> None:
       UserError: naming the run and the field, if one holds a run of another configuration.
     """
     for each in planned:
-        with _named(each):
-            check_workdir(to_json(each.config), each.folder)
+        _check_folder(each)
+
+
+def _check_folder(each: Planned) -> None:
+    remedy = "Give what it has there, or remove this folder to make the run anew."
+    with _named(each):
+        check_workdir(to_json(each.config), each.folder, remedy=remedy)
 
 
 def unfinished(planned: Sequence[Planned], stages: Sequence[str]) -> list[Planned]:
@@ -71,10 +76,10 @@ def unfinished(planned: Sequence[Planned], stages: Sequence[str]) -> list[Planne
     kinds: set[str] = set()
     left = []
     for each in planned:
+        _check_folder(each)
         with _named(each), contextlib.redirect_stderr(io.StringIO()):  # bars of what is opened, again for each kind
-            if each.kind in kinds and something_left(each.config, each.folder, stages):
-                check_workdir(to_json(each.config), each.folder)
-            elif prepared(each.config, each.folder, stages) is None:
+            known = each.kind in kinds and something_left(each.config, each.folder, stages)
+            if not known and prepared(each.config, each.folder, stages) is None:
                 continue
         kinds.add(each.kind)
         left.append(each)

@@ -19,6 +19,7 @@ class Line(NamedTuple):
 
     Attributes:
       row: itself.
+      seeds: how many of its runs are finished.
       means: over seeds.
       differences: from the baseline of its section, over the seeds that both have; none of the baseline itself, and
         none in a search, whose rows have no baseline.
@@ -27,6 +28,7 @@ class Line(NamedTuple):
     """
 
     row: Row
+    seeds: int
     means: dict[str, Mean]
     differences: dict[str, Difference]
     apart: float
@@ -53,7 +55,8 @@ def lines(table: Table, scores: pd.DataFrame) -> list[Line]:
             if name in base and len(paired := (own[name] - base[name]).dropna().round(DECIMALS)):
                 differences[name] = paired_difference(name, paired.to_numpy(float))
         apart = own.get(ACCURACY, NOTHING) - base.get(ACCURACY, NOTHING)
-        found.append(Line(row, means, differences, math.nan if alone else float(apart.mean())))
+        finished = int(((scores["section"] == row.section) & (scores["row"] == row.name)).sum())
+        found.append(Line(row, finished, means, differences, math.nan if alone else float(apart.mean())))
     return found
 
 

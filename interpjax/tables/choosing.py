@@ -4,7 +4,6 @@ from collections.abc import Collection
 
 import pandas as pd
 
-from interpjax.errors import UserError
 from interpjax.tables.cells import DECIMALS
 from interpjax.tables.table import Row, Table
 
@@ -19,23 +18,13 @@ def choose(table: Table, scores: pd.DataFrame, failed: Collection[str] = ()) -> 
     with the largest mean interpretability score; of equals the one with the higher accuracy, then the earlier one.
 
     Args:
-      table: whose rows are dissected on the validation half of the labelled images.
+      table: a search, whose rows are dissected with the validation half of the labelled images.
       scores: a row for each finished run, as :func:`interpjax.tables.scores.scores_of` returns it.
       failed: the slugs of rows of which the training of a run diverged, which are not chosen.
 
     Returns:
       The row by section. Sections are left out of which a run has neither both numbers nor failed so, or all rows did.
-
-    Raises:
-      UserError: naming a row that is dissected on other images than the validation half, or holds none out.
     """
-    for row in table.rows:
-        half, held_out = row.config.dissection.half, row.config.data.validation
-        if half != "validation" or not held_out:
-            raise UserError(
-                f"row {row.slug}: dissection.half = {half!r}, data.validation = {held_out}: expected 'validation' and "
-                "a share above 0, for nothing is chosen on what is reported"
-            )
     if not {ACCURACY, SCORE} <= set(scores):
         return {}
     chosen, scores = {}, scores.dropna(subset=[ACCURACY, SCORE])

@@ -73,12 +73,15 @@ def _check(lines: Sequence[Mapping[str, Any]], planned: Planned | None, path: Pa
     remedy = "give another folder, or move its lines to another file"
     if planned is None:
         raise UserError(f"{path} has the results of {name}, which is not in the table; {remedy}")
-    told = f"{path} alone has the results of {name}"
+    told = f"{path} has the results of {name}, whose folder is gone"
     ours = digest(planned.config)
     for theirs in {line["config"] for line in lines} - {ours}:
         if not theirs:
             raise UserError(f"{told}, without the digest of its configuration (column config); {remedy}")
-        raise UserError(f"{told}, by the configuration {theirs}, and the table's is {ours}; {remedy}")
+        raise UserError(
+            f"{told}, by the configuration {theirs}, and the table's is {ours}; if fields were set by "
+            f"--config.FIELD=VALUE, give the same, or {remedy}"
+        )
     if len(lines) != lines[0]["layers"]:
         raise UserError(f"{path} has {len(lines)} of the {lines[0]['layers']} layers of {name}; mend it: {ONLY_COPY}")
 

@@ -21,9 +21,9 @@ from interpjax.tables.choosing import choose
 from interpjax.tables.comparisons import write_comparisons
 from interpjax.tables.figure import write_figure
 from interpjax.tables.kept import NEEDED, RESULTS, Kept, is_kept, read_kept
+from interpjax.tables.notes import has_diverged, notes_on_choice, notes_on_runs
 from interpjax.tables.scores import scores_of
-from interpjax.tables.table import Row, Table, slug
-from interpjax.training import TrainingDivergedError
+from interpjax.tables.table import Row, Table, run_name
 
 Run = tuple[Row, int, Planned]  # with its seed
 
@@ -57,8 +57,9 @@ def make_table(
     chosen = [each for _, _, each in _chosen(table, folder, seeds, only)]
     with _held(table, folder):
         _write(table, folder)
-        kept = read_kept(table, folder)
-        left = unfinished([each for each in chosen if not is_kept(each, kept, stages)], stages)
+        kept, diverged = read_kept(table, folder), _diverged(table, folder)
+        missing = [each for each in chosen if not is_kept(each, kept, stages) and each.name not in diverged]
+        left = unfinished(missing, stages)
         failed = run_all(left, stages, jobs=jobs, after_each=lambda: _write(table, folder))
         _show(table, folder)
         return failed
@@ -150,23 +151,34 @@ def _show(table: Table, folder: Path) -> None:
 def _write(table: Table, folder: Path) -> list[Line]:
     """Writes ``results.csv`` and the table of all runs that are finished; returns its numbers."""
     found = _records(table.planned(folder), read_kept(table, folder))
-    scores = scores_of(found)
+    scores, failed = scores_of(found), _failed(found)
     made = lines(table, scores)
-    write_atomic(folder / RESULTS, found.to_csv(index=False))
-    for ending, text in (("md", rendering.to_markdown), ("tex", rendering.to_latex), ("csv", rendering.to_csv)):
-        write_atomic(folder / f"table.{ending}", text(table, made))
+    notes = notes_on_runs(table, scores, failed)
     if table.search:
-        told = {section: row.name for section, row in choose(table, scores, _diverged(found)).items()}
+        rows = {Path(name).parent.as_posix() for name, why in failed.items() if has_diverged(why)}
+        told = {section: row.name for section, row in choose(table, scores, rows).items()}
         write_atomic(folder / "chosen.json", json_files.to_text(told, indent=2) + "\n")
+        notes += notes_on_choice(table, told)
+    write_atomic(folder / RESULTS, found.to_csv(index=False))
+    write_atomic(folder / "table.md", rendering.to_markdown(table, made, notes))
+    for ending, text in (("tex", rendering.to_latex), ("csv", rendering.to_csv)):
+        write_atomic(folder / f"table.{ending}", text(table, made))
     return made
 
 
-def _diverged(found: pd.DataFrame) -> set[str]:
-    """The slugs of rows of which the training of a run diverged, in the records of all."""
+def _failed(found: pd.DataFrame) -> dict[str, str]:
+    """``{name: what went wrong}`` of the runs that failed, in the records of all."""
     if "failed" not in found:
-        return set()
-    failed = found[found["failed"].fillna("").str.startswith(TrainingDivergedError.__name__)]
-    return {slug(section, row) for section, row in zip(failed["section"], failed["row"], strict=True)}
+        return {}
+    failed = found[found["failed"].fillna("") != ""].drop_duplicates(["section", "row", "seed"])
+    labels = zip(failed["section"], failed["row"], failed["seed"], failed["failed"], strict=True)
+    return {run_name(section, row, seed): why for section, row, seed, why in labels}
+
+
+def _diverged(table: Table, folder: Path) -> set[str]:
+    """The names of runs of a search whose training diverged. They are not made again, for they would once more."""
+    failed = _failed(_records(table.planned(folder), read_kept(table, folder))) if table.search else {}
+    return {name for name, why in failed.items() if has_diverged(why)}
 
 
 def _records(runs: Sequence[Run], kept: Kept) -> pd.DataFrame:
@@ -182,6 +194,7 @@ class Plan(NamedTuple):
       row: of the table.
       runs: those that are asked for.
       done: those of them of which nothing is left to do.
+      failed: those of the others that failed.
       seconds: that one takes: the mean of its finished runs, or of those of all rows; NaN if there is none.
       measured: whether it is the mean of its own.
     """
@@ -189,6 +202,7 @@ class Plan(NamedTuple):
     row: Row
     runs: int
     done: int
+    failed: int
     seconds: float
     measured: bool
 
@@ -204,6 +218,7 @@ def plan(table: Table, folder: Path, *, seeds: Sequence[int] = (), only: str = "
     """
     stages, kept = ordered_stages(table.stages), read_kept(table, folder)
     found = _records(table.planned(folder), kept)
+    failed, diverged = _failed(found), _diverged(table, folder)
     seconds = found.groupby(["section", "row", "seed"])["seconds"].first().groupby(["section", "row"]).mean()
     asked: dict[Row, list[Planned]] = {}
     for row, _, each in _chosen(table, folder, seeds, only):
@@ -213,9 +228,12 @@ def plan(table: Table, folder: Path, *, seeds: Sequence[int] = (), only: str = "
         left = [
             each
             for each in runs
-            if not is_kept(each, kept, stages) and something_left(each.config, each.folder, stages)
+            if not is_kept(each, kept, stages)
+            and each.name not in diverged
+            and something_left(each.config, each.folder, stages)
         ]
         own = seconds.get((row.section, row.name), math.nan)
         mean = float(seconds.mean() if math.isnan(own) else own)
-        result.append(Plan(row, len(runs), len(runs) - len(left), mean, not math.isnan(own)))
+        again = sum(each.name in failed for each in left)
+        result.append(Plan(row, len(runs), len(runs) - len(left), again, mean, not math.isnan(own)))
     return result

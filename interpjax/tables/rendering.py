@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from interpjax.comparison.statistics import Mean
+from interpjax.comparison.statistics import Difference, Mean
 from interpjax.tables.cells import Line
 from interpjax.tables.choosing import WITHIN
 from interpjax.tables.table import Table
@@ -26,7 +26,9 @@ HEADINGS = {
 WORDS = "Means over seeds with 95 % t-intervals."
 WORDS_OF_COLUMNS = {
     "interpretability_score": "*score*: unique detectors, summed over layers",
-    "calibrated": "*calibrated*: the same, above the IoU that shuffled labels reach in 5 % of draws for each concept",
+    "calibrated": (
+        "*calibrated*: unique detectors above the IoU that shuffled labels reach in 5 % of draws, summed over layers"
+    ),
     "by_chance": "*by chance*: the score of shuffled labels",
     "untrained": "*untrained*: that of the network with the random weights of the seed",
     "zero_groups": "*zero groups*: the mean over layers",
@@ -42,8 +44,8 @@ ESCAPED |= {"{": r"\{", "}": r"\}", "~": r"\textasciitilde ", "^": r"\textasciic
 ESCAPED |= {"<": r"\textless ", ">": r"\textgreater ", "±": r"$\pm$", "–": "--", "₁": "$_1$", "₂": "$_2$"}
 
 
-def to_markdown(table: Table, lines: Sequence[Line]) -> str:
-    """The table, the differences from the baselines, and what the words mean."""
+def to_markdown(table: Table, lines: Sequence[Line], notes: Sequence[str] = ()) -> str:
+    """The table, the differences from the baselines, what the words mean, and some notes on its runs."""
     return "\n".join(
         [
             f"## {table.title}",
@@ -52,7 +54,7 @@ def to_markdown(table: Table, lines: Sequence[Line]) -> str:
             "",
             _words(table),
             *([] if table.search else _differences(table, lines)),
-            *(["", table.notes] if table.notes else []),
+            *(each for note in (table.notes, *notes) if note for each in ("", note)),
             "",
         ]
     )
@@ -127,10 +129,9 @@ def _cells(table: Table, lines: Sequence[Line]) -> list[list[str]]:
     for number, line in enumerate(lines):
         repeated = number > 0 and lines[number - 1].row.section == line.row.section
         cells = ["" if repeated else line.row.section, line.row.name]
-        seeds = max((mean.seeds for mean in line.means.values()), default=0)
-        cells.append(str(seeds))
+        cells.append(str(line.seeds))
         for name in table.columns:
-            cells.append(_mean(line.means[name], seeds) if name in line.means else "–")
+            cells.append(_mean(line.means[name], line.seeds) if name in line.means else "–")
             if name in known:
                 cells.append(f"{line.row.published[name]:g}" if name in line.row.published else "–")
         found.append(cells)
@@ -148,12 +149,17 @@ def _difference_cells(table: Table, lines: Sequence[Line]) -> list[list[str]]:
             most = max(line.differences.values(), key=lambda each: each.difference.seeds)
             seeds = most.difference.seeds
             name = f"{line.row.name} †" if is_apart(line) else line.row.name
-            cells = [line.row.section, name, str(seeds), f"{most.smallest_p:.2g}"]
+            cells = [line.row.section, name, str(seeds), "–" if seeds == 1 else f"{most.smallest_p:.2g}"]
             for name in table.columns:
                 apart = line.differences.get(name)
-                cells += ["–", "–"] if apart is None else [_mean(apart.difference, seeds, "+.4g"), f"{apart.p:.2g}"]
+                cells += ["–", "–"] if apart is None else [_mean(apart.difference, seeds, "+.4g"), _p(apart)]
             found.append(cells)
     return found
+
+
+def _p(apart: Difference) -> str:
+    """The p of a difference; a dash for a single pair, of which it can only be 1."""
+    return f"{apart.p:.2g}" if apart.smallest_p < 1 else "–"
 
 
 def _mean(mean: Mean, seeds: int, form: str = ".4g") -> str:

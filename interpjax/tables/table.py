@@ -10,11 +10,8 @@ from ml_collections import ConfigDict
 
 from interpjax.config import override
 from interpjax.config.files import call_in_file
-from interpjax.errors import UserError
-from interpjax.prepare import STAGES
 from interpjax.running import Planned
-
-LONGEST = 220  # bytes of a section and a row in the name of a log; file systems take 255
+from interpjax.tables.checks import check
 
 
 def slug(*names: str) -> str:
@@ -77,36 +74,7 @@ class Table:
     search: bool = False
 
     def __post_init__(self) -> None:
-        if not self.rows or not self.seeds:
-            raise UserError(f"table {self.title!r}: {len(self.rows)} rows, {len(self.seeds)} seeds; expected some")
-        for seeds in (self.seeds, *(row.seeds for row in self.rows)):
-            if len(set(seeds)) < len(seeds):
-                raise UserError(f"table {self.title!r}: seeds = {seeds}: expected none of them twice")
-        places = {"rows": [row.slug for row in self.rows], "sections": [slug(section) for section in self.sections]}
-        for what, folders in places.items():
-            if twice := [folder for folder in folders if folders.count(folder) > 1]:
-                raise UserError(
-                    f"table {self.title!r}: two {what} have the folder {twice[0]!r}; expected another for each"
-                )
-        self._check_logs()
-        if unknown := [stage for stage in self.stages if stage not in STAGES]:
-            raise UserError(f"table {self.title!r}: {unknown[0]!r} is not a stage; choose from {', '.join(STAGES)}")
-        if self.search and not {"evaluate", "dissect"} <= set(self.stages):
-            raise UserError(
-                f"table {self.title!r}: stages = {self.stages}: expected evaluate and dissect among those of a search"
-            )
-
-    def _check_logs(self) -> None:
-        """Raises a UserError if two rows share a log, or its name may be too long: all lie in one folder."""
-        logs = [row.slug.replace("/", "--") for row in self.rows]
-        for log in logs:
-            if logs.count(log) > 1:
-                raise UserError(f"table {self.title!r}: two rows have the log {log!r}; expected another for each")
-            if len(log.encode()) > LONGEST:
-                raise UserError(
-                    f"table {self.title!r}: section and row {log!r} have {len(log.encode())} bytes; expected {LONGEST} "
-                    "at most"
-                )
+        check(self)
 
     @property
     def sections(self) -> list[str]:

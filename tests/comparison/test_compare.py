@@ -74,7 +74,7 @@ def test_the_page_tells_what_the_table_holds(workdirs, tmp_path):
     interpjax.compare(workdirs, tmp_path / "new" / "page.html")
     text = (tmp_path / "new" / "page.html").read_text()
     page_of = Elements(text)
-    assert f"S1 : {STRENGTH} = 0.003" in page_of.words
+    assert f"S1 ( weak ): {STRENGTH} = 0.003" in page_of.words
     assert "91.00 (88.52 to 93.48)" in page_of.words  # 0.91 ± 4.303 · 0.01 / √3
     assert (
         "The smallest p that 2 seeds can give is 0.5, so nothing can be shown with them by this test." in page_of.words

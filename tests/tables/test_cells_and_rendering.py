@@ -9,8 +9,10 @@ import pandas as pd
 import tiny
 from scipy import stats
 
+from interpjax.config import override
 from interpjax.tables import Row, Table, rendering
 from interpjax.tables.cells import lines
+from interpjax.tables.notes import notes_on_choice, notes_on_runs
 from interpjax.tables.scores import scores_of
 
 BASE = [12.0, 14.0, 13.0, 15.0]
@@ -67,7 +69,9 @@ def test_equal_scores_that_were_summed_differently_differ_by_nothing():
 
 
 def test_a_search_has_no_baseline():
-    search = dataclasses.replace(table(), search=True)
+    searched = {"dissection.half": "validation", "data.validation": 0.2}
+    rows = tuple(dataclasses.replace(row, config=override(row.config, searched)) for row in table().rows)
+    search = dataclasses.replace(table(), rows=rows, search=True)
     worse = scores()
     worse.loc[worse["row"] == "other", "accuracy"] -= 2.5
     made = lines(search, worse)
@@ -204,6 +208,34 @@ def test_a_run_that_failed_has_no_scores():
         }
     )
     assert scores_of(layers)["seed"].tolist() == [0]
+
+
+def test_seeds_are_those_of_finished_runs_whatever_the_columns():
+    made = lines(dataclasses.replace(table(), columns=("conv9",)), scores())
+    assert [line.seeds for line in made] == [4, 4, 1, 0]
+    assert "| A & B | base_line | 4 | – |" in rendering.to_markdown(table(("conv9",)), made)
+
+
+def test_a_single_pair_has_no_p():
+    one = scores().query("seed == 2")
+    text = rendering.to_markdown(table(), lines(table(), one))
+    assert "| A & B | other | 1 | – | +1 | – | +0 | – |" in text
+
+
+def test_failures_columns_that_no_run_has_and_the_choice_are_told():
+    failed = {"s/b/seed=3": "TrainingDivergedError: at step 3"}
+    found = notes_on_runs(table(("accuracy", "acuracy")), scores(), failed)
+    assert found == [
+        "Failed: s/b/seed=3: TrainingDivergedError: at step 3",
+        "No finished run has the column 'acuracy'; they have accuracy, interpretability_score.",
+    ]
+    assert notes_on_runs(table(("acuracy",)), scores()[:0], {}) == []
+    assert notes_on_choice(table(), {"C": "alone|"}) == [
+        "Chosen of A & B: none, for its runs are not all finished, or those of all rows diverged.",
+        "Chosen of C: alone|.",
+    ]
+    text = rendering.to_markdown(table(), lines(table(), scores()), found)
+    assert text.endswith(f"A note.\n\n{found[0]}\n\n{found[1]}\n")
 
 
 def test_without_any_run_there_is_a_table_of_dashes():

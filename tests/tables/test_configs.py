@@ -135,7 +135,7 @@ def test_fields_are_set_in_all_rows_by_the_kind_of_the_field():
     for row in command.with_fields(table, fields).rows:
         assert (row.config.dissection.broden, row.config.training.num_steps) == ("b", 2)
         assert isinstance(row.config.optimizer.learning_rate, float)
-    with pytest.raises(UserError, match=r"config.training.num_steps = 'two': expected a value as 0"):
+    with pytest.raises(UserError, match=r"config.training.num_steps = 'two': expected a whole number, as 0"):
         command.with_fields(table, {"training.num_steps": "two"})
     with pytest.raises(UserError, match=r"config.data.folder: no such field"):
         command.with_fields(table, {"data.folder": "x"})
@@ -195,7 +195,7 @@ def test_dry_run_reckons_from_what_is_finished(tmp_path, capsys):
     (tmp_path / "results.csv").write_text("".join(lines[:3]).replace("173.7", "90.0"))  # a run, of two layers
     command.run(["table_two_figures:search", f"--workdir={tmp_path}", "--dry_run", "--jobs=2"])
     told = capsys.readouterr().out
-    assert re.search(r"weight_decay/1e-05_rate_0.001 +2 +1 +90 +0.03\n", told)
+    assert re.search(r"weight_decay/1e-05_rate_0.001 +2 +1 +0 +90 +0.03\n", told)
     assert told.count("~90") == 31
     assert f"64 runs; {63 * 90 / 3600 / 2:.2f} hours at 2 at once, if each takes as long" in told
     assert "~: the mean of the other rows, for no run of this one is finished" in told

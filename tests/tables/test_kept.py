@@ -58,7 +58,7 @@ def test_a_table_is_made_of_its_results_alone(tmp_path):
     cells = pd.read_csv(tmp_path / "table.csv", keep_default_na=False).set_index(["row", "column"])
     assert float(cells.loc[("NA", "interpretability_score"), "value"]) == 10  # of 3 + 6 and 4 + 7
     assert not (tmp_path / "a_task").exists()
-    assert [each[1:] for each in plan(table, tmp_path)] == [(2, 2, 7.5, True)] * 2
+    assert [each[1:] for each in plan(table, tmp_path)] == [(2, 2, 0, 7.5, True)] * 2
 
 
 def test_what_decides_no_score_may_differ(tmp_path):
@@ -69,15 +69,18 @@ def test_what_decides_no_score_may_differ(tmp_path):
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
-        ({"config": "0" * 10}, "a_task/1e-05_rate_1/seed=3, by the configuration 0000000000, and the table's is "),
-        ({"config": ""}, "a_task/1e-05_rate_1/seed=3, without the digest of its configuration"),
+        (
+            {"config": "0" * 10},
+            "a_task/1e-05_rate_1/seed=3, whose folder is gone, by the configuration 0000000000, and the ",
+        ),
+        ({"config": ""}, "a_task/1e-05_rate_1/seed=3, whose folder is gone, without the digest of its configuration"),
         ({"section": "another"}, "another/1e-05_rate_1/seed=3, which is not in the table"),
     ],
 )
 def test_results_that_would_be_lost_are_refused(tmp_path, changed, told):
     before = written(small_table(), tmp_path, **changed)
     for call in (make_table, write_table):
-        with pytest.raises(UserError, match=f"results.csv (alone )?has the results of .*{told}"):
+        with pytest.raises(UserError, match=f"results.csv has the results of .*{told}"):
             call(small_table(), tmp_path)
     assert (tmp_path / "results.csv").read_text() == before
 
@@ -159,7 +162,11 @@ def test_a_candidate_that_diverged_is_not_chosen_and_one_that_is_to_be_made_agai
     write_table(search, tmp_path)
     assert json.loads((tmp_path / "chosen.json").read_text()) == chosen
     assert "at step 3" in (tmp_path / "results.csv").read_text()
-    assert [each.done for each in plan(search, tmp_path)] == [1, 0]
+    diverged = failed.startswith("TrainingDiverged")  # which is not made again
+    assert [(each.done, each.failed) for each in plan(search, tmp_path)] == [(1, 0), (1, 0) if diverged else (0, 1)]
+    text = (tmp_path / "table.md").read_text()
+    assert f"Failed: s/b/seed=3: {failed}" in text
+    assert f"Chosen of s: {chosen.get('s', 'none, for')}" in text
 
 
 @pytest.mark.parametrize("lacking", ["accuracy", "unique_detectors", "by_chance"])
