@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from interpjax.comparison.statistics import Difference, Mean
-from interpjax.tables.cells import Line
+from interpjax.tables.cells import DECIMALS, Line
 from interpjax.tables.choosing import WITHIN
 from interpjax.tables.table import Table
 
@@ -167,11 +167,12 @@ def _mean(mean: Mean, seeds: int, form: str = ".4g") -> str:
 
     With the number of its seeds where that is another than ``seeds``, of the row.
     """
+    value = mean.value if abs(mean.value) >= 10**-DECIMALS else 0.0  # what is left of numbers that cancel out
     fewer = f" ({mean.seeds} seed{'' if mean.seeds == 1 else 's'})" if mean.seeds != seeds else ""
     if not mean.has_interval:
-        return f"{mean.value:{form}}{' (all equal)' if mean.all_equal else ''}{fewer}"
+        return f"{value:{form}}{' (all equal)' if mean.all_equal else ''}{fewer}"
     reach = (mean.high - mean.low) / 2
-    return f"{mean.value:{form}} ± {reach:{'.0f' if reach >= 99.5 else '.2g'}}{fewer}"
+    return f"{value:{form}} ± {reach:{'.0f' if reach >= 99.5 else '.2g'}}{fewer}"
 
 
 def _heading(name: str) -> str:

@@ -90,6 +90,15 @@ def test_a_column_of_fewer_seeds_than_the_others_says_so():
     assert "| A & B | other | 4 | 0.12 | +1 (all equal) | 0.12 | +1.667 ± 3.8 (3 seeds) | 0.5 |" in text
 
 
+def test_a_mean_of_nothing_but_rounding_is_none():
+    found = scores()
+    for row, values in (("base_line", [0, 0, 0.3, 0]), ("other", [0.1, 0.2, 0, 0])):
+        found.loc[found["row"] == row, "interpretability_score"] = values
+    difference = lines(table(), found)[1].differences["interpretability_score"].difference
+    assert 0 < abs(difference.value) < 1e-12
+    assert "| +0 ± 0.34 |" in rendering.to_markdown(table(), lines(table(), found))
+
+
 def test_wide_intervals_are_written_out():
     wide = scores()
     wide.loc[wide["row"] == "other", "interpretability_score"] = [437.4, 562.6, 437.4, 562.6]
