@@ -95,7 +95,7 @@ def with_fields(table: "Table", fields: Mapping[str, str]) -> "Table":
         that the table gives to each run.
     """
     if seeds := [name for name in fields if name in table.seed_fields]:
-        raise UserError(f"config.{seeds[0]} is the seed of each run, of table {table.title!r}; choose seeds by --seeds")
+        raise UserError(f"config.{seeds[0]} is set by table {table.title!r}, for each run; choose seeds by --seeds")
     rows = []
     for row in table.rows:
         values = {name: _value(text, get_field(row.config, name), name) for name, text in fields.items()}

@@ -162,7 +162,7 @@ def test_fields_are_set_in_all_rows_by_the_kind_of_the_field():
         (["table_seed", "--workdir=x", "--config.model.size=1", "--dry_run"], "config.model.size: no such field"),
         (
             ["table_seed", "--workdir=x", "--config.seed=7", "--dry_run"],
-            "config.seed is the seed of each run, of table",
+            "config.seed is set by table 'Interpretability",
         ),
         (
             ["table_seed", "--workdir=x", "--config.model.name"],
