@@ -181,7 +181,7 @@ def _chosen() -> dict[str, ConfigDict]:
 
 
 def _at_other_rates(kinds: Sequence[str]) -> dict[str, ConfigDict]:
-    """What was chosen of some regularizers, at the learning rate that was not: of all three terms it is the smaller."""
+    """What was chosen of some regularizers, at the learning rate that was not chosen."""
     found: dict[str, ConfigDict] = {}
     for kind in kinds:
         (rate,) = (each for each in RATES if not CHOSEN[kind].endswith(f"rate {each:g}"))

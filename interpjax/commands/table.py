@@ -50,7 +50,8 @@ def run(arguments: Sequence[str]) -> None:
             print(f"failed: {name}: {why}", file=sys.stderr)
         if failed:
             logs, count = given.workdir / LOGS, _runs(len(failed))
-            sys.exit(f"{count} failed; {logs} has what they told, and the same command makes them again")
+            but = ", but those of a search that diverged" if table.search else ""
+            sys.exit(f"{count} failed; {logs} has what they told, and the same command makes them again{but}")
 
 
 def _read(arguments: Sequence[str]) -> tuple[argparse.Namespace, dict[str, str]]:
@@ -69,6 +70,8 @@ def _read(arguments: Sequence[str]) -> tuple[argparse.Namespace, dict[str, str]]
     for each in set_fields:
         if "=" not in each:
             parser.error(f"{FIELD}{each}: expected {FIELD}{each}=VALUE")
+        if sum(other.partition("=")[0] == each.partition("=")[0] for other in set_fields) > 1:
+            parser.error(f"{FIELD}{each.partition('=')[0]}: given twice; expected once")
     fields = dict(each.partition("=")[::2] for each in set_fields)
     given = parser.read([each for each in arguments if not each.startswith(FIELD)])
     if given.jobs < 1:
@@ -126,7 +129,7 @@ def _tell_plan(table: "Table", given: argparse.Namespace) -> None:
     from interpjax.tables.make import plan
 
     rows = plan(table, given.workdir.expanduser().absolute(), seeds=given.seeds, only=given.only)
-    hours = [(each.runs - each.done) * each.seconds / 3600 for each in rows]
+    hours = [each.left * each.seconds / 3600 for each in rows]
     known = not any(map(math.isnan, hours))
     told = []
     for each, left in zip(rows, hours, strict=True):

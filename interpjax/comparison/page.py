@@ -23,6 +23,7 @@ from interpjax.comparison.runs import Run, differences_in_layers, differences_in
 from interpjax.comparison.settings import (
     Setting,
     all_differing_fields,
+    have_the_same_labels,
     images_go_with_seeds,
     naming_fields,
     show,
@@ -84,7 +85,7 @@ def render(settings: Sequence[Setting], runs: Sequence[Run], samples: int, folde
         layers=list(dict.fromkeys(name for own in own_means.values() for name in own if name not in NOT_LAYERS)),
         reports={run.name: _report_link(run, folder) for run in runs},
         obstacles=_obstacles(settings, runs),
-        drawn_images=any(images_go_with_seeds(runs[0], run) for run in runs[1:]),
+        drawn_images=not all(have_the_same_labels(runs[0], run) for run in runs[1:]),
         result=result(settings, pairs, own_means),
         pairs=pairs,
         charts=_charts(settings, own_means),
@@ -118,11 +119,10 @@ def _obstacles(settings: Sequence[Setting], runs: Sequence[Run]) -> list[tuple[s
     by_seed, found = settings[0].by_seed(), []
     for run in runs:
         first = by_seed.get(run.seed, runs[0])
-        images = not images_go_with_seeds(first, run)
         why = [
-            *differences_in_measure(first, run, images),
+            *differences_in_measure(first, run, images=have_the_same_labels(first, run)),
             *differences_in_layers(first, run),
-            *differences_in_test(first, run, images),
+            *differences_in_test(first, run, images=not images_go_with_seeds(first, run)),
         ]
         found.append((run.name, first.name, why))
     return [told for told in found if told[2]]

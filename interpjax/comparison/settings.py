@@ -6,11 +6,13 @@ from typing import Any
 
 from interpjax.comparison.runs import Run, differences_in_layers, differences_in_measure, differences_in_test
 from interpjax.config import default_config, differing_fields, may_change, to_json, without_spelling
-from interpjax.config.identity import FOLDERS
 from interpjax.errors import UserError
 
 # Files of which a run notes no fingerprint: another path may be another file.
 BY_PATH = ("data.mean_image", "model.weights")
+# Which images are held out is drawn by the seed, so that no fingerprint tells whether two seeds trained on the same
+# ones; that their folder is the same does.
+HELD_OUT_FROM = {"image_folder": "data.train", "tfds": "data.directory"}
 TRAINED = ("train_images", "validation_images")
 SHOWING = ("visualization.", "wandb")  # what a run shows of itself, and where
 
@@ -77,19 +79,26 @@ def group_runs(runs: Sequence[Run]) -> list[Setting]:
     ]
 
 
+def have_the_same_labels(one: Run, other: Run) -> bool:
+    """Whether the labelled images of two runs have to be the same, for they do not come with data of another seed."""
+    return not images_go_with_seeds(one, other) or bool(one.fields["dissection.broden"])
+
+
 def deciding_fields(one: Run, other: Run) -> dict[str, tuple[Any, Any]]:
     """``{field: (value of one, value of other)}`` of the fields in which two trainings differ, but the seed.
 
     A seed of the data that goes with it is not among them. Fields of the dissection are not, for what they decide is
-    seen in its results, nor are folders of data, for runs note fingerprints of what is in them.
+    seen in its results, nor are folders of data, for runs note fingerprints of what is in them, but for the folder that
+    images are held out from.
     """
     source = one.fields["data.source"]
     differing = without_spelling(differing_fields(one.config_text, other.config_text))
     seeds = {"seed"} | ({f"data.{source}.seed"} if images_go_with_seeds(one, other) else set())
+    by_path = (*BY_PATH, HELD_OUT_FROM.get(source)) if one.fields["data.validation"] else BY_PATH
     return {
         name: both
         for name, both in differing.items()
-        if name not in seeds and (name in BY_PATH or not may_change(name, *both, source, dissected=False))
+        if name not in seeds and (name in by_path or not may_change(name, *both, source, dissected=False))
     }
 
 
@@ -118,22 +127,17 @@ def _same_setting(one: Run, other: Run) -> bool:
     return (
         not differences_in_layers(one, other)
         and _trained_on(one, images) == _trained_on(other, images)
-        and not differences_in_measure(one, other, images=images or bool(one.fields["dissection.broden"]))
+        and not differences_in_measure(one, other, images=have_the_same_labels(one, other))
         and not differences_in_test(one, other, images=images)
         and not deciding_fields(one, other)
     )
 
 
 def _trained_on(run: Run, images: bool) -> dict[str, Any]:
-    """What tells on which images a run was trained; ``images`` is whether these have to be the same.
-
-    Which of them are held out is drawn by the seed, so that no fingerprint tells whether the images of two seeds are
-    the same: then it is their numbers, and the folders that they are in.
-    """
+    """The facts of the images trained on; their numbers alone where they, or those held out, are drawn by the seed."""
     if images and not run.fields["data.validation"]:
         return {name: value for name, value in run.facts.items() if name.startswith(TRAINED)}
-    folders = [name for name in FOLDERS.get(run.fields["data.source"], ()) if name != "data.test"] if images else []
-    return {name: run.facts.get(name) for name in TRAINED} | {name: run.fields[name] for name in folders}
+    return {name: run.facts.get(name) for name in TRAINED}
 
 
 def _describe(run: Run, names: Sequence[str]) -> str:

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from interpjax import json_files, stopping
 from interpjax.atomic import write_atomic
 from interpjax.compiling import compiling_into, has_cache
-from interpjax.config import to_json
+from interpjax.config import digest, to_json
 from interpjax.errors import UserError
 from interpjax.experiment import run
 from interpjax.progress import progress_bar
@@ -100,7 +100,7 @@ def _made_here(each: Planned, stages: Sequence[str], version: str) -> str:
             run(each.config, each.folder, stages)
         except Exception as error:  # whatever it is, it is told at the end, and the other runs are made
             why = tell(error)
-            _note(each, {"version": version, "failed": why})
+            _note(each, {"version": version} | _failure(each, why))
             return why
     _note(each, {"version": version})
     return ""
@@ -152,7 +152,7 @@ def _ended(own: _Busy, stopped: bool = False) -> tuple[str, str]:
         told = own.planned.log("txt").read_bytes()[own.told_before :].decode(errors="replace").strip()
         why = told.splitlines()[-1] if told else f"ended with exit code {code}, and told nothing"
     if code == 1 or (code < 0 and not stopped):
-        _note(own.planned, {"version": own.version, "failed": why})
+        _note(own.planned, {"version": own.version} | _failure(own.planned, why))
     return own.planned.name, why
 
 
@@ -186,8 +186,15 @@ def _caching(cache: Path | None) -> dict[str, str]:
     return {"JAX_COMPILATION_CACHE_DIR": str(cache), **dict.fromkeys(always, "0")}
 
 
+def _failure(each: Planned, why: str) -> dict[str, str]:
+    """What is noted of a run that failed: in what, and by which configuration, for another one may not."""
+    return {"failed": why, "config": digest(each.config)}
+
+
 def note_of(each: Planned) -> dict[str, str]:
-    """Of a run the ``version`` of the code and the ``date`` of its end, and if it ``failed`` in what; empty before.
+    """Of a run the ``version`` of the code and the ``date`` of its end; empty before.
+
+    If it failed also in what (``failed``), and the digest of the configuration that did (``config``).
 
     Raises:
       UserError: if the note is damaged.

@@ -32,7 +32,7 @@ def records(
       calibrated detectors (``calibrated``, against the chance by labels); ``layers``, how many rows the run has, and
       the ``seconds`` it took; ``config``, the digest of its configuration; ``version`` and ``date`` of the code that
       made it, and where it ``failed`` in what. A run that was not dissected has one row, with ``layer`` empty, and so
-      has one that failed, with no numbers.
+      has one that failed, with no numbers; one that failed when it was made again has those of ``kept``.
 
     Raises:
       UserError: naming the file, if one is damaged.
@@ -43,9 +43,11 @@ def records(
         if summary := summary_of(planned):
             found += [{**labels, **row, "config": digest(planned.config), **note} for row in _of_layers(summary)]
         elif kept and planned.name in kept:
-            again = {"failed": note["failed"]} if "failed" in note else {}  # of a run that was made again
-            found += [{**row, **labels, **again} for row in kept[planned.name]]
-        elif "failed" in note:
+            rows = kept[planned.name]
+            again = "failed" in note and note["date"] > max(str(row.get("date", "")) for row in rows)
+            failed = {"failed": note["failed"]} if again else {}  # since these rows were written
+            found += [{**row, **labels, **failed} for row in rows]
+        elif "failed" in note and note.get("config", digest(planned.config)) == digest(planned.config):
             found.append({**labels, "layer": "", "config": digest(planned.config), **note})
     return pd.DataFrame(found)
 

@@ -10,18 +10,20 @@ from interpjax.prepare import STAGES
 if TYPE_CHECKING:
     from interpjax.tables.table import Table
 
-# The stages in which columns are measured, by their names up to a slash. Any other column is a layer's.
+# The stages in which columns are measured, by their names up to a slash. Any other column is a layer's, of dissect.
 MEASURED_IN = {
     "accuracy": "evaluate",
     "validation_accuracy": "evaluate",
     "top5": "evaluate",
+    "zero_groups": "evaluate",
+    "zero_weights": "evaluate",
     "interpretability_score": "dissect",
     "rud": "dissect",
     "calibrated": "chance",
     "by_chance": "chance",
     "untrained": "chance",
 }
-LONGEST = 220  # bytes of a section and a row in the name of a log; file systems take 255
+LONGEST = 200  # bytes of a section and a row in the name of a log, before seed and ending; file systems take 255
 SHOWN = 40  # letters of a name that is too long
 
 
@@ -38,7 +40,8 @@ def _check_fields(table: Table) -> None:
     for name in ("rows", "seeds", "columns", "stages", "seed_fields"):
         value = getattr(table, name)
         if not isinstance(value, tuple) or not value:
-            raise UserError(f"table {table.title!r}: {name} = {value!r}: expected a tuple of one at least")
+            told = f"a {type(value).__name__} of {len(value)}" if isinstance(value, tuple | list) else repr(value)
+            raise UserError(f"table {table.title!r}: {name} is {told}; expected a tuple of one at least")
     for seeds in (table.seeds, *(row.seeds for row in table.rows)):
         if len(set(seeds)) < len(seeds):
             raise UserError(f"table {table.title!r}: seeds = {seeds}: expected none of them twice")
@@ -64,8 +67,8 @@ def _check_stages(table: Table) -> None:
     if unknown := [stage for stage in table.stages if stage not in STAGES]:
         raise UserError(f"table {table.title!r}: {unknown[0]!r} is not a stage; choose from {', '.join(STAGES)}")
     for column in table.columns:
-        stage = MEASURED_IN.get(column.partition("/")[0])
-        if stage and stage not in table.stages:
+        stage = MEASURED_IN.get(column.partition("/")[0], "dissect")
+        if stage not in table.stages:
             raise UserError(
                 f"table {table.title!r}: column {column!r} is measured in the stage {stage}; expected it among the "
                 f"stages {', '.join(table.stages)}"

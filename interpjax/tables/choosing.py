@@ -11,7 +11,7 @@ ACCURACY, SCORE = "validation_accuracy", "interpretability_score"
 WITHIN = 1.0  # percentage points of accuracy, that docs/protocol.md takes for equal accuracies
 
 
-def choose(table: Table, scores: pd.DataFrame, failed: Collection[str] = ()) -> dict[str, Row]:
+def choose(table: Table, scores: pd.DataFrame, diverged: Collection[str] = ()) -> dict[str, Row]:
     """Of each section the row to go on with, by the rule of docs/protocol.md.
 
     Of the rows whose mean validation accuracy is within one percentage point of the best of the section, it is the one
@@ -20,16 +20,17 @@ def choose(table: Table, scores: pd.DataFrame, failed: Collection[str] = ()) -> 
     Args:
       table: a search, whose rows are dissected with the validation half of the labelled images.
       scores: a row for each finished run, as :func:`interpjax.tables.scores.scores_of` returns it.
-      failed: the slugs of rows of which the training of a run diverged, which are not chosen.
+      diverged: the slugs of rows of which the training of a run diverged, which are not chosen.
 
     Returns:
-      The row by section. Sections are left out of which a run has neither both numbers nor failed so, or all rows did.
+      The row by section. A section is left out until each run of its other rows has both numbers, and where all rows
+      diverged.
     """
     if not {ACCURACY, SCORE} <= set(scores):
         return {}
     chosen, scores = {}, scores.dropna(subset=[ACCURACY, SCORE])
     for section in table.sections:
-        rows = [row for row in table.rows if row.section == section and row.slug not in failed]
+        rows = [row for row in table.rows if row.section == section and row.slug not in diverged]
         found = [scores[(scores["section"] == section) & (scores["row"] == row.name)] for row in rows]
         if rows and all(
             set(row.seeds or table.seeds) <= set(own["seed"]) for row, own in zip(rows, found, strict=True)

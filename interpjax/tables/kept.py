@@ -48,8 +48,8 @@ def read_kept(table: Table, folder: Path) -> Kept:
             continue
         if any(map(_has_results, lines)):
             _check(lines, planned.get(name), path, name)
-        elif name not in planned or note_of(planned[name]):  # which tells better of a run that failed
-            continue
+        elif name not in planned or note_of(planned[name]) or lines[0]["config"] != digest(planned[name].config):
+            continue  # it failed, of which the note tells better, or with another configuration
         kept[name] = lines
     return kept
 

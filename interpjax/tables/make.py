@@ -57,9 +57,7 @@ def make_table(
     chosen = [each for _, _, each in _chosen(table, folder, seeds, only)]
     with _held(table, folder):
         _write(table, folder)
-        kept, diverged = read_kept(table, folder), _diverged(table, folder)
-        missing = [each for each in chosen if not is_kept(each, kept, stages) and each.name not in diverged]
-        left = unfinished(missing, stages)
+        left = unfinished(_missing(table, folder, chosen), stages)
         failed = run_all(left, stages, jobs=jobs, after_each=lambda: _write(table, folder))
         _show(table, folder)
         return failed
@@ -106,10 +104,16 @@ def make_task(
     if not 1 <= task <= len(chosen):
         raise UserError(f"task = {task}: expected a number from 1 to {len(chosen)}, of the runs of the table")
     with refusals(f"table {folder}"):
-        if is_kept(chosen[task - 1], read_kept(table, folder), stages):
-            return {}
+        left = unfinished(_missing(table, folder, chosen[task - 1 : task]), stages)
         # Jobs of an array may run on other kinds of machines, for which a program that one has compiled need not do.
-        return run_all(unfinished(chosen[task - 1 : task], stages), stages, keep_compiled=False)
+        return run_all(left, stages, keep_compiled=False)
+
+
+def _missing(table: Table, folder: Path, runs: Sequence[Planned]) -> list[Planned]:
+    """Those of some runs that are not kept as finished, without those of a search that would diverge once more."""
+    stages, kept = ordered_stages(table.stages), read_kept(table, folder)
+    diverged = {name for name, why in _failed(table, folder).items() if table.search and has_diverged(why)}
+    return [each for each in runs if each.name not in diverged and not is_kept(each, kept, stages)]
 
 
 @contextlib.contextmanager
@@ -151,7 +155,7 @@ def _show(table: Table, folder: Path) -> None:
 def _write(table: Table, folder: Path) -> list[Line]:
     """Writes ``results.csv`` and the table of all runs that are finished; returns its numbers."""
     found = _records(table.planned(folder), read_kept(table, folder))
-    scores, failed = scores_of(found), _failed(found)
+    scores, failed = scores_of(found), _failures(found)
     made = lines(table, scores)
     notes = notes_on_runs(table, scores, failed)
     if table.search:
@@ -166,19 +170,17 @@ def _write(table: Table, folder: Path) -> list[Line]:
     return made
 
 
-def _failed(found: pd.DataFrame) -> dict[str, str]:
+def _failed(table: Table, folder: Path) -> dict[str, str]:
+    return _failures(_records(table.planned(folder), read_kept(table, folder)))
+
+
+def _failures(found: pd.DataFrame) -> dict[str, str]:
     """``{name: what went wrong}`` of the runs that failed, in the records of all."""
     if "failed" not in found:
         return {}
     failed = found[found["failed"].fillna("") != ""].drop_duplicates(["section", "row", "seed"])
     labels = zip(failed["section"], failed["row"], failed["seed"], failed["failed"], strict=True)
     return {run_name(section, row, seed): why for section, row, seed, why in labels}
-
-
-def _diverged(table: Table, folder: Path) -> set[str]:
-    """The names of runs of a search whose training diverged. They are not made again, for they would once more."""
-    failed = _failed(_records(table.planned(folder), read_kept(table, folder))) if table.search else {}
-    return {name for name, why in failed.items() if has_diverged(why)}
 
 
 def _records(runs: Sequence[Run], kept: Kept) -> pd.DataFrame:
@@ -193,8 +195,9 @@ class Plan(NamedTuple):
     Attributes:
       row: of the table.
       runs: those that are asked for.
-      done: those of them of which nothing is left to do.
+      done: those of them that are finished.
       failed: those of the others that failed.
+      left: those that are to be made.
       seconds: that one takes: the mean of its finished runs, or of those of all rows; NaN if there is none.
       measured: whether it is the mean of its own.
     """
@@ -203,6 +206,7 @@ class Plan(NamedTuple):
     runs: int
     done: int
     failed: int
+    left: int
     seconds: float
     measured: bool
 
@@ -216,24 +220,20 @@ def plan(table: Table, folder: Path, *, seeds: Sequence[int] = (), only: str = "
       seeds: as of :func:`make_table`.
       only: as of :func:`make_table`.
     """
-    stages, kept = ordered_stages(table.stages), read_kept(table, folder)
-    found = _records(table.planned(folder), kept)
-    failed, diverged = _failed(found), _diverged(table, folder)
+    stages = ordered_stages(table.stages)
+    found = _records(table.planned(folder), read_kept(table, folder))
+    failed = _failures(found)
     seconds = found.groupby(["section", "row", "seed"])["seconds"].first().groupby(["section", "row"]).mean()
     asked: dict[Row, list[Planned]] = {}
     for row, _, each in _chosen(table, folder, seeds, only):
         asked.setdefault(row, []).append(each)
     result = []
     for row, runs in asked.items():
-        left = [
-            each
-            for each in runs
-            if not is_kept(each, kept, stages)
-            and each.name not in diverged
-            and something_left(each.config, each.folder, stages)
-        ]
+        missing = _missing(table, folder, runs)
+        left = [each for each in missing if something_left(each.config, each.folder, stages)]
+        again = [each for each in runs if each.name in failed and (each in left or each not in missing)]
+        done = len(runs) - len({*left, *again})
         own = seconds.get((row.section, row.name), math.nan)
         mean = float(seconds.mean() if math.isnan(own) else own)
-        again = sum(each.name in failed for each in left)
-        result.append(Plan(row, len(runs), len(runs) - len(left), again, mean, not math.isnan(own)))
+        result.append(Plan(row, len(runs), done, len(again), len(left), mean, not math.isnan(own)))
     return result

@@ -91,8 +91,17 @@ def test_what_goes_wrong_in_this_process_is_in_the_log(tmp_path, monkeypatch):
 def test_kept_results_of_a_run_that_failed_when_it_was_made_again_say_so(tmp_path):
     each = planned(tmp_path)
     each.log("json").parent.mkdir()
-    each.log("json").write_text(json.dumps({"version": "b", "failed": "OSError: full"}))
-    kept = {"a run": [{"layer": "conv1", "units": 8, "version": "a"}]}
-    assert records([({"row": "r"}, each)], kept).to_dict("records") == [
-        {"layer": "conv1", "units": 8, "version": "a", "row": "r", "failed": "OSError: full"}
-    ]
+    note = {"version": "b", "failed": "OSError: full", "date": "2026-11-29T12:00:00+00:00"}
+    each.log("json").write_text(json.dumps(note))
+    line = {"layer": "conv1", "units": 8, "version": "a", "date": "2026-11-29T11:00:00+00:00"}
+    own = {"row": "r"}
+    assert records([(own, each)], {"a run": [line]}).to_dict("records") == [line | own | {"failed": "OSError: full"}]
+    line["date"] = "2026-11-29T13:00:00+00:00"  # made again since, elsewhere
+    assert records([(own, each)], {"a run": [line]}).to_dict("records") == [line | own]
+
+
+def test_a_failure_of_another_configuration_is_none_of_this_one(tmp_path, monkeypatch):
+    made_by("echo UserError: last; exit 1", tmp_path, monkeypatch)
+    other = Planned("a run", "kind", tiny.tiny_config(training__num_steps=7), tmp_path, "s/r/seed=0")
+    assert len(records([({"row": "r"}, planned(tmp_path))])) == 1
+    assert len(records([({"row": "r"}, other)])) == 0

@@ -66,8 +66,8 @@ def test_nothing_is_chosen_before_all_runs_are_finished():
     assert choose(TABLE, some[:0]) == {}
     without = some[some["row"] != "d"]
     assert choose(TABLE, without) == {}
-    assert choose(TABLE, without, failed={"s/d"})["s"].name == "c"
-    assert choose(TABLE, some[:0], failed={f"s/{name}" for name in NAMES}) == {}
+    assert choose(TABLE, without, diverged={"s/d"})["s"].name == "c"
+    assert choose(TABLE, some[:0], diverged={f"s/{name}" for name in NAMES}) == {}
 
 
 @pytest.mark.parametrize("number", ["validation_accuracy", "interpretability_score"])

@@ -58,7 +58,7 @@ def test_a_table_is_made_of_its_results_alone(tmp_path):
     cells = pd.read_csv(tmp_path / "table.csv", keep_default_na=False).set_index(["row", "column"])
     assert float(cells.loc[("NA", "interpretability_score"), "value"]) == 10  # of 3 + 6 and 4 + 7
     assert not (tmp_path / "a_task").exists()
-    assert [each[1:] for each in plan(table, tmp_path)] == [(2, 2, 0, 7.5, True)] * 2
+    assert [each[1:] for each in plan(table, tmp_path)] == [(2, 2, 0, 0, 7.5, True)] * 2
 
 
 def test_what_decides_no_score_may_differ(tmp_path):
@@ -163,7 +163,8 @@ def test_a_candidate_that_diverged_is_not_chosen_and_one_that_is_to_be_made_agai
     assert json.loads((tmp_path / "chosen.json").read_text()) == chosen
     assert "at step 3" in (tmp_path / "results.csv").read_text()
     diverged = failed.startswith("TrainingDiverged")  # which is not made again
-    assert [(each.done, each.failed) for each in plan(search, tmp_path)] == [(1, 0), (1, 0) if diverged else (0, 1)]
+    told = [(each.done, each.failed, each.left) for each in plan(search, tmp_path)]
+    assert told == [(1, 0, 0), (0, 1, 0 if diverged else 1)]
     text = (tmp_path / "table.md").read_text()
     assert f"Failed: s/b/seed=3: {failed}" in text
     assert f"Chosen of s: {chosen.get('s', 'none, for')}" in text

@@ -171,7 +171,7 @@ from interpjax.tables import Row, Table
 
 def get_table():
     config = from_json(pathlib.Path("config.json").read_text())
-    return Table("long", (Row("s", "r", config),), (0, 1), stages=("train",))
+    return Table("long", (Row("s", "r", config),), (0, 1), ("accuracy",), ("train", "evaluate"))
 """
 
 
@@ -184,14 +184,18 @@ def test_mistakes_are_told_before_anything_is_made(tmp_path):
     alike = (dataclasses.replace(row, section="a--b", name="c"), dataclasses.replace(row, section="a", name="b--c"))
     with pytest.raises(UserError, match="two rows have the log 'a--b--c'"):
         Table("alike", alike, (0,))
-    with pytest.raises(UserError, match=r"'日{40}'… have 304 bytes; expected 220 at most"):
+    with pytest.raises(UserError, match=r"'日{40}'… have 304 bytes; expected 200 at most"):
         Table("long", (dataclasses.replace(row, section="日" * 100, name="wd"),), (0,))
     with pytest.raises(UserError, match=r"stages = \('train', 'dissect'\): expected evaluate and dissect among"):
         Table("search", (row,), (0,), ("conv1",), stages=("train", "dissect"), search=True)
-    with pytest.raises(UserError, match=r"columns = 'accuracy': expected a tuple of one at least"):
+    with pytest.raises(UserError, match=r"columns is 'accuracy'; expected a tuple of one at least"):
         Table("columns", (row,), (0,), columns="accuracy")
-    with pytest.raises(UserError, match=r"seeds = 3: expected a tuple of one at least"):
+    with pytest.raises(UserError, match=r"seeds is 3; expected a tuple of one at least"):
         Table("seeds", (row,), 3)
+    with pytest.raises(UserError, match=r"rows is a list of 1; expected a tuple"):
+        Table("rows", [row], (0,))
+    with pytest.raises(UserError, match=r"column 'conv9' is measured in the stage dissect"):
+        Table("stages", (row,), (0,), ("zero_groups", "conv9"), stages=("train", "evaluate"))
     with pytest.raises(UserError, match=r"column 'calibrated/conv1' is measured in the stage chance; expected it"):
         Table("stages", (row,), (0,), columns=("calibrated/conv1",), stages=("train", "dissect"))
     with pytest.raises(UserError, match="'tain' is not a stage"):
