@@ -227,10 +227,10 @@ def plan(table: Table, folder: Path, *, seeds: Sequence[int] = (), only: str = "
     asked: dict[Row, list[Planned]] = {}
     for row, _, each in _chosen(table, folder, seeds, only):
         asked.setdefault(row, []).append(each)
+    missing = _missing(table, folder, [each for runs in asked.values() for each in runs])
     result = []
     for row, runs in asked.items():
-        missing = _missing(table, folder, runs)
-        left = [each for each in missing if something_left(each.config, each.folder, stages)]
+        left = [each for each in runs if each in missing and something_left(each.config, each.folder, stages)]
         again = [each for each in runs if each.name in failed and (each in left or each not in missing)]
         done = len(runs) - len({*left, *again})
         own = seconds.get((row.section, row.name), math.nan)

@@ -3,8 +3,8 @@
 import importlib
 import json
 import re
+import runpy
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -63,11 +63,12 @@ def test_rows_of_the_measures_of_iou_are_those_that_were_printed(path):
 @pytest.mark.parametrize(
     ("name", "flags"), [("single_runs", ["--layer=conv2", "--at_least", "2", "4"]), ("over_untrained", [])]
 )
-def test_what_is_told_of_the_seeds_is_what_the_programs_print(name, flags):
-    program, results = ROOT / "benchmarks" / f"{name}.py", ROOT / "results" / "two_figures" / "results.csv"
-    command = [sys.executable, str(program), str(results), *flags]
-    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert shown(name) == rows_of(printed)
+def test_what_is_told_of_the_seeds_is_what_the_programs_print(name, flags, monkeypatch, capsys):
+    results = ROOT / "results" / "two_figures" / "results.csv"
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    monkeypatch.setattr(sys, "argv", [name, str(results), *flags])
+    runpy.run_path(str(ROOT / "benchmarks" / f"{name}.py"), run_name="__main__")
+    assert shown(name) == rows_of(capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(

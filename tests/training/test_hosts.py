@@ -230,7 +230,8 @@ from interpjax.config import from_json
 from interpjax.tables import Row, Table
 
 def get_table():
-    return Table("two", (Row("s", "r", from_json(pathlib.Path("given.json").read_text())),), (5, 6), stages=("train",))
+    row = Row("s", "r", from_json(pathlib.Path("given.json").read_text()))
+    return Table("two", (row,), (5, 6), ("accuracy",), ("train", "evaluate"))
 """
 
 
