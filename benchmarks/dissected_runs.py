@@ -3,16 +3,17 @@
 Not a program itself: best_iou.py, dead_filters.py, iou_cuts.py, kept_concepts.py and over_untrained.py use it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from interpjax.comparison.statistics import Mean, paired_difference
+from interpjax.comparison.statistics import Mean, mean_interval, paired_difference
 from interpjax.dissection import Dissection
 
 BASELINE = "weight_decay"  # the row from which the others differ
+KEYS = ["section", "layer", "row"]
 
 
 def dissected(folder: Path) -> Iterator[tuple[dict[str, str], Dissection, Path]]:
@@ -49,3 +50,24 @@ def minus_baseline(by_row: pd.DataFrame, row: str, form: str) -> str:
         return ""
     differences = (by_row[row] - by_row[BASELINE]).dropna()
     return told_difference(differences.to_numpy(float), form) if len(differences) else ""
+
+
+def print_measures(found: pd.DataFrame, shown: str, measures: Sequence[str]) -> None:
+    """Prints the mean over seeds of each measure, and its difference from the baseline, for each layer and row.
+
+    Args:
+      found: a row for each run and layer, with ``section``, ``layer``, ``row``, ``seed`` and the columns below.
+      shown: a column that is the same in all seeds.
+      measures: columns; a dash stands for one that was not measured of all seeds.
+    """
+    header = [*KEYS, "seeds", shown, *(name + minus for name in measures for minus in ("", ", minus weight decay"))]
+    print(f"| {' | '.join(header)} |\n|{'---|' * len(header)}")
+    for (section, layer), own in found.set_index([*KEYS, "seed"]).groupby(KEYS[:2], sort=False):
+        for row, values in own.groupby("row", sort=False):
+            cells = [section, layer, row, str(len(values)), str(values[shown].iloc[0])]
+            for name in measures:
+                by_row = own.droplevel(KEYS[:2])[name].unstack("row")
+                measured = values[name].notna().all()
+                mean = told(mean_interval(values[name].to_numpy(float)), ".1f") if measured else "–"
+                cells += [mean, minus_baseline(by_row, row, "+.1f") if measured else ""]
+            print(f"| {' | '.join(map(str, cells))} |")

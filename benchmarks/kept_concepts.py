@@ -15,20 +15,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from dissected_runs import dissected, minus_baseline, told
+from dissected_runs import dissected, print_measures
 
-from interpjax.comparison.statistics import mean_interval
 from interpjax.dissection import Dissection
 from interpjax.dissection.scoring import best_concepts
 
-KEYS = ["section", "layer", "row"]
 MEASURES = ("kept", "new", "same", "detectors")
-HEADER = [
-    *KEYS,
-    "seeds",
-    "published",
-    *(f"{name}{minus}" for name in MEASURES for minus in ("", ", minus weight decay")),
-]
 
 
 def load_layer(published: Path, layer: str) -> Dissection:
@@ -73,15 +65,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("published", type=Path)
     flags = parser.parse_args()
-    found = kept(flags.folder, flags.published).set_index([*KEYS, "seed"])
-    print(f"| {' | '.join(HEADER)} |\n|{'---|' * len(HEADER)}")
-    for (section, layer), own in found.groupby(KEYS[:2], sort=False):
-        for row, values in own.groupby("row", sort=False):
-            cells = [section, layer, row, str(len(values)), str(values["published"].iloc[0])]
-            for name in MEASURES:
-                by_row = own.droplevel(KEYS[:2])[name].unstack("row")
-                cells += [told(mean_interval(values[name].to_numpy(float)), ".1f"), minus_baseline(by_row, row, "+.1f")]
-            print(f"| {' | '.join(map(str, cells))} |")
+    print_measures(kept(flags.folder, flags.published), "published", MEASURES)
 
 
 if __name__ == "__main__":

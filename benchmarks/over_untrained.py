@@ -31,7 +31,7 @@ def main() -> None:
     print(f"| {' | '.join(header)} |\n|{'---|' * len(header)}")
     for names, runs in found.groupby(KEYS, sort=False):
         own = runs.pivot(index="seed", columns="layer", values="added")
-        added = [own.sum(axis=1), *(own.get(name) for name in layers)]
+        added = [own.sum(axis=1, skipna=False), *(own.get(name) for name in layers)]
         told = ["–" if each is None else told_difference(each.to_numpy(float), "+.1f") for each in added]
         print(f"| {' | '.join([*names, str(len(own)), *told])} |")
 

@@ -1,9 +1,15 @@
 """What the experiments share: the regularizers that are compared, and the recipes of data sets and networks."""
 
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
 from ml_collections import ConfigDict
 
 from interpjax.config import default_config
 from interpjax.config.files import parse_argument
+from interpjax.errors import UserError
+
+Table = TypeVar("Table")
 
 # Learning rate and weight decay of the baseline, by network.
 RECIPES = {
@@ -62,6 +68,18 @@ TESTED = SEARCHED | {"dissection.half": "test"}
 OF_SEARCH = "Scores are of the validation half of the labelled images."
 OF_TEST = "Scores are of the test half of the labelled images."
 ZOO = {"model": tuple(RECIPES), "regularizer": ("gbn", "wd", "cgl")}  # what a zoo's argument may say
+
+
+def table_of(tables: Mapping[str, Callable[[], Table]], argument: str, file: str) -> Table:
+    """The table of a file that has several by their argument, of which one is without.
+
+    Raises:
+      UserError: naming the arguments that there are, if there is no such table.
+    """
+    if argument not in tables:
+        expected = ", ".join(name for name in tables if name)
+        raise UserError(f"argument {argument!r} of {file}: expected none, or one of {expected}")
+    return tables[argument]()
 
 
 def with_block_norm(config: ConfigDict, strength: float) -> ConfigDict:

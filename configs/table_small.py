@@ -18,7 +18,6 @@ from ml_collections import ConfigDict
 import interpjax
 from interpjax.config import override
 from interpjax.configs import common
-from interpjax.errors import UserError
 from interpjax.tables import Row, Table
 
 RATES = (3e-4, 1e-3)  # of Adam
@@ -50,10 +49,7 @@ Candidates = dict[str, dict[str, ConfigDict]]  # by regularizer and name
 
 def get_table(argument: str = "") -> Table:
     """One of :data:`TABLES`."""
-    if argument not in TABLES:
-        expected = ", ".join(name for name in TABLES if name)
-        raise UserError(f"argument {argument!r} of table_small: expected none, or one of {expected}")
-    return TABLES[argument]()
+    return common.table_of(TABLES, argument, "table_small")
 
 
 def _networks() -> Table:

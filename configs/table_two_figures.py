@@ -14,7 +14,6 @@ from ml_collections import ConfigDict
 
 from interpjax.config import override
 from interpjax.configs import common
-from interpjax.errors import UserError
 from interpjax.tables import Row, Table
 
 RATES = (1e-3, 3e-3)  # of Adam
@@ -39,10 +38,7 @@ NORM, GROUPING, PRUNING = "regularizer.block_norm", "regularizer.grouping", "opt
 
 def get_table(argument: str = "") -> Table:
     """One of :data:`TABLES`."""
-    if argument not in TABLES:
-        expected = ", ".join(name for name in TABLES if name)
-        raise UserError(f"argument {argument!r} of table_two_figures: expected none, or one of {expected}")
-    return TABLES[argument]()
+    return common.table_of(TABLES, argument, "table_two_figures")
 
 
 def _tasks() -> Table:
@@ -182,10 +178,10 @@ def _chosen() -> dict[str, ConfigDict]:
 
 def _at_other_rates(kinds: Sequence[str]) -> dict[str, ConfigDict]:
     """What was chosen of some regularizers, at the learning rate that was not chosen."""
-    found: dict[str, ConfigDict] = {}
+    chosen, found = _chosen(), {}
     for kind in kinds:
-        (rate,) = (each for each in RATES if not CHOSEN[kind].endswith(f"rate {each:g}"))
-        found[f"{kind}, rate {rate:g}"] = override(_chosen()[kind], {"optimizer.learning_rate": rate})
+        (rate,) = (each for each in RATES if each != chosen[kind].optimizer.learning_rate)
+        found[f"{kind}, rate {rate:g}"] = override(chosen[kind], {"optimizer.learning_rate": rate})
     return found
 
 

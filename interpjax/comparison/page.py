@@ -19,13 +19,13 @@ from interpjax.comparison.concepts import (
 )
 from interpjax.comparison.over_images import compare_layers
 from interpjax.comparison.pictures import Album
-from interpjax.comparison.runs import Run, differences_in_layers, differences_in_measure, differences_in_test
+from interpjax.comparison.runs import Run, differences_in_layers
 from interpjax.comparison.settings import (
     Setting,
     all_differing_fields,
     have_the_same_labels,
-    images_go_with_seeds,
     naming_fields,
+    obstacles,
     show,
 )
 from interpjax.comparison.statistics import Mean
@@ -116,16 +116,9 @@ def _addresses(concepts: Sequence[Concept]) -> dict[Concept, str]:
 
 def _obstacles(settings: Sequence[Setting], runs: Sequence[Run]) -> list[tuple[str, str, list[str]]]:
     """The runs that cannot be held against that of the first setting with their seed, or against the first, and why."""
-    by_seed, found = settings[0].by_seed(), []
-    for run in runs:
-        first = by_seed.get(run.seed, runs[0])
-        why = [
-            *differences_in_measure(first, run, images=have_the_same_labels(first, run)),
-            *differences_in_layers(first, run),
-            *differences_in_test(first, run, images=not images_go_with_seeds(first, run)),
-        ]
-        found.append((run.name, first.name, why))
-    return [told for told in found if told[2]]
+    by_seed = settings[0].by_seed()
+    pairs = [(by_seed.get(run.seed, runs[0]), run) for run in runs]
+    return [(run.name, first.name, why) for first, run in pairs if (why := obstacles(first, run))]
 
 
 def _of_other_layers(settings: Sequence[Setting]) -> list[str]:

@@ -79,6 +79,20 @@ def group_runs(runs: Sequence[Run]) -> list[Setting]:
     ]
 
 
+def seed_of_data(source: str) -> str:
+    """The field by which a source draws its images, if it does."""
+    return f"data.{source}.seed"
+
+
+def obstacles(one: Run, other: Run) -> list[str]:
+    """Why two runs cannot be held against each other, a clause each, if seeds may have images of their own."""
+    return [
+        *differences_in_measure(one, other, images=have_the_same_labels(one, other)),
+        *differences_in_layers(one, other),
+        *differences_in_test(one, other, images=not images_go_with_seeds(one, other)),
+    ]
+
+
 def have_the_same_labels(one: Run, other: Run) -> bool:
     """Whether the labelled images of two runs have to be the same, for they do not come with data of another seed."""
     return not images_go_with_seeds(one, other) or bool(one.fields["dissection.broden"])
@@ -93,7 +107,7 @@ def deciding_fields(one: Run, other: Run) -> dict[str, tuple[Any, Any]]:
     """
     source = one.fields["data.source"]
     differing = without_spelling(differing_fields(one.config_text, other.config_text))
-    seeds = {"seed"} | ({f"data.{source}.seed"} if images_go_with_seeds(one, other) else set())
+    seeds = {"seed"} | ({seed_of_data(source)} if images_go_with_seeds(one, other) else set())
     by_path = (*BY_PATH, HELD_OUT_FROM.get(source)) if one.fields["data.validation"] else BY_PATH
     return {
         name: both
@@ -104,7 +118,7 @@ def deciding_fields(one: Run, other: Run) -> dict[str, tuple[Any, Any]]:
 
 def images_go_with_seeds(one: Run, other: Run) -> bool:
     """Whether the images of two runs are drawn by the seed of each, and so are others, as ``data.two_figures.seed``."""
-    seeds = [(run.seed, run.fields.get(f"data.{run.fields['data.source']}.seed")) for run in (one, other)]
+    seeds = [(run.seed, run.fields.get(seed_of_data(run.fields["data.source"]))) for run in (one, other)]
     return one.seed != other.seed and all(own == drawn for own, drawn in seeds)
 
 
@@ -125,10 +139,8 @@ def all_differing_fields(runs: Sequence[Run]) -> list[str]:
 def _same_setting(one: Run, other: Run) -> bool:
     images = not images_go_with_seeds(one, other)
     return (
-        not differences_in_layers(one, other)
+        not obstacles(one, other)
         and _trained_on(one, images) == _trained_on(other, images)
-        and not differences_in_measure(one, other, images=have_the_same_labels(one, other))
-        and not differences_in_test(one, other, images=images)
         and not deciding_fields(one, other)
     )
 

@@ -39,16 +39,17 @@ def records(
     """
     found: list[dict[str, Any]] = []
     for labels, planned in runs:
-        note = note_of(planned)
+        note, ours = note_of(planned), digest(planned.config)
+        noted = {name: value for name, value in note.items() if name != "config"}
         if summary := summary_of(planned):
-            found += [{**labels, **row, "config": digest(planned.config), **note} for row in _of_layers(summary)]
+            found += [{**labels, **row, "config": ours, **noted} for row in _of_layers(summary)]
         elif kept and planned.name in kept:
             rows = kept[planned.name]
             again = "failed" in note and note["date"] > max(str(row.get("date", "")) for row in rows)
             failed = {"failed": note["failed"]} if again else {}  # since these rows were written
             found += [{**row, **labels, **failed} for row in rows]
-        elif "failed" in note and note.get("config", digest(planned.config)) == digest(planned.config):
-            found.append({**labels, "layer": "", "config": digest(planned.config), **note})
+        elif "failed" in note and note.get("config", ours) == ours:
+            found.append({**labels, "layer": "", "config": ours, **noted})
     return pd.DataFrame(found)
 
 

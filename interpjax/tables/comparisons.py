@@ -2,10 +2,10 @@
 
 import itertools
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from interpjax.comparison import compare
+from interpjax.comparison.settings import seed_of_data
 from interpjax.errors import UserError
 from interpjax.running import Planned
 from interpjax.running.records import summary_of
@@ -17,7 +17,7 @@ PAGE = "comparison.html"
 def write_comparisons(table: Table, folder: Path) -> None:
     """Writes ``SECTION/comparison.html`` for each section of which two rows have dissected runs of one seed.
 
-    It has the runs of all seeds that two rows share, or, where ``seed_fields`` has a field that is no seed, those of
+    It has the runs of all seeds that two rows share, or, where ``seed_fields`` has other fields than seeds, those of
     the first such seed: each seed then is a setting of its own. Runs whose folders are gone are not on it. A page that
     cannot be made, as of runs some of whose files are gone, is told of on standard error, for the table is the same
     without it.
@@ -33,14 +33,11 @@ def write_comparisons(table: Table, folder: Path) -> None:
     for section, by_seed in by_section.items():
         paired = [runs for runs in by_seed.values() if len(runs) > 1]
         if paired:
-            runs = list(itertools.chain(*paired)) if _are_seeds(table.seed_fields) else paired[0]
+            seeds = {"seed", seed_of_data(paired[0][0].config.data.source)}
+            as_one = "seed" in table.seed_fields and seeds.issuperset(table.seed_fields)
+            runs = list(itertools.chain(*paired)) if as_one else paired[0]
             page = folder / slug(section) / PAGE
             try:
                 compare([run.folder for run in runs], page)
             except UserError as error:
                 print(f"{page} is not written: {error}", file=sys.stderr)
-
-
-def _are_seeds(fields: Sequence[str]) -> bool:
-    """Whether runs that differ in these fields are of one setting, see :mod:`interpjax.comparison.settings`."""
-    return "seed" in fields and all(name.rpartition(".")[2] == "seed" for name in fields)

@@ -54,10 +54,10 @@ def make_table(
     """
     folder = Path(workdir).expanduser().absolute()
     stages = ordered_stages(table.stages)
-    chosen = [each for _, _, each in _chosen(table, folder, seeds, only)]
+    chosen = _chosen(table, folder, seeds, only)
     with _held(table, folder):
         _write(table, folder)
-        left = unfinished(_missing(table, folder, chosen), stages)
+        left = unfinished(_missing(table, chosen, read_kept(table, folder)), stages)
         failed = run_all(left, stages, jobs=jobs, after_each=lambda: _write(table, folder))
         _show(table, folder)
         return failed
@@ -100,20 +100,21 @@ def make_task(
     """
     folder = Path(workdir).expanduser().absolute()
     stages = ordered_stages(table.stages)
-    chosen = [each for _, _, each in _chosen(table, folder, seeds, only)]
+    chosen = _chosen(table, folder, seeds, only)
     if not 1 <= task <= len(chosen):
         raise UserError(f"task = {task}: expected a number from 1 to {len(chosen)}, of the runs of the table")
     with refusals(f"table {folder}"):
-        left = unfinished(_missing(table, folder, chosen[task - 1 : task]), stages)
+        left = unfinished(_missing(table, chosen[task - 1 : task], read_kept(table, folder)), stages)
         # Jobs of an array may run on other kinds of machines, for which a program that one has compiled need not do.
         return run_all(left, stages, keep_compiled=False)
 
 
-def _missing(table: Table, folder: Path, runs: Sequence[Planned]) -> list[Planned]:
+def _missing(table: Table, runs: Sequence[Run], kept: Kept) -> list[Planned]:
     """Those of some runs that are not kept as finished, without those of a search that would diverge once more."""
-    stages, kept = ordered_stages(table.stages), read_kept(table, folder)
-    diverged = {name for name, why in _failed(table, folder).items() if table.search and has_diverged(why)}
-    return [each for each in runs if each.name not in diverged and not is_kept(each, kept, stages)]
+    stages = ordered_stages(table.stages)
+    failed = _failures(_records(runs, kept)) if table.search else {}
+    diverged = {name for name, why in failed.items() if has_diverged(why)}
+    return [each for _, _, each in runs if each.name not in diverged and not is_kept(each, kept, stages)]
 
 
 @contextlib.contextmanager
@@ -170,10 +171,6 @@ def _write(table: Table, folder: Path) -> list[Line]:
     return made
 
 
-def _failed(table: Table, folder: Path) -> dict[str, str]:
-    return _failures(_records(table.planned(folder), read_kept(table, folder)))
-
-
 def _failures(found: pd.DataFrame) -> dict[str, str]:
     """``{name: what went wrong}`` of the runs that failed, in the records of all."""
     if "failed" not in found:
@@ -220,14 +217,15 @@ def plan(table: Table, folder: Path, *, seeds: Sequence[int] = (), only: str = "
       seeds: as of :func:`make_table`.
       only: as of :func:`make_table`.
     """
-    stages = ordered_stages(table.stages)
-    found = _records(table.planned(folder), read_kept(table, folder))
+    stages, kept = ordered_stages(table.stages), read_kept(table, folder)
+    found = _records(table.planned(folder), kept)
     failed = _failures(found)
     seconds = found.groupby(["section", "row", "seed"])["seconds"].first().groupby(["section", "row"]).mean()
+    chosen = _chosen(table, folder, seeds, only)
+    missing = _missing(table, chosen, kept)
     asked: dict[Row, list[Planned]] = {}
-    for row, _, each in _chosen(table, folder, seeds, only):
+    for row, _, each in chosen:
         asked.setdefault(row, []).append(each)
-    missing = _missing(table, folder, [each for runs in asked.values() for each in runs])
     result = []
     for row, runs in asked.items():
         left = [each for each in runs if each in missing and something_left(each.config, each.folder, stages)]

@@ -72,6 +72,9 @@ def test_dead_filters(printed):
         "| task | conv1 | block_norm | 2 | 4 | 0.5 ± 6.4 | +0.0 (all equal) (p 1) | 4.0 (all equal) | "
         "+1.5 ± 6.4 (p 0.5) |",
         "| task | conv1 | weight_decay | 2 | 4 | 0.5 ± 6.4 |  | 2.5 ± 6.4 |  |",
+        "| task | all | block_norm | 2 | 4 | 0.5 ± 6.4 | +0.0 (all equal) (p 1) | 4.0 (all equal) | "
+        "+1.5 ± 6.4 (p 0.5) |",
+        "| task | all | weight_decay | 2 | 4 | 0.5 ± 6.4 |  | 2.5 ± 6.4 |  |",
     ]
 
 
