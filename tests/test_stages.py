@@ -136,13 +136,13 @@ def test_results_that_are_gone_are_named(finished, copy):
 
 def test_the_finished_network_is_evaluated_once(folders, tmp_path, monkeypatch):
     calls = []
-    real = training.loop.evaluate
+    real = training.evaluate
 
     def counted(*arguments):
         calls.append(1)
         return real(*arguments)
 
-    monkeypatch.setattr("interpjax.training.loop.evaluate", counted)
+    monkeypatch.setattr("interpjax.training.evaluation.evaluate", counted)
     monkeypatch.setattr("interpjax.training.evaluate", counted)
     summary = interpjax.run(configure(folders, training__num_steps=3), tmp_path / "run", ("train", "evaluate"))
     assert len(calls) == 1

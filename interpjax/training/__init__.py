@@ -2,9 +2,10 @@
 
 from interpjax.training.checkpoint import CheckpointError, Checkpoints
 from interpjax.training.evaluation import Evaluated, evaluate, sample_images
-from interpjax.training.loop import Recipe, Training, read_variables, train
+from interpjax.training.loop import Training, read_variables, train
 from interpjax.training.metrics import TrainingDivergedError
 from interpjax.training.objective import Objective, SoftFields, Term, TermInputs
+from interpjax.training.recipe import Recipe
 from interpjax.training.saved import drop_checkpoints, kept_steps
 from interpjax.training.state import TrainState, create_train_state, initial_variables
 

@@ -2,9 +2,10 @@
 
 import collections
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
 import numpy as np
 from jaxtyping import UInt8
 
@@ -13,7 +14,9 @@ from interpjax.data.images import SkippedImages
 from interpjax.data.pipeline import PipelineSettings, test_batches
 from interpjax.data.splits import Split
 from interpjax.errors import UserError
+from interpjax.training.diagnostics import as_metrics
 
+PREFIXES = {"test": "eval", "validation": "validation"}  # of the metrics of each split
 SAMPLE = 64  # images, no more, for the maps of all layers of a deep network take much memory
 AHEAD = 4  # batches that may be on their way to the devices before the sums of the first are read
 
@@ -64,6 +67,52 @@ def evaluate(
         "cross_entropy": sums["loss"] / sums["count"],
     }
     return Evaluated(scores, skipped.sorted())
+
+
+class Evaluations:
+    """The evaluations of a training: on the test images, and on those that are held out if there are some.
+
+    Attributes:
+      found: the latest, for ``"test"`` and ``"validation"``; empty before the first.
+    """
+
+    def __init__(
+        self,
+        eval_step: Callable,
+        splits: Mapping[str, Split],
+        pipeline: PipelineSettings,
+        of_maps: Callable[[Any, Any], Any],
+    ):
+        """Reads nothing yet.
+
+        Args:
+          eval_step: as of :func:`evaluate`.
+          splits: the examples for ``"test"``, and for ``"validation"`` if some are held out.
+          pipeline: the settings by which they become batches.
+          of_maps: measures the maps of a network on a sample of the test images.
+        """
+        self.found: dict[str, Evaluated] = {}
+        self._eval_step, self._splits, self._pipeline = eval_step, splits, pipeline
+        self._skipped = {name: SkippedImages() for name in splits}
+        self._of_maps = parallel.on_first_device(of_maps)
+        self._sample: Any = None
+
+    def read_sample(self) -> None:
+        """Puts the sample of the test images on the first device, which is to be done before the first evaluation."""
+        self._sample = jax.device_put(sample_images(self._splits["test"], self._pipeline))
+
+    def measured(self, variables: Any) -> dict[str, float]:
+        """Evaluates a replicated network, and gives the metrics: ``eval/NAME``, ``validation/NAME``, and of its maps.
+
+        Raises:
+          UserError: as :func:`evaluate`.
+        """
+        metrics: dict[str, float] = {}
+        for name, split in self._splits.items():
+            found = evaluate(self._eval_step, variables, split, self._pipeline, self._skipped[name], name)
+            self.found[name] = found
+            metrics |= {f"{PREFIXES[name]}/{score}": value for score, value in found.scores.items()}
+        return metrics | as_metrics(self._of_maps(variables, self._sample))
 
 
 def sample_images(split: Split, pipeline: PipelineSettings) -> UInt8[np.ndarray, "n h w 3"]:

@@ -1,66 +1,28 @@
-"""The training loop."""
+"""Trains a network, from its first step or from its latest checkpoint, to its last step."""
 
 import dataclasses
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
-import jax
-import numpy as np
 import optax
 
-from interpjax import models, parallel, processes, stopping
+from interpjax import models, parallel, processes
 from interpjax.data.images import SkippedImages
 from interpjax.data.pipeline import PipelineSettings, train_iterator
 from interpjax.data.splits import Split
 from interpjax.preprocessing import Preprocessing
-from interpjax.training.checkpoint import Checkpoints, Position
-from interpjax.training.diagnostics import GroupDiagnostics, as_metrics
-from interpjax.training.evaluation import Evaluated, evaluate, sample_images
-from interpjax.training.metrics import Log, MetricsWriter, StepLog, TrainingDivergedError
-from interpjax.training.objective import FIELD_PARAMS, Objective
-from interpjax.training.optimizer import Duration, OptimizerSettings
-from interpjax.training.positions import joined, own_part
-from interpjax.training.prefetch import Prefetch
-from interpjax.training.profiling import Profile
+from interpjax.training.checkpoint import Checkpoints
+from interpjax.training.diagnostics import GroupDiagnostics
+from interpjax.training.evaluation import Evaluated, Evaluations
+from interpjax.training.metrics import Log
+from interpjax.training.objective import FIELD_PARAMS
+from interpjax.training.recipe import Recipe
+from interpjax.training.session import Session
 from interpjax.training.state import TrainState, create_train_state
-from interpjax.training.step import make_eval_step, make_train_step
-
-
-@dataclasses.dataclass(frozen=True)
-class Recipe:
-    """How a network is trained.
-
-    Attributes:
-      objective: what is minimized.
-      optimizer: the settings of the optimizer.
-      duration: how long training lasts.
-      seed: the seed of initialization and dropout.
-      log_every_steps: steps between two lines of metrics.
-      eval_every_steps: steps between two evaluations.
-      checkpoint_every_steps: steps between two checkpoints.
-      keep_checkpoints: how many of the latest checkpoints are kept.
-      ema_decay: the decay of the moving average of the variables; 0 if none is kept.
-      skip_nonfinite: whether a step whose loss or gradients are not finite is left out; otherwise the loss is an error.
-      accumulate_steps: number of micro-batches of which a step takes the mean gradient, one after the other.
-      profile_steps: the first and the last step of the profile that is made; empty if none is.
-    """
-
-    objective: Objective
-    optimizer: OptimizerSettings
-    duration: Duration
-    seed: int
-    log_every_steps: int
-    eval_every_steps: int
-    checkpoint_every_steps: int
-    keep_checkpoints: int
-    ema_decay: float = 0.0
-    skip_nonfinite: bool = False
-    accumulate_steps: int = 1
-    profile_steps: tuple[int, ...] = ()
+from interpjax.training.step import TrainStep, make_eval_step, make_train_step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +83,40 @@ def train(
     total = recipe.duration.steps(len(train_split))
     schedule = recipe.optimizer.learning_rate.over(recipe.duration, len(train_split))
     optimizer = recipe.optimizer.optimizer(schedule, total)
-    train_step = make_train_step(
+    measured = {"test": test_split} | ({} if validation is None else {"validation": validation})
+    skipped = SkippedImages()
+    with Checkpoints(workdir, keep=recipe.keep_checkpoints) as checkpoints:
+        session = Session(
+            recipe=recipe,
+            total=total,
+            train_step=_train_step(model, recipe, optimizer, schedule, preprocessing),
+            of_weights=parallel.on_first_device(groups.of_weights),
+            evaluations=Evaluations(make_eval_step(model, preprocessing), measured, pipeline, groups.of_maps),
+            checkpoints=checkpoints,
+            batches=train_iterator(train_split, pipeline, skipped, shard=parallel.shard()),
+            skipped=skipped,
+        )
+        state = _first_state(model, recipe, optimizer, pipeline.image_size, start)
+        state, position = session.restored(state, restarted_from)
+        first = int(state.step)
+        if first == 0 and start is not None:
+            _announce_start(state, start)
+        elif 0 < first < total and processes.leads():
+            print(f"going on from step {first} of {total}", file=sys.stderr)
+        replicated = parallel.replicate(state)
+        del state  # which would be a second copy on the first device
+        session.run(replicated, first, position, workdir, log)
+    return Training(total, position.seconds, skipped.sorted(), session.evaluations.found)
+
+
+def _train_step(
+    model: nn.Module,
+    recipe: Recipe,
+    optimizer: optax.GradientTransformation,
+    schedule: optax.Schedule,
+    preprocessing: Preprocessing,
+) -> TrainStep:
+    return make_train_step(
         model,
         optimizer,
         recipe.objective,
@@ -132,78 +127,6 @@ def train(
         skip_nonfinite=recipe.skip_nonfinite,
         accumulate_steps=recipe.accumulate_steps,
     )
-    eval_step = make_eval_step(model, preprocessing)
-    of_weights, of_maps = parallel.on_first_device(groups.of_weights), parallel.on_first_device(groups.of_maps)
-    asked = parallel.Largest()
-    measured = {"test": test_split} | ({} if validation is None else {"validation": validation})
-    skipped, left_out = SkippedImages(), {name: SkippedImages() for name in measured}
-    evaluated: dict[str, Evaluated] = {}
-    batches = train_iterator(train_split, pipeline, skipped, shard=parallel.shard())
-    with Checkpoints(workdir, keep=recipe.keep_checkpoints) as checkpoints:
-        state, position = _first_state(model, recipe, optimizer, pipeline.image_size, start), Position()
-        if processes.agreed("latest checkpoint", checkpoints.latest) is not None:
-            state, position = checkpoints.restore(state, anew_at=restarted_from)
-            position = own_part(position)
-            batches.set_state(position.data)
-            skipped.names.update(position.skipped)
-        elif start is not None:
-            _announce_start(state, start)
-        first, began = _announced(int(state.step), total), time.monotonic()
-        replicated = parallel.replicate(state)
-        del state  # which would be a second copy on the first device
-        sample = jax.device_put(sample_images(test_split, pipeline)) if first < total else None
-        with (
-            Prefetch(batches) as prefetch,
-            Profile(workdir / "profile", recipe.profile_steps) as profile,
-            MetricsWriter(workdir, from_step=first, log=log) as writer,
-            StepLog(writer, total, first, recipe.duration.batch_size, position.skipped_steps) as lines,
-            jax.transfer_guard("disallow"),  # allows only explicit transfers to and from the devices
-            stopping.deferred(),
-        ):
-            for step in range(first + 1, total + 1):
-                profile.before(step)
-                batch, waited = prefetch.take()
-                replicated, metrics = train_step(replicated, batch)
-                if step < total:
-                    prefetch.read_ahead(metrics)
-                lines.add(step, metrics, waited)  # reads the metrics of earlier steps while this one is computed
-                stop = asked(stopping.requested())
-                profile.after(step, metrics)
-                if stop or _is_due(step, total, recipe.log_every_steps):
-                    lines.close_line(of_weights(replicated.result))
-                if _is_due(step, total, recipe.eval_every_steps):
-                    with lines.paused():
-                        for name, split in measured.items():
-                            found = evaluate(eval_step, replicated.result, split, pipeline, left_out[name], name)
-                            evaluated[name] = found
-                        on_sample = as_metrics(of_maps(replicated.result, sample))
-                        writer.write(step, _as_metrics(evaluated) | on_sample)
-                    stop = stop or asked(stopping.requested())  # which takes long
-                if stop or _is_due(step, total, recipe.checkpoint_every_steps):
-                    with lines.paused():
-                        seconds = position.seconds + time.monotonic() - began
-                        in_a_row = lines.skipped_in_a_row()
-                        reached = joined(Position(prefetch.position, seconds, skipped.sorted(), in_a_row))
-                        skipped.names.update(reached.skipped)
-                        checkpoints.save(_checked(parallel.first(replicated)), reached)
-                if stop:
-                    raise stopping.Stopped(stop, f"step {step} of {total}")
-    return Training(total, position.seconds, skipped.sorted(), evaluated)
-
-
-def _as_metrics(evaluated: Mapping[str, Evaluated]) -> dict[str, float]:
-    """The scores as ``eval/NAME``, and those on the images held out as ``validation/NAME``."""
-    prefixes = {"test": "eval", "validation": "validation"}
-    return {
-        f"{prefixes[split]}/{name}": value for split, found in evaluated.items() for name, value in found.scores.items()
-    }
-
-
-def _announced(first: int, total: int) -> int:
-    """Returns the step that training goes on from, and tells the user of it unless it is the first or the last."""
-    if 0 < first < total and processes.leads():
-        print(f"going on from step {first} of {total}", file=sys.stderr)
-    return first
 
 
 def _announce_start(state: TrainState, start: Mapping[str, Any]) -> None:
@@ -248,15 +171,3 @@ def _first_state(
         averaging=recipe.ema_decay > 0,
         start=start,
     )
-
-
-def _is_due(step: int, total: int, every: int) -> bool:
-    return step == total or step % every == 0
-
-
-def _checked(state: TrainState) -> TrainState:
-    if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.variables)):
-        raise TrainingDivergedError(
-            f"step {int(state.step)}: a parameter is not finite; lower config.optimizer.learning_rate"
-        )
-    return state

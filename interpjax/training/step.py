@@ -17,6 +17,7 @@ from interpjax.training.state import TrainState
 Metrics = dict[str, Float[Array, ""]]
 # of the state, a batch, and the keys of dropout and of the terms: the gradients, the metrics, the batch statistics
 Gradients = Callable[[TrainState, Any, jax.Array, jax.Array], Any]
+TrainStep = Callable[[TrainState, Any], tuple[TrainState, Metrics]]  # of the state and a batch, on all devices
 TOP_K = 5
 
 
@@ -31,7 +32,7 @@ def make_train_step(
     ema_decay: float = 0.0,
     skip_nonfinite: bool = False,
     accumulate_steps: int = 1,
-) -> Callable[[TrainState, Any], tuple[TrainState, Metrics]]:
+) -> TrainStep:
     """Makes the training step, which runs on all devices. Gradients and metrics are those of the whole batch.
 
     The state is donated. ``learning_rate`` is only reported, for the number of the step. Every device computes the
