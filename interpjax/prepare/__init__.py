@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 
 from interpjax import dissection, models, parallel, tracking, training
 from interpjax.config import to_json, validate
+from interpjax.data.concepts import ConceptData
 from interpjax.data.pipeline import PipelineSettings
 from interpjax.data.sources import Source
 from interpjax.errors import Problems, UserError
@@ -20,9 +21,11 @@ from interpjax.prepare.checks import check_length, check_profile
 from interpjax.prepare.labelled import Labelled, PictureSettings
 from interpjax.preprocessing import WHITE, Preprocessing, read_mean_image
 from interpjax.training.diagnostics import GroupDiagnostics
+from interpjax.training.terms import BlockNorm, Groupings
 from interpjax.workdir import read_stage
 
 STAGES = ("train", "evaluate", "dissect", "chance", "visualize", "report")
+BY_BATCHES = {"train", "evaluate"}  # of config.training.batch_size images
 DEFAULT_STAGES = tuple(name for name in STAGES if name != "chance")  # which takes as long as dissect, or longer
 
 
@@ -125,6 +128,47 @@ def prepare(
     """
     problems = problems or Problems()
     validate(config)
+    parts = _open(config, workdir, stages, problems)
+    model = networks.create(config, workdir, parts.source, parts.imported)
+    alone = models.outside_of_devices(model)
+    recipe, images = _fit_together(config, model, parts, stages, problems)
+    return Experiment(
+        workdir=workdir,
+        config_text=to_json(config),
+        model=model,
+        preprocessing=parts.preprocessing,
+        pipeline=sources.read_pipeline(config),
+        source=parts.source,
+        imported=parts.imported,
+        start=networks.start_of(model, parts.weights) if parts.trained and parts.weights else None,
+        recipe=recipe,
+        groups=GroupDiagnostics(alone, config.data.image_size, parts.preprocessing, parts.block, parts.grouping),
+        labelled=images,
+        pictures=labelled.read_pictures(config),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Parts:
+    """What is opened of an experiment before its network is made; ``trained`` is whether that is trained here."""
+
+    preprocessing: Preprocessing
+    source: Source | None
+    protocol: dissection.Protocol
+    concepts: ConceptData | None
+    trained: bool
+    weights: dict[str, Any] | None
+    block: BlockNorm
+    grouping: Groupings
+
+    @property
+    def imported(self) -> dict[str, Any] | None:
+        """The weights, where the network is with them as they are."""
+        return None if self.trained else self.weights
+
+
+def _open(config: ConfigDict, workdir: Path, stages: Sequence[str], problems: Problems) -> _Parts:
+    """Raises UserError with all that is wrong with the parts by themselves."""
     with problems.collected():
         tracking.check(config.wandb)
     with problems.collected():
@@ -140,46 +184,38 @@ def prepare(
         trained = networks.is_trained(workdir, stages)
         weights = networks.read_weights(config) if not trained or "train" in stages else None
     with problems.collected():
-        if {"train", "evaluate"} & set(stages):
+        if BY_BATCHES & set(stages):
             micro_batches = config.training.accumulate_steps if "train" in stages else 1
             parallel.check_batch_size("config.training.batch_size", config.training.batch_size, micro_batches)
     with problems.collected():
         grouping = recipes.read_grouping(config)
         block = recipes.read_block_norm(config, grouping)
     problems.raise_all()
-    model = networks.create(config, workdir, source, None if trained else weights)
+    return _Parts(preprocessing, source, protocol, concepts, trained, weights, block, grouping)
+
+
+def _fit_together(
+    config: ConfigDict, model: nn.Module, parts: _Parts, stages: Sequence[str], problems: Problems
+) -> tuple[training.Recipe | None, Labelled | None]:
+    """The recipe and the labelled images, where stages use them. Raises UserError with all that does not fit."""
+    source, recipe, images = parts.source, None, None
     outline = models.outline(models.outside_of_devices(model), config.data.image_size)
-    groups = GroupDiagnostics(models.outside_of_devices(model), config.data.image_size, preprocessing, block, grouping)
-    recipe, images = None, None
     with problems.collected():
         memory.check_parameters(config, outline.variables["params"])
     with problems.collected():
-        if {"train", "evaluate"} & set(stages):
+        if BY_BATCHES & set(stages):
             memory.check_batch(config)
     with problems.collected():
-        recipe = recipes.read_recipe(config, model, block, grouping) if "train" in stages else None
+        recipe = recipes.read_recipe(config, model, parts.block, parts.grouping) if "train" in stages else None
         if recipe and source and source.train:
             check_length(recipe, source.train)
             check_profile(recipe.profile_steps, recipe.duration.steps(len(source.train)))
     with problems.collected():
-        concepts = labelled.chosen_half(config, concepts or (source.concepts if source else None))
+        concepts = labelled.chosen_half(config, parts.concepts or (source.concepts if source else None))
         if set(labelled.USES_LABELS) & set(stages):
-            images = labelled.read_labelled(config, model, concepts, protocol, stages)
+            images = labelled.read_labelled(config, model, concepts, parts.protocol, stages)
     problems.raise_all()
-    return Experiment(
-        workdir=workdir,
-        config_text=to_json(config),
-        model=model,
-        preprocessing=preprocessing,
-        pipeline=sources.read_pipeline(config),
-        source=source,
-        imported=None if trained else weights,
-        start=networks.start_of(model, weights) if trained and weights else None,
-        recipe=recipe,
-        groups=groups,
-        labelled=images,
-        pictures=labelled.read_pictures(config),
-    )
+    return recipe, images
 
 
 def read_preprocessing(config: ConfigDict) -> Preprocessing:
