@@ -5,7 +5,8 @@ Run:    python launch.py --config=configs/image_folder_cgl.py --workdir=... --co
         --config.data.test=DIR --config.dissection.broden=DIR
 Cost:   18 minutes on 2 cores for 5,400 images of 128² and 1,917 to dissect with, other jobs beside it.
 Expect: 82.56 % accuracy on 900 images of six scene classes, interpretability score 52
-        (docs/results.md), as with weight decay; the strengths of the losses on activations are ours and not tuned.
+        (docs/results_earlier.md), as with weight decay; the strengths of the losses on activations are ours and
+        not tuned.
 """
 
 from ml_collections import ConfigDict

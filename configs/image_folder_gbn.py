@@ -5,7 +5,7 @@ Run:    python launch.py --config=configs/image_folder_gbn.py --workdir=... --co
         --config.data.test=DIR --config.dissection.broden=DIR
 Cost:   20 minutes on 2 cores for 5,400 images of 128² and 1,917 to dissect with, other jobs beside it.
 Expect: 82.11 % accuracy on 900 images of six scene classes, interpretability score 46
-        (docs/results.md); weight decay 52.
+        (docs/results_earlier.md); weight decay 52.
 """
 
 from ml_collections import ConfigDict

@@ -3,7 +3,7 @@
 Reproduces: the synthetic experiment of CGL (Varshneya et al., IJCAI 2021), task binary, at a quarter of its width.
 Run:        python launch.py --config=configs/two_figures_cgl.py --workdir=...
 Cost:       three to five minutes on 2 cores.
-Expect:     100 % test accuracy, interpretability score 18 (one seed, docs/results.md).
+Expect:     100 % test accuracy, interpretability score 18 (one seed, docs/results_earlier.md).
             Published, at full width, conv2 alone: 14 of 15 concepts, with weight decay 10.
 """
 

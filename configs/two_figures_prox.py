@@ -5,7 +5,7 @@ Shows:  the block norm by proximal steps (SGD with momentum), on groups of four 
 Run:    python launch.py --config=configs/two_figures_prox.py --workdir=...
 Cost:   two to four minutes on 2 cores.
 Expect: 100 % test accuracy with 2 of conv1's 8 groups and 10 of conv2's 16 exactly zero
-        (docs/results.md); nothing published.
+        (docs/results_earlier.md); nothing published.
 """
 
 from ml_collections import ConfigDict

@@ -1,4 +1,4 @@
-"""What ``results/`` keeps makes the tables that docs/results.md shows, and the choice that the tables go by."""
+"""What ``results/`` keeps makes the tables that the pages of results show, and the choice that the tables go by."""
 
 import importlib
 import json
@@ -16,6 +16,7 @@ from interpjax.comparison import paired_difference
 from interpjax.tables import read_table, write_table
 
 ROOT = Path(__file__).parents[2]
+PAGES = "\n".join(path.read_text() for path in sorted((ROOT / "docs").glob("results*.md")))
 COMMAND = r"^\| `(\w+)` \| `interpjax table (\S+) --workdir=DIR --jobs=2(.*?)` \|"
 KNOWN = re.findall(COMMAND, (ROOT / "results" / "README.md").read_text(), re.M)
 
@@ -25,10 +26,9 @@ def rows_of(text):
 
 
 def shown(name):
-    """The rows of tables that docs/results.md has between the mark of this name and the next end."""
-    page = (ROOT / "docs" / "results.md").read_text()
-    assert page.count(f"<!-- {name} -->") == 1
-    return rows_of(page.partition(f"<!-- {name} -->")[2].partition("<!-- end -->")[0])
+    """The rows of tables that the pages of results have between the mark of this name and the next end."""
+    assert PAGES.count(f"<!-- {name} -->") == 1
+    return rows_of(PAGES.partition(f"<!-- {name} -->")[2].partition("<!-- end -->")[0])
 
 
 def test_every_folder_is_told_of():
@@ -84,4 +84,4 @@ def test_differences_of_two_strengths_are_those_of_the_results(first, second, to
     mean, _, high, seeds = (found := paired_difference("score", (scores[first] - scores[second]).to_numpy())).difference
     assert seeds == 6
     assert f"{mean:+.1f} ± {high - mean:.1f} (p {found.p:.2g})" == told
-    assert told in " ".join((ROOT / "docs" / "results.md").read_text().split())
+    assert told in " ".join(PAGES.split())
