@@ -24,7 +24,7 @@ from dissection_stages import BATCH, initialized, squeezenet
 
 from interpjax import dissection
 from interpjax.data import ConceptData, load_broden
-from interpjax.data.concepts import ConceptRecord
+from interpjax.data.concept_records import ConceptRecord
 from interpjax.dissection import feeds
 from interpjax.dissection.backlog import Backlog
 from interpjax.dissection.kept import KeptSums

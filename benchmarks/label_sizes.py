@@ -23,7 +23,7 @@ import numpy as np
 
 from interpjax import dissection
 from interpjax.data import ConceptData, load_broden
-from interpjax.data.concepts import ConceptRecord
+from interpjax.data.concept_records import ConceptRecord
 
 IMAGE_SIZE, SIDE, BATCH = 224, 112, 32
 SIDES = (75, 160)  # of the label maps of many sizes: as many pixels as those of one size, on average

@@ -8,15 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from interpjax import dissection, json_files, parallel, processes, showing, training
+from interpjax import dissecting, json_files, parallel, processes, showing, training
 from interpjax.atomic import write_atomic
 from interpjax.changes import restarted_from
 from interpjax.data.images import SkippedImages
 from interpjax.errors import UserError
-from interpjax.finished import is_outdated, load_results, summary
+from interpjax.finished import is_outdated, summary
 from interpjax.prepare import STAGES, Experiment
-from interpjax.prepare.labelled import Labelled
-from interpjax.report import scores
 from interpjax.training.checksums import by_name, checksums
 from interpjax.training.metrics import Log
 from interpjax.training.step import make_eval_step
@@ -87,8 +85,8 @@ def run_stages(experiment: Experiment, pending: Sequence[str], log: Log) -> None
     functions: dict[str, Callable[[Experiment], dict[str, Any]]] = {
         "train": functools.partial(_train, log=log),
         "evaluate": functools.partial(_evaluate, trained_now="train" in pending),
-        "dissect": _dissect,
-        "chance": _chance,
+        "dissect": dissecting.dissect,
+        "chance": dissecting.chance,
         "visualize": lambda experiment: processes.lead(lambda: showing.visualize(experiment)),
         "report": lambda experiment: processes.lead(lambda: showing.report(experiment)),
     }
@@ -178,92 +176,3 @@ def _evaluate(experiment: Experiment, *, trained_now: bool) -> dict[str, Any]:
         "zero_weights": experiment.groups.zero_weights(experiment.variables),
     }
     return {**found["scores"], **validation, **own, "skipped": found["skipped"]}
-
-
-def _dissect(experiment: Experiment) -> dict[str, Any]:
-    labelled = experiment.labelled
-    assert labelled is not None
-    skipped = SkippedImages() if labelled.skip_bad_images else None
-    settings = _settings(labelled, skipped, counts_folder(experiment.workdir, "dissect"))
-    results = processes.together(
-        lambda: dissection.dissect(
-            experiment.network,
-            labelled.concepts,
-            top_images=labelled.top_images,
-            groups=experiment.groups.groupings(labelled.layers),
-            keep_images=labelled.intervals,
-            **settings,
-        )
-    )
-    results = _with_relevance(results, experiment)
-    found = processes.lead(lambda: _save_results(results, experiment.workdir / "dissection"))
-    return {"scores": found, "skipped": sorted(skipped.names) if skipped else []}
-
-
-def _save_results(results: dict[str, dissection.Dissection], folder: Path) -> dict[str, Any]:
-    """Returns the scores, with their intervals where counts by image were kept."""
-    shutil.rmtree(folder, ignore_errors=True)  # left by a session that was cut off here
-    for layer, result in results.items():
-        (folder / layer).mkdir(parents=True)
-        result.to_csv(folder / layer / "tally.csv")
-        result.save(folder / layer / "iou.npz")
-    found, tables = scores.score_with_intervals(results)
-    for layer, table in tables.items():
-        table.to_csv(folder / layer / "intervals.csv", index=False)
-    return found
-
-
-@processes.stopping_together()
-def _with_relevance(
-    results: dict[str, dissection.Dissection], experiment: Experiment
-) -> dict[str, dissection.Dissection]:
-    """Beside each group's concepts the norm of its weights, with the scale of a batch norm that follows."""
-    found = dict(results)
-    for layer, norms in experiment.groups.relevance(experiment.variables).items():
-        groups = results[layer].groups if layer in results else None
-        if groups is not None and len(norms) == len(groups.sizes):
-            found[layer] = dataclasses.replace(results[layer], groups=dataclasses.replace(groups, relevance=norms))
-    return found
-
-
-def _settings(labelled: Labelled, skipped: SkippedImages | None, cache: Path) -> dict[str, Any]:
-    """How the network of a run is dissected, and any other beside it."""
-    return {
-        "layers": labelled.layers,
-        "protocol": labelled.protocol,
-        "fieldmaps": labelled.fieldmaps,
-        "batch_size": labelled.batch_size,
-        "image_size": labelled.image_size,
-        "num_threads": labelled.num_threads,
-        "skipped": skipped,
-        "cache": cache,
-    }
-
-
-def _chance(experiment: Experiment) -> dict[str, Any]:
-    labelled, workdir = experiment.labelled, experiment.workdir
-    assert labelled is not None
-    found = {}
-    for kind in labelled.chance.kinds:
-        chances = processes.together(functools.partial(_chance_of, kind, experiment, labelled))
-        found[kind] = processes.lead(functools.partial(_save_chances, kind, chances, workdir))
-    return found
-
-
-def _save_chances(kind: str, chances: dict[str, dissection.Chance], workdir: Path) -> dict[str, Any]:
-    """Returns them beside the scores."""
-    results = load_results(workdir)
-    for layer, chance in chances.items():
-        chance.save(workdir / "dissection" / layer / f"chance_{kind}.npz")
-    return scores.beside_chance(results, chances)
-
-
-def _chance_of(kind: str, experiment: Experiment, labelled: Labelled) -> dict[str, dissection.Chance]:
-    # The names of what is skipped are in the dissection's record.
-    skipped = SkippedImages() if labelled.skip_bad_images else None
-    settings = _settings(labelled, skipped, counts_folder(experiment.workdir, "chance"))
-    if kind == "untrained":
-        untrained = dissection.dissect(experiment.untrained_network, labelled.concepts, top_images=0, **settings)
-        return {layer: dissection.Chance.from_dissections([result]) for layer, result in untrained.items()}
-    how: dict[str, Any] = {"kind": kind, "draws": labelled.chance.draws, "seed": labelled.chance.seed}
-    return dissection.chance(experiment.network, labelled.concepts, **how, **settings)

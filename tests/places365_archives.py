@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from interpjax.data.get.download import Archive
+from interpjax.data.get.archive import Archive
 from interpjax.data.get.places365 import Archives
 
 CLASSES = ("/a/airfield", "/m/market/indoor", "/z/zen_garden")

@@ -19,7 +19,8 @@ from interpjax.config.identity import DEFAULTS, WITHOUT_EFFECT
 from interpjax.config.values import flatten
 from interpjax.errors import UserError
 from interpjax.models import create_model, outline
-from interpjax.training.checkpoint import DAMAGED, CheckpointError
+from interpjax.training.checkpoint import DAMAGED
+from interpjax.training.checkpoint_errors import CheckpointError
 from interpjax.training.metrics import read_metrics
 from interpjax.training.optimizer import memory_at
 from interpjax.training.saved import kept_steps

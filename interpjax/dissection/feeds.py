@@ -14,7 +14,8 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from interpjax import parallel
-from interpjax.data.concepts import ConceptData, ConceptRecord
+from interpjax.data.concept_records import ConceptRecord
+from interpjax.data.concepts import ConceptData
 from interpjax.data.images import BadImageError, SkippedImages
 from interpjax.dissection.arguments import check_channels_last, check_maps, listed, shown
 from interpjax.dissection.labels import ConceptColumns, ImageLabels, image_labels

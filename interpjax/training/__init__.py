@@ -1,6 +1,7 @@
 """Training: the objective, the optimizer, the training loop, and its checkpoints and metrics."""
 
-from interpjax.training.checkpoint import CheckpointError, Checkpoints
+from interpjax.training.checkpoint import Checkpoints
+from interpjax.training.checkpoint_errors import CheckpointError
 from interpjax.training.evaluation import Evaluated, evaluate, sample_images
 from interpjax.training.loop import Training, read_variables, train
 from interpjax.training.metrics import TrainingDivergedError

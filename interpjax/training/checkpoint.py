@@ -2,10 +2,9 @@
 
 import contextlib
 import dataclasses
-import logging
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -16,7 +15,8 @@ from jax.sharding import SingleDeviceSharding
 from orbax.checkpoint import v1 as ocp
 
 from interpjax import parallel, processes
-from interpjax.errors import OUT_OF_MEMORY, UserError, refused
+from interpjax.errors import OUT_OF_MEMORY, refused
+from interpjax.training.checkpoint_errors import CheckpointError, DamagedError, reason, root, without_tracebacks
 from interpjax.training.checksums import by_name, checksum_of_json, checksums, misfit, not_finite
 from interpjax.training.optimizer import memory_at
 from interpjax.training.saved import AVERAGE, FOLDER, MEMORY, Position, Stored, as_tree, from_tree, memory_by_name
@@ -26,14 +26,6 @@ PyTree = Any
 T = TypeVar("T")
 DAMAGED = "damaged_checkpoints"  # in a workdir
 CHECKSUMS, POSITION = "checksums", "position"  # beside the position: of every array by its name, and of the position
-
-
-class CheckpointError(UserError):
-    """A checkpoint could not be written or read; the message names the folder."""
-
-
-class _DamagedError(Exception):
-    """A checkpoint is not what was written; the message says what differs."""
 
 
 class Checkpoints:
@@ -79,14 +71,14 @@ class Checkpoints:
         step, tree, stands = int(state.step), as_tree(state), dataclasses.asdict(position)
         sums = checksums(by_name(tree)) | {POSITION: checksum_of_json(stands)}
         try:
-            with _without_tracebacks():
+            with without_tracebacks():
                 saved = self._orbax.save(step, tree, custom_metadata=stands | {CHECKSUMS: sums})
             if not saved:
                 raise RuntimeError(f"a checkpoint of step {self.latest} is there already")
         except Exception as error:  # orbax passes on whatever its storage libraries raise
             kept = f"the last good one is of step {self.latest}" if self.latest is not None else "there is none yet"
             raise CheckpointError(
-                f"checkpoint of step {step} could not be written to {self._folder} ({_reason(error)}); {kept}. "
+                f"checkpoint of step {step} could not be written to {self._folder} ({reason(error)}); {kept}. "
                 "If the disk is full, make room; the same command goes on from there."
             ) from error
 
@@ -131,7 +123,7 @@ class Checkpoints:
         except Exception as error:  # orbax passes on whatever its storage libraries raise
             others = ", ".join(str(each) for each in self._steps() if each != step) or "none"
             raise CheckpointError(
-                f"checkpoint {self._folder}/{step} cannot be read ({_reason(error)}); put a copy in its place, or take "
+                f"checkpoint {self._folder}/{step} cannot be read ({reason(error)}); put a copy in its place, or take "
                 f"that of another step: {others}"
             ) from error
 
@@ -180,10 +172,10 @@ class Checkpoints:
             except Exception as error:  # of damage, orbax passes on whatever its storage libraries raise
                 if OUT_OF_MEMORY in str(error):
                     raise
-                told = refused(_root(error))
+                told = refused(root(error))
                 if told is not None:  # the checkpoint is none the worse for it
                     raise CheckpointError(f"checkpoint {self._folder}/{step} cannot be read: {told}") from error
-                damaged[step] = _reason(error)
+                damaged[step] = reason(error)
             if at is None:
                 print(f"checkpoint {self._folder}/{step} is passed over: {damaged[step]}", file=sys.stderr)
         told = "; ".join(f"checkpoint {self._folder}/{step} is damaged: {why}" for step, why in damaged.items())
@@ -196,15 +188,15 @@ class Checkpoints:
         """What a checkpoint tells of itself, which is checked as far as it can be without its arrays."""
         found: Any = self._orbax.metadata(step)
         if not isinstance(found.custom_metadata, dict) or not isinstance(found.metadata, dict):
-            raise _DamagedError("its metadata cannot be read")
+            raise DamagedError("its metadata cannot be read")
         notes, shapes = dict(found.custom_metadata), dict(found.metadata)
         sums = notes.pop(CHECKSUMS, None)
         if sums is None and set(notes) != {"data", "seconds", "skipped"}:  # which an older version wrote without them
-            raise _DamagedError("its checksums or the position of training are not there")
+            raise DamagedError("its checksums or the position of training are not there")
         if sums is not None and set(sums) != {*by_name(shapes), POSITION}:
-            raise _DamagedError("its arrays are not those that were written")
+            raise DamagedError("its arrays are not those that were written")
         if sums is not None and sums[POSITION] != checksum_of_json(notes):
-            raise _DamagedError("the position of training is not the one that was written")
+            raise DamagedError("the position of training is not the one that was written")
         return Stored(step, shapes, sums, Position(**notes | {"skipped": tuple(notes.get("skipped", ()))}))
 
     def _load(self, stored: Stored, like: PyTree, *, whole: bool) -> dict[str, PyTree]:
@@ -220,7 +212,7 @@ class Checkpoints:
         found, written = checksums(by_name(tree)), stored.sums
         differing = [name for name in found if written is not None and written[name] != found[name]]
         if differing:
-            raise _DamagedError(f"{', '.join(differing)}: not the numbers that were written")
+            raise DamagedError(f"{', '.join(differing)}: not the numbers that were written")
         return tree
 
     def _require_fit(self, step: int, wrong: str) -> None:
@@ -251,33 +243,5 @@ class Checkpoints:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Ends orbax's threads. Those of a write that failed raise its error once more, which is left out."""
-        with _without_tracebacks(), contextlib.suppress(Exception) if error else contextlib.nullcontext():
+        with without_tracebacks(), contextlib.suppress(Exception) if error else contextlib.nullcontext():
             self._orbax.close()
-
-
-@contextlib.contextmanager
-def _without_tracebacks() -> Iterator[None]:
-    """Keeps each of orbax's threads from printing a traceback of an error that is raised anyway."""
-    logger = logging.getLogger("absl")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-
-
-def _reason(error: BaseException) -> str:
-    """The operating system's words for an error. In a long message of a storage library they are at the end."""
-    error = _root(error)
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return line if len(line) < 200 else f"…{line[-160:]}"
-
-
-def _root(error: BaseException) -> BaseException:
-    """The first of the errors that led to one: storage libraries put the cause behind several of their own."""
-    while (before := error.__cause__ or error.__context__) is not None:
-        error = before
-    return error

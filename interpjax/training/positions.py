@@ -3,7 +3,8 @@
 import dataclasses
 
 from interpjax import parallel, processes
-from interpjax.training.checkpoint import CheckpointError, Position
+from interpjax.training.checkpoint_errors import CheckpointError
+from interpjax.training.saved import Position
 
 EACH = "processes"  # the data's positions by process, where there are several
 

@@ -12,13 +12,14 @@ import numpy as np
 
 from interpjax import parallel, processes, stopping
 from interpjax.data.images import SkippedImages
-from interpjax.training.checkpoint import Checkpoints, Position
+from interpjax.training.checkpoint import Checkpoints
 from interpjax.training.evaluation import Evaluations
 from interpjax.training.metrics import Log, MetricsWriter, StepLog, TrainingDivergedError
 from interpjax.training.positions import joined, own_part
 from interpjax.training.prefetch import Prefetch
 from interpjax.training.profiling import Profile
 from interpjax.training.recipe import Recipe
+from interpjax.training.saved import Position
 from interpjax.training.state import TrainState
 from interpjax.training.step import TrainStep
 

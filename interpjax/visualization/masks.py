@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Bool, Float
 
-from interpjax.data.concepts import Channels
+from interpjax.data.concept_records import Channels
 from interpjax.dissection import Dissection
 from interpjax.dissection.upsampling import resampling, upsample
 

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from interpjax.data import ConceptData
-from interpjax.data.concepts import Channels, ConceptRecord
+from interpjax.data.concept_records import Channels, ConceptRecord
 from interpjax.data.images import BadImageError, resize
 from interpjax.dissection import ActivationsFn, arguments
 

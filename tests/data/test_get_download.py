@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from interpjax.data.get import download
-from interpjax.data.get.download import Archive, fetch, size_on_server
+from interpjax.data.get.archive import Archive
+from interpjax.data.get.download import fetch, size_on_server
 from interpjax.data.get.folder import require_space, working_in
 from interpjax.errors import UserError
 

@@ -10,7 +10,9 @@ import tiny
 
 from interpjax import config as config_lib
 from interpjax import models, training
-from interpjax.training.checkpoint import CheckpointError, Checkpoints, Position
+from interpjax.training.checkpoint import Checkpoints
+from interpjax.training.checkpoint_errors import CheckpointError
+from interpjax.training.saved import Position
 from interpjax.training.state import TrainState
 
 POSITION = Position({"next_index": 24}, 1.5, ("bad.jpg",))

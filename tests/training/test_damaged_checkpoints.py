@@ -9,8 +9,9 @@ import shutil
 import numpy as np
 import pytest
 
-from interpjax.training.checkpoint import DAMAGED, CheckpointError, Checkpoints, Position
-from interpjax.training.saved import kept_steps
+from interpjax.training.checkpoint import DAMAGED, Checkpoints
+from interpjax.training.checkpoint_errors import CheckpointError
+from interpjax.training.saved import Position, kept_steps
 from interpjax.training.state import TrainState
 
 # What orbax leaves of a read that failed, as tasks of a closed event loop, is collected in the test.

@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import tensorflow_datasets as tfds
 
 from interpjax.data.broden import tables as broden_tables
-from interpjax.data.concepts import ReadOnce
+from interpjax.data.concept_records import ReadOnce
 from interpjax.errors import UserError
 
 EncodedMaps = dict[str, list[bytes]]  # by category, in the order of the row's cell

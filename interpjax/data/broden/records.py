@@ -17,7 +17,8 @@ from jaxtyping import UInt8, UInt16
 
 from interpjax.data.broden import tables as broden_tables
 from interpjax.data.broden.files import EncodedMaps, Files, Folder, KeepEncoded, Shards
-from interpjax.data.concepts import Channels, ConceptData
+from interpjax.data.concept_records import Channels
+from interpjax.data.concepts import ConceptData
 from interpjax.data.headers import png_depth, stated_size
 from interpjax.data.images import BadImageError, decode_image
 from interpjax.errors import UserError, refusals

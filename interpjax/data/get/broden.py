@@ -10,7 +10,8 @@ from pathlib import Path
 
 from interpjax.data.broden.builder import build_broden
 from interpjax.data.broden.records import PREPARED
-from interpjax.data.get.download import Archive, fetch, left_to_fetch, size_on_server
+from interpjax.data.get.archive import Archive
+from interpjax.data.get.download import fetch, left_to_fetch, size_on_server
 from interpjax.data.get.folder import ARCHIVES, make, require_space
 from interpjax.data.get.unpack import unpack_zip, unpacked_size, wrong_zip
 from interpjax.errors import UserError, refused

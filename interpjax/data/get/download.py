@@ -1,10 +1,7 @@
 """Downloads over HTTP that go on where they stopped, are tried again where the line is cut, and are checked."""
 
-import dataclasses
-import hashlib
 import http.client
 import os
-import re
 import ssl
 import sys
 import time
@@ -17,6 +14,7 @@ from typing import IO
 
 from tqdm import tqdm
 
+from interpjax.data.get.archive import CHUNK, Archive
 from interpjax.data.get.folder import PART, gigabytes
 from interpjax.errors import UserError, naming
 from interpjax.progress import progress_bar
@@ -24,60 +22,9 @@ from interpjax.progress import progress_bar
 TRIES = 5  # in a row, none of which brought a byte that no earlier one had
 WHOLE_TRIES = 3  # of a file that came in full and was wrong
 FIRST_WAIT, TIMEOUT = 1.0, 60.0  # seconds; the wait doubles from one try to the next
-CHUNK = 1 << 20
 RANGE_NOT_SATISFIABLE = 416
 UNSTATED = 50 * 10**9  # bytes of a file whose size no one tells, after which it is given up
 PASSING = (408, 425, 429)  # codes from 400 to 499 after which it is worth while to try again
-
-
-@dataclasses.dataclass(frozen=True)
-class Archive:
-    """A file on a server.
-
-    Attributes:
-      url: its address, http or https.
-      size: in bytes; None if it is not known.
-      sha256: as hexadecimal digits; None if it is not known.
-
-    Raises:
-      UserError: if the address has another form.
-    """
-
-    url: str
-    size: int | None = None
-    sha256: str | None = None
-
-    def __post_init__(self) -> None:
-        wrong = UserError(f"{self.url!r}: expected an address as http://SERVER/NAME, in ASCII and without blanks")
-        try:
-            parts = urllib.parse.urlsplit(self.url)
-            (parts.hostname or "").encode("idna")  # as the system is asked for it
-            _ = parts.port  # raises where it is no number
-        except ValueError as error:  # UnicodeError is one
-            raise wrong from error
-        if not re.fullmatch(r"[!-~]+", self.url):
-            raise wrong
-        # The name is that of a file here, beside which a folder for what it holds is made and removed.
-        if parts.scheme not in ("http", "https") or not parts.netloc or self.name in ("", ".", ".."):
-            raise wrong
-
-    @property
-    def name(self) -> str:
-        """The last part of the address."""
-        return Path(urllib.parse.urlsplit(self.url).path).name
-
-    def wrong(self, path: Path) -> str:
-        """What is wrong with a copy of it, as part of a sentence; empty if nothing is.
-
-        Args:
-          path: the copy.
-        """
-        size = path.stat().st_size
-        if self.size is not None and size != self.size:
-            return f"has {size} bytes; expected {self.size}"
-        if self.sha256 is not None and (found := _sha256(path)) != self.sha256:
-            return f"has the sha256 {found}; expected {self.sha256}"
-        return ""
 
 
 class _CutError(Exception):
@@ -255,12 +202,3 @@ def _unreachable(url: str, fault: Exception | None) -> UserError:
 
 def _size(part: Path) -> int:
     return part.stat().st_size if part.is_file() else 0
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file, progress_bar(f"checking {path.name}", path.stat().st_size, unit="B") as bar:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-            bar.update(len(chunk))
-    return digest.hexdigest()

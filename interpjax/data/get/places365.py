@@ -9,7 +9,8 @@ from pathlib import Path
 
 from interpjax.data.building import build
 from interpjax.data.get import listed
-from interpjax.data.get.download import Archive, fetch, left_to_fetch
+from interpjax.data.get.archive import Archive
+from interpjax.data.get.download import fetch, left_to_fetch
 from interpjax.data.get.folder import ARCHIVES, make, require_space
 from interpjax.data.get.places365_builder import NAME, VERSION, Places365Small
 from interpjax.errors import UserError

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from interpjax.data.get.download import CHUNK
+from interpjax.data.get.archive import CHUNK
 from interpjax.errors import UserError
 from interpjax.progress import progress_bar
 

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import UInt8
 
-from interpjax.data.concepts import Channels, ConceptData, ReadOnce, primary_categories
+from interpjax.data.concept_records import Channels, ReadOnce
+from interpjax.data.concepts import ConceptData, primary_categories
 from interpjax.data.images import decode_image
 from interpjax.data.two_figures import drawing as figures
 from interpjax.data.two_figures.builder import example_name
