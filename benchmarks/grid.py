@@ -16,6 +16,7 @@ from dissected_runs import told, told_difference
 from interpjax.comparison.statistics import mean_interval
 from interpjax.tables.scores import scores_of
 
+SETTING = ["section", "row"]
 QUANTITIES = {
     "accuracy": ("accuracy, %", ".2f"),
     "interpretability_score": ("score", ".1f"),
@@ -40,20 +41,20 @@ def main() -> None:
     parser.add_argument("--quantities", nargs="+", choices=QUANTITIES, default=list(QUANTITIES))
     parser.add_argument("--minus", nargs=2, metavar=("SECTION", "ROW"), help="print differences from this setting")
     flags = parser.parse_args()
-    scores = scores_of(pd.read_csv(flags.results)).set_index(["section", "row", "seed"])
-    settings = scores.index.droplevel("seed").unique()
+    scores = scores_of(pd.read_csv(flags.results)).set_index([*SETTING, "seed"])
+    settings = scores.index.droplevel("seed").unique().tolist()
     if flags.minus and tuple(flags.minus) not in settings:
         known = ", ".join(" / ".join(each) for each in settings)
         raise SystemExit(f"--minus: no run of {' / '.join(flags.minus)}; expected one of {known}")
-    columns = scores.index.unique("row").tolist()
-    print(f"| quantity |  | {' | '.join(columns)} |\n|{'---|' * (len(columns) + 2)}")
+    sections, rows = (list(dict.fromkeys(names)) for names in zip(*settings, strict=True))
+    print(f"| quantity |  | {' | '.join(rows)} |\n|{'---|' * (len(rows) + 2)}")
     for quantity in flags.quantities:
         name, form = QUANTITIES[quantity]
-        values = scores[quantity].dropna()
-        base = values.loc[tuple(flags.minus)] if flags.minus else None
-        for section in scores.index.unique("section"):
-            found = {row: own.droplevel(["section", "row"]) for row, own in values.loc[[section]].groupby(level="row")}
-            cells = [cell(found[row], base, form) if row in found else "–" for row in columns]
+        found = {each: own.droplevel(SETTING) for each, own in scores[quantity].dropna().groupby(level=SETTING)}
+        base = found[tuple(flags.minus)] if flags.minus else None
+        for section in sections:
+            own = [found.get((section, row)) for row in rows]
+            cells = ["–" if each is None else cell(each, base, form) for each in own]
             print(f"| {name} | {section} | {' | '.join(cells)} |")
 
 
