@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -59,20 +60,21 @@ def sweep(
     from interpjax.atomic import locked, write_atomic
     from interpjax.errors import refusals
     from interpjax.prepare import DEFAULT_STAGES
-    from interpjax.running import run_all, unfinished
+    from interpjax.running import run_all, shares, unfinished
     from interpjax.running.planned import LOGS
-    from interpjax.running.records import records, summary_of
+    from interpjax.running.records import records, summary_of, to_csv
     from interpjax.stages import ordered_stages
 
     asked = ordered_stages(DEFAULT_STAGES if stages is None else stages)
     root = Path(workdir).expanduser().absolute()
     runs = _planned(config, choices, root)
+    shares(jobs, os.environ)  # raises before a folder is made
     left = unfinished([each for _, each in runs], asked)
     with refusals(f"workdir {root}"):
         root.mkdir(parents=True, exist_ok=True)
         with locked(root, f"workdir {root}: another process makes runs in it; wait for its end, or give another"):
             failed = run_all(left, asked, jobs=jobs)
-            write_atomic(root / "results.csv", records(runs).to_csv(index=False))
+            write_atomic(root / "results.csv", to_csv(records(runs)))
     rows = []
     for combination, each in runs:
         summary = summary_of(each)

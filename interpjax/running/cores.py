@@ -26,8 +26,10 @@ def shares(jobs: int, environment: Mapping[str, str]) -> list[tuple[list[int], d
       environment: of this process.
 
     Raises:
-      UserError: if there are fewer cores, or fewer GPUs that are named, than runs.
+      UserError: if ``jobs`` is below 1, or there are fewer cores, or fewer GPUs that are named, than runs.
     """
+    if jobs < 1:
+        raise UserError(f"jobs = {jobs}: expected 1 at least")
     own = cores()
     gpus = [name for name in environment.get(GPUS, "").split(",") if name and not name.startswith("-")]  # -1: none
     for kind, there in (("cores", own), (f"GPUs in {GPUS}", gpus)):

@@ -18,7 +18,6 @@ from interpjax import json_files, stopping
 from interpjax.atomic import write_atomic
 from interpjax.compiling import compiling_into, has_cache
 from interpjax.config import digest, to_json
-from interpjax.errors import UserError
 from interpjax.experiment import run
 from interpjax.progress import progress_bar
 from interpjax.running.cores import shares
@@ -59,10 +58,9 @@ def run_all(
       UserError: if ``jobs`` is below 1, or there are fewer cores.
       Stopped: on a signal, after the runs under way have saved what they have.
     """
-    if jobs < 1:
-        raise UserError(f"jobs = {jobs}: expected 1 at least")
     if not planned:
         return {}
+    dealt = shares(jobs, os.environ)
     named = has_cache() or any(each.config.compilation_cache for each in planned)
     cache = None if named or not keep_compiled else planned[0].root / CACHE
     failed: dict[str, str] = {}
@@ -70,8 +68,7 @@ def run_all(
         if jobs == 1:
             ended = _one_by_one(planned, stages, cache, bar)
         else:
-            places = [(cores, own | _caching(cache)) for cores, own in shares(jobs, os.environ)]
-            ended = _at_once(planned, stages, places)
+            ended = _at_once(planned, stages, [(cores, own | _caching(cache)) for cores, own in dealt])
         with contextlib.closing(ended):  # so that runs under way are stopped at once, whatever goes wrong here
             for name, why in ended:
                 if why:

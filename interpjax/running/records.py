@@ -12,6 +12,7 @@ from interpjax.running.queue import note_of
 
 OF_RUN = ("accuracy", "validation_accuracy", "top5", "zero_weights")  # shares; the same in the rows of all its layers
 OF_LAYER = ("units", "detectors", "unique_detectors")
+COUNTS = (*OF_LAYER, "calibrated", "layers")
 CHANCE = {"labels": "by_chance", "untrained": "untrained"}  # kind of chance: the name of its column
 
 
@@ -51,6 +52,15 @@ def records(
         elif "failed" in note and note.get("config", ours) == ours:
             found.append({**labels, "layer": "", "config": ours, **noted})
     return pd.DataFrame(found)
+
+
+def to_csv(found: pd.DataFrame) -> str:
+    """Such rows as CSV, in which a count is a whole number also where other runs have none.
+
+    Args:
+      found: as :func:`records` returns it.
+    """
+    return found.astype({name: "Int64" for name in COUNTS if name in found}).to_csv(index=False)
 
 
 def summary_of(planned: Planned) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,8 +13,8 @@ from interpjax import json_files
 from interpjax.atomic import locked, write_atomic
 from interpjax.errors import UserError, refusals
 from interpjax.experiment import something_left
-from interpjax.running import Planned, check_folders, run_all, unfinished
-from interpjax.running.records import records, summary_of
+from interpjax.running import Planned, check_folders, run_all, shares, unfinished
+from interpjax.running.records import records, summary_of, to_csv
 from interpjax.stages import ordered_stages
 from interpjax.tables import rendering
 from interpjax.tables.cells import Line, lines
@@ -50,11 +51,13 @@ def make_table(
 
     Raises:
       UserError: naming the run and the field, if a run cannot be as it is configured, or no row has ``only`` in it;
-        if another process makes this table; if ``results.csv`` alone has runs that the table has not.
+        if ``jobs`` is below 1 or there are fewer cores; if another process makes this table; if ``results.csv`` alone
+        has runs that the table has not.
     """
     folder = Path(workdir).expanduser().absolute()
     stages = ordered_stages(table.stages)
     chosen = _chosen(table, folder, seeds, only)
+    shares(jobs, os.environ)  # raises before a folder is made
     with _held(table, folder):
         _write(table, folder)
         left = unfinished(_missing(table, chosen, read_kept(table, folder)), stages)
@@ -164,7 +167,7 @@ def _write(table: Table, folder: Path) -> list[Line]:
         told = {section: row.name for section, row in choose(table, scores, rows).items()}
         write_atomic(folder / "chosen.json", json_files.to_text(told, indent=2) + "\n")
         notes += notes_on_choice(table, told)
-    write_atomic(folder / RESULTS, found.to_csv(index=False))
+    write_atomic(folder / RESULTS, to_csv(found))
     write_atomic(folder / "table.md", rendering.to_markdown(table, made, notes))
     for ending, text in (("tex", rendering.to_latex), ("csv", rendering.to_csv)):
         write_atomic(folder / f"table.{ending}", text(table, made))

@@ -9,6 +9,7 @@ import tiny
 import interpjax
 from interpjax.atomic import locked
 from interpjax.errors import UserError
+from interpjax.running.records import to_csv
 
 
 def test_folders_have_names_that_file_systems_take():
@@ -29,6 +30,19 @@ def test_a_second_process_makes_no_runs(tmp_path):
 def test_what_is_no_choice_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"choices\['seed'\] = 3: expected a sequence of values, as \[3\]"):
         interpjax.sweep(tiny.tiny_config(), {"seed": 3}, tmp_path)
+
+
+@pytest.mark.parametrize("jobs", [0, 10_000])
+def test_a_number_of_jobs_that_cannot_be_makes_no_folder(tmp_path, jobs):
+    with pytest.raises(UserError, match=f"jobs = {jobs}: "):
+        interpjax.sweep(tiny.tiny_config(), {"seed": [0]}, tmp_path / "runs", jobs=jobs)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_counts_are_written_as_whole_numbers_beside_a_run_that_failed():
+    made = {"layer": "conv1", "units": 8, "unique_detectors": 3, "by_chance": 1.0, "calibrated": 2, "layers": 1}
+    text = to_csv(pd.DataFrame([made, {"layer": "", "failed": "the disk is full"}]))
+    assert text.splitlines()[1:] == ["conv1,8,3,1.0,2,1,", ",,,,,,the disk is full"]
 
 
 @pytest.mark.long

@@ -202,6 +202,7 @@ def test_mistakes_are_told_before_anything_is_made(tmp_path):
         dataclasses.replace(small_table(), stages=("tain",))
     with pytest.raises(UserError, match=r"jobs = 1000: this machine has \d+ cores"):
         make_table(small_table(), tmp_path / "jobs", jobs=1000)
+    assert not (tmp_path / "jobs").exists()
     with pytest.raises(UserError, match=r"seeds = .*: 9 of table .*; expected some of 3, 4, none twice"):
         make_table(small_table(), tmp_path, seeds=(3, 9))
     with pytest.raises(UserError, match=r"seeds = .*: 3 of table"):
