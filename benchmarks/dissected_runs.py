@@ -1,6 +1,6 @@
 """What the programs over a table's dissected runs share: how the runs are found, and how means are told.
 
-Not a program itself: best_iou.py, dead_filters.py, iou_cuts.py, kept_concepts.py and over_untrained.py use it.
+Not a program itself: best_iou.py, dead_filters.py, grid.py, iou_cuts.py, kept_concepts.py and over_untrained.py use it.
 """
 
 from collections.abc import Iterator, Sequence

@@ -25,7 +25,7 @@ from faulty_pair import Row, pairs
 sys.path.insert(0, str(ROOT / "tests"))
 import loopback_server
 
-from interpjax.data.get import download
+from interpjax.data.get import archive, download
 from interpjax.errors import UserError
 
 KILLS, SEED = 20, 0  # moments at which a run is killed, drawn by this seed
@@ -233,7 +233,7 @@ def _served(job: Job, fault: dict) -> Outcome:
             setattr(server, field, value)
         try:
             size = None if fault.get("lengths") is False else len(content)
-            got = download.fetch(download.Archive(f"{server.url}/set.json", size), folder)
+            got = download.fetch(archive.Archive(f"{server.url}/set.json", size), folder)
         except UserError as error:
             return Outcome(1, job.last_line(str(error)))
     return Outcome(0, f"the file is {'right' if got.read_bytes() == content else 'WRONG'}")

@@ -6,7 +6,7 @@ network detects a run still detects (kept), how many it detects that the publish
 units of a hundred the concept that fits best is the same as before (same), and how many units are detectors.
 
 Run:   python benchmarks/kept_concepts.py FOLDER PUBLISHED   (of a table, and the workdir of the published network,
-       dissected with the same layers and labelled images, as docs/results.md says)
+       dissected with the same layers and labelled images, as docs/results_scenes.md says)
 Cost:  seconds.
 """
 

@@ -1,4 +1,4 @@
-"""Draws accuracy and score against the strength of each regularizer, and against each other.
+"""Draws accuracy and score against the strength of each regularizer, and the score against the accuracy.
 
 A section is a regularizer, and the name of a row its strength. Marks are means over seeds, with their 95 % t-intervals;
 in the last panel, which shows whether one regularizer has the higher score at the same accuracy, each mark is labelled

@@ -90,8 +90,8 @@ def chance(experiment: Experiment) -> dict[str, Any]:
 def _save_chances(kind: str, chances: dict[str, dissection.Chance], workdir: Path) -> dict[str, Any]:
     """Returns them beside the scores."""
     results = load_results(workdir)
-    for layer, chance in chances.items():
-        chance.save(workdir / "dissection" / layer / f"chance_{kind}.npz")
+    for layer, own in chances.items():
+        own.save(workdir / "dissection" / layer / f"chance_{kind}.npz")
     return scores.beside_chance(results, chances)
 
 

@@ -51,8 +51,9 @@ def sweep(
       also ``failed``, what each of them last told.
 
     Raises:
-      UserError: naming the run and the field, if a field does not exist, or a run cannot be as it is configured; if
-        ``jobs`` is below 1 or there are fewer cores; or if another process makes runs in ``workdir``.
+      UserError: naming the run and the field, if a field does not exist, or a run cannot be as it is configured; if a
+        run is left and ``jobs`` is below 1 or above the number of cores, or of the GPUs that are named; or if another
+        process makes runs in ``workdir``.
     """
     # Loaded here, since interpjax itself brings this function, and with it nothing heavy.
     import pandas as pd
@@ -60,7 +61,7 @@ def sweep(
     from interpjax.atomic import locked, write_atomic
     from interpjax.errors import refusals
     from interpjax.prepare import DEFAULT_STAGES
-    from interpjax.running import run_all, shares, unfinished
+    from interpjax.running import check_jobs, run_all, unfinished
     from interpjax.running.planned import LOGS
     from interpjax.running.records import records, summary_of, to_csv
     from interpjax.stages import ordered_stages
@@ -68,8 +69,8 @@ def sweep(
     asked = ordered_stages(DEFAULT_STAGES if stages is None else stages)
     root = Path(workdir).expanduser().absolute()
     runs = _planned(config, choices, root)
-    shares(jobs, os.environ)  # raises before a folder is made
-    left = unfinished([each for _, each in runs], asked)
+    if left := unfinished([each for _, each in runs], asked):
+        check_jobs(jobs, os.environ)
     with refusals(f"workdir {root}"):
         root.mkdir(parents=True, exist_ok=True)
         with locked(root, f"workdir {root}: another process makes runs in it; wait for its end, or give another"):

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 from interpjax import __main__ as program
-from interpjax.data.get import download, places365
+from interpjax.data.get import places365
+from interpjax.data.get.archive import Archive
 
 SHORT = ("training.num_steps=2", "training.batch_size=8", "model.width=0.125", "data.num_threads=2")
 DRAWS = "dissection.chance.draws=2"
@@ -18,7 +19,7 @@ DRAWS = "dissection.chance.draws=2"
 def main(description: Path, arguments: list[str]) -> None:
     """Runs the program as the page has it, with other addresses and short."""
     served = json.loads(description.read_text())
-    archives = places365.Archives(**{name: download.Archive(*archive) for name, archive in served["places365"].items()})
+    archives = places365.Archives(**{name: Archive(*archive) for name, archive in served["places365"].items()})
     places365.get_places365 = functools.partial(places365.get_places365, archives=archives)
     if arguments[:2] == ["get", "broden"]:
         arguments = [*arguments, f"--url={served['broden']}"]

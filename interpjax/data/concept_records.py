@@ -1,4 +1,4 @@
-"""One labelled image, as whoever reads it sees it, whatever the layout of its files."""
+"""The interface of a labelled image, which is the same whatever files it is read from."""
 
 import dataclasses
 import functools

@@ -131,7 +131,8 @@ def prepare(
     parts = _open(config, workdir, stages, problems)
     model = networks.create(config, workdir, parts.source, parts.imported)
     alone = models.outside_of_devices(model)
-    recipe, images = _fit_together(config, model, parts, stages, problems)
+    outline = models.outline(alone, config.data.image_size)
+    recipe, images = _fit_together(config, model, outline.variables["params"], parts, stages, problems)
     return Experiment(
         workdir=workdir,
         config_text=to_json(config),
@@ -150,7 +151,10 @@ def prepare(
 
 @dataclasses.dataclass(frozen=True)
 class _Parts:
-    """What is opened of an experiment before its network is made; ``trained`` is whether that is trained here."""
+    """What is opened of an experiment before its network is made.
+
+    ``trained`` is whether the network is trained in this workdir, before or now.
+    """
 
     preprocessing: Preprocessing
     source: Source | None
@@ -163,12 +167,12 @@ class _Parts:
 
     @property
     def imported(self) -> dict[str, Any] | None:
-        """The weights, where the network is with them as they are."""
+        """The weights, if the network is used as imported; None if it is trained."""
         return None if self.trained else self.weights
 
 
 def _open(config: ConfigDict, workdir: Path, stages: Sequence[str], problems: Problems) -> _Parts:
-    """Raises UserError with all that is wrong with the parts by themselves."""
+    """Opens the parts of an experiment that need no network. Raises UserError with all that is wrong with them."""
     with problems.collected():
         tracking.check(config.wandb)
     with problems.collected():
@@ -195,13 +199,12 @@ def _open(config: ConfigDict, workdir: Path, stages: Sequence[str], problems: Pr
 
 
 def _fit_together(
-    config: ConfigDict, model: nn.Module, parts: _Parts, stages: Sequence[str], problems: Problems
+    config: ConfigDict, model: nn.Module, params: Any, parts: _Parts, stages: Sequence[str], problems: Problems
 ) -> tuple[training.Recipe | None, Labelled | None]:
     """The recipe and the labelled images, where stages use them. Raises UserError with all that does not fit."""
     source, recipe, images = parts.source, None, None
-    outline = models.outline(models.outside_of_devices(model), config.data.image_size)
     with problems.collected():
-        memory.check_parameters(config, outline.variables["params"])
+        memory.check_parameters(config, params)
     with problems.collected():
         if BY_BATCHES & set(stages):
             memory.check_batch(config)

@@ -15,6 +15,23 @@ def cores() -> list[int]:
     return list(range(os.cpu_count() or 1))
 
 
+def check_jobs(jobs: int, environment: Mapping[str, str]) -> None:
+    """Checks that so many runs can be made at once.
+
+    Args:
+      jobs: how many.
+      environment: of this process.
+
+    Raises:
+      UserError: if ``jobs`` is below 1 or above the number of cores, or of the GPUs that are named.
+    """
+    if jobs < 1:
+        raise UserError(f"jobs = {jobs}: expected 1 at least")
+    for kind, there in (("cores", cores()), (f"GPUs in {GPUS}", _gpus(environment))):
+        if there and len(there) < jobs:
+            raise UserError(f"jobs = {jobs}: this machine has {len(there)} {kind}; expected so many at most")
+
+
 def shares(jobs: int, environment: Mapping[str, str]) -> list[tuple[list[int], dict[str, str]]]:
     """The cores, and the variables of the environment, of each of so many runs at once.
 
@@ -26,16 +43,15 @@ def shares(jobs: int, environment: Mapping[str, str]) -> list[tuple[list[int], d
       environment: of this process.
 
     Raises:
-      UserError: if ``jobs`` is below 1, or there are fewer cores, or fewer GPUs that are named, than runs.
+      UserError: as :func:`check_jobs`.
     """
-    if jobs < 1:
-        raise UserError(f"jobs = {jobs}: expected 1 at least")
-    own = cores()
-    gpus = [name for name in environment.get(GPUS, "").split(",") if name and not name.startswith("-")]  # -1: none
-    for kind, there in (("cores", own), (f"GPUs in {GPUS}", gpus)):
-        if there and len(there) < jobs:
-            raise UserError(f"jobs = {jobs}: this machine has {len(there)} {kind}; expected so many at most")
+    check_jobs(jobs, environment)
+    own, gpus = cores(), _gpus(environment)
     return [(_dealt(own, jobs, n), {GPUS: ",".join(_dealt(gpus, jobs, n))} if gpus else {}) for n in range(jobs)]
+
+
+def _gpus(environment: Mapping[str, str]) -> list[str]:
+    return [name for name in environment.get(GPUS, "").split(",") if name and not name.startswith("-")]  # -1: none
 
 
 def _dealt(things: Sequence, jobs: int, number: int) -> list:

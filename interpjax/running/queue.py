@@ -20,7 +20,7 @@ from interpjax.compiling import compiling_into, has_cache
 from interpjax.config import digest, to_json
 from interpjax.experiment import run
 from interpjax.progress import progress_bar
-from interpjax.running.cores import shares
+from interpjax.running.cores import check_jobs, shares
 from interpjax.running.planned import Planned
 from interpjax.running.reasons import tell
 from interpjax.running.version import code_version
@@ -55,12 +55,12 @@ def run_all(
       ``{name: what went wrong}`` of the runs that failed, in the last line that they told.
 
     Raises:
-      UserError: if ``jobs`` is below 1, or there are fewer cores.
+      UserError: if there are runs, and ``jobs`` is below 1 or above the number of cores, or of the GPUs that are named.
       Stopped: on a signal, after the runs under way have saved what they have.
     """
     if not planned:
         return {}
-    dealt = shares(jobs, os.environ)
+    check_jobs(jobs, os.environ)
     named = has_cache() or any(each.config.compilation_cache for each in planned)
     cache = None if named or not keep_compiled else planned[0].root / CACHE
     failed: dict[str, str] = {}
@@ -68,7 +68,8 @@ def run_all(
         if jobs == 1:
             ended = _one_by_one(planned, stages, cache, bar)
         else:
-            ended = _at_once(planned, stages, [(cores, own | _caching(cache)) for cores, own in dealt])
+            places = [(cores, own | _caching(cache)) for cores, own in shares(jobs, os.environ)]
+            ended = _at_once(planned, stages, places)
         with contextlib.closing(ended):  # so that runs under way are stopped at once, whatever goes wrong here
             for name, why in ended:
                 if why:

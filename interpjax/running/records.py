@@ -12,7 +12,7 @@ from interpjax.running.queue import note_of
 
 OF_RUN = ("accuracy", "validation_accuracy", "top5", "zero_weights")  # shares; the same in the rows of all its layers
 OF_LAYER = ("units", "detectors", "unique_detectors")
-COUNTS = (*OF_LAYER, "calibrated", "layers")
+COUNTS = (*OF_LAYER, "calibrated", "layers")  # by_chance and untrained are means over draws
 CHANCE = {"labels": "by_chance", "untrained": "untrained"}  # kind of chance: the name of its column
 
 

@@ -13,7 +13,7 @@ from interpjax import json_files
 from interpjax.atomic import locked, write_atomic
 from interpjax.errors import UserError, refusals
 from interpjax.experiment import something_left
-from interpjax.running import Planned, check_folders, run_all, shares, unfinished
+from interpjax.running import Planned, check_folders, check_jobs, run_all, unfinished
 from interpjax.running.records import records, summary_of, to_csv
 from interpjax.stages import ordered_stages
 from interpjax.tables import rendering
@@ -51,13 +51,14 @@ def make_table(
 
     Raises:
       UserError: naming the run and the field, if a run cannot be as it is configured, or no row has ``only`` in it;
-        if ``jobs`` is below 1 or there are fewer cores; if another process makes this table; if ``results.csv`` alone
-        has runs that the table has not.
+        if a run is left and ``jobs`` is below 1 or above the number of cores, or of the GPUs that are named; if another
+        process makes this table; if ``results.csv`` alone has runs that the table has not.
     """
     folder = Path(workdir).expanduser().absolute()
     stages = ordered_stages(table.stages)
     chosen = _chosen(table, folder, seeds, only)
-    shares(jobs, os.environ)  # raises before a folder is made
+    if _missing(table, chosen, read_kept(table, folder)):
+        check_jobs(jobs, os.environ)
     with _held(table, folder):
         _write(table, folder)
         left = unfinished(_missing(table, chosen, read_kept(table, folder)), stages)

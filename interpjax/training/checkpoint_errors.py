@@ -1,4 +1,4 @@
-"""What goes wrong with checkpoints, and what it is called: orbax passes on whatever its storage libraries raise."""
+"""The errors of checkpoints, and the reason behind one that orbax passes on from its storage libraries."""
 
 import contextlib
 import logging

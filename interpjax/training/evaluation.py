@@ -15,6 +15,7 @@ from interpjax.data.pipeline import PipelineSettings, test_batches
 from interpjax.data.splits import Split
 from interpjax.errors import UserError
 from interpjax.training.diagnostics import as_metrics
+from interpjax.training.step import EvalStep
 
 PREFIXES = {"test": "eval", "validation": "validation"}  # of the metrics of each split
 SAMPLE = 64  # images, no more, for the maps of all layers of a deep network take much memory
@@ -30,7 +31,7 @@ class Evaluated:
 
 
 def evaluate(
-    eval_step: Callable,
+    eval_step: EvalStep,
     variables: Any,
     split: Split,
     pipeline: PipelineSettings,
@@ -70,7 +71,7 @@ def evaluate(
 
 
 class Evaluations:
-    """The evaluations of a training: on the test images, and on those that are held out if there are some.
+    """The evaluations of one training run: on the test images, and on those that are held out if there are some.
 
     Attributes:
       found: the latest, for ``"test"`` and ``"validation"``; empty before the first.
@@ -78,7 +79,7 @@ class Evaluations:
 
     def __init__(
         self,
-        eval_step: Callable,
+        eval_step: EvalStep,
         splits: Mapping[str, Split],
         pipeline: PipelineSettings,
         of_maps: Callable[[Any, Any], Any],
@@ -89,20 +90,23 @@ class Evaluations:
           eval_step: as of :func:`evaluate`.
           splits: the examples for ``"test"``, and for ``"validation"`` if some are held out.
           pipeline: the settings by which they become batches.
-          of_maps: measures the maps of a network on a sample of the test images.
+          of_maps: measures the maps of a replicated network on some images, on the first device.
         """
         self.found: dict[str, Evaluated] = {}
         self._eval_step, self._splits, self._pipeline = eval_step, splits, pipeline
         self._skipped = {name: SkippedImages() for name in splits}
-        self._of_maps = parallel.on_first_device(of_maps)
+        self._of_maps = of_maps
         self._sample: Any = None
 
     def read_sample(self) -> None:
         """Puts the sample of the test images on the first device, which is to be done before the first evaluation."""
         self._sample = jax.device_put(sample_images(self._splits["test"], self._pipeline))
 
-    def measured(self, variables: Any) -> dict[str, float]:
-        """Evaluates a replicated network, and gives the metrics: ``eval/NAME``, ``validation/NAME``, and of its maps.
+    def evaluate(self, variables: Any) -> dict[str, float]:
+        """Evaluates a replicated network, once the sample is read.
+
+        Returns:
+          The metrics: the scores as ``eval/NAME`` and ``validation/NAME``, and what was measured of the maps.
 
         Raises:
           UserError: as :func:`evaluate`.

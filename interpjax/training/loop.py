@@ -1,173 +1,135 @@
-"""Trains a network, from its first step or from its latest checkpoint, to its last step."""
+"""The training loop: its steps, and what is due after some of them."""
 
 import dataclasses
-import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import flax.linen as nn
-import optax
+import grain
+import jax
+import numpy as np
 
-from interpjax import models, parallel, processes
+from interpjax import parallel, processes, stopping
 from interpjax.data.images import SkippedImages
-from interpjax.data.pipeline import PipelineSettings, train_iterator
-from interpjax.data.splits import Split
-from interpjax.preprocessing import Preprocessing
 from interpjax.training.checkpoint import Checkpoints
-from interpjax.training.diagnostics import GroupDiagnostics
-from interpjax.training.evaluation import Evaluated, Evaluations
-from interpjax.training.metrics import Log
-from interpjax.training.objective import FIELD_PARAMS
+from interpjax.training.evaluation import Evaluations
+from interpjax.training.metrics import Log, MetricsWriter, StepLog, TrainingDivergedError
+from interpjax.training.positions import joined, own_part
+from interpjax.training.prefetch import Prefetch
+from interpjax.training.profiling import Profile
 from interpjax.training.recipe import Recipe
-from interpjax.training.session import Session
-from interpjax.training.state import TrainState, create_train_state
-from interpjax.training.step import TrainStep, make_eval_step, make_train_step
+from interpjax.training.saved import Position
+from interpjax.training.state import TrainState
+from interpjax.training.step import TrainStep
 
 
 @dataclasses.dataclass(frozen=True)
-class Training:
-    """The outcome of training.
+class Session:
+    """One session of training: from the first step, or from a checkpoint, until the last step or until it is stopped.
 
     Attributes:
-      num_steps: number of steps that were taken, in all sessions together.
-      earlier_seconds: seconds that earlier sessions took, if training was cut off and went on.
-      skipped: names of the unreadable training images that were left out.
-      evaluated: the trained network on the images for ``"test"``, and for ``"validation"`` if some are held out; empty
-        if training was finished before this session.
+      recipe: how the network is trained.
+      total: the number of the last step.
+      train_step: takes a step on all devices.
+      of_weights: measures the weights of a replicated network, on the first device.
+      evaluations: evaluates the network on the way.
+      checkpoints: of the run.
+      batches: this process's training batches.
+      skipped: collects the unreadable training images.
     """
 
-    num_steps: int
-    earlier_seconds: float
-    skipped: tuple[str, ...]
-    evaluated: dict[str, Evaluated]
+    recipe: Recipe
+    total: int
+    train_step: TrainStep
+    of_weights: Callable[[Any], Any]
+    evaluations: Evaluations
+    checkpoints: Checkpoints
+    batches: grain.DatasetIterator
+    skipped: SkippedImages
 
+    def restore(self, state: TrainState, restarted_from: int | None) -> tuple[TrainState, Position]:
+        """Reads the latest checkpoint, moves the batches to its position, and notes the images that it has left out.
 
-def train(
-    model: nn.Module,
-    recipe: Recipe,
-    splits: tuple[Split, Split],
-    *,
-    validation: Split | None = None,
-    start: Mapping[str, Any] | None = None,
-    pipeline: PipelineSettings,
-    preprocessing: Preprocessing,
-    groups: GroupDiagnostics,
-    workdir: Path,
-    restarted_from: int | None = None,
-    log: Log | None = None,
-) -> Training:
-    """Trains a network to its last step, going on from the latest checkpoint if there is one.
+        Args:
+          state: the initial state, which is returned if there is no checkpoint.
+          restarted_from: as of :func:`interpjax.training.train`.
 
-    Args:
-      model: the network, with ``axis_name`` as :data:`interpjax.parallel.AXIS` if it has batch norm.
-      recipe: how it is trained.
-      splits: the examples to train on, and those to test on.
-      validation: the examples that are held out, on which the network is evaluated too; None if there are none.
-      start: variables that training starts from; what is not among them is initialized.
-      pipeline: the settings by which examples become batches.
-      preprocessing: turns uint8 images into the network's inputs.
-      groups: what is measured of the groups of filters.
-      workdir: the run's folder, which gets checkpoints, metrics, and the profile if one is made.
-      restarted_from: the step from which training was started again, perhaps with another optimizer; None if it never
-        was.
-      log: takes the metrics of each step that has some, beside the workdir; None if nothing else does.
+        Returns:
+          The state of the checkpoint, and its position.
 
-    Raises:
-      BadImageError: for an unreadable image, unless those are to be skipped.
-      CheckpointError: if a checkpoint cannot be written or read.
-      TrainingDivergedError: if the loss or a parameter is not finite. Checkpoints of earlier steps stay.
-      Stopped: if a signal asked for it, with a checkpoint of the step that was under way.
-    """
-    train_split, test_split = splits
-    total = recipe.duration.steps(len(train_split))
-    schedule = recipe.optimizer.learning_rate.over(recipe.duration, len(train_split))
-    optimizer = recipe.optimizer.optimizer(schedule, total)
-    measured = {"test": test_split} | ({} if validation is None else {"validation": validation})
-    skipped = SkippedImages()
-    with Checkpoints(workdir, keep=recipe.keep_checkpoints) as checkpoints:
-        session = Session(
-            recipe=recipe,
-            total=total,
-            train_step=_train_step(model, recipe, optimizer, schedule, preprocessing),
-            of_weights=parallel.on_first_device(groups.of_weights),
-            evaluations=Evaluations(make_eval_step(model, preprocessing), measured, pipeline, groups.of_maps),
-            checkpoints=checkpoints,
-            batches=train_iterator(train_split, pipeline, skipped, shard=parallel.shard()),
-            skipped=skipped,
-        )
-        state = _first_state(model, recipe, optimizer, pipeline.image_size, start)
-        state, position = session.restored(state, restarted_from)
-        first = int(state.step)
-        if first == 0 and start is not None:
-            _announce_start(state, start)
-        elif 0 < first < total and processes.leads():
-            print(f"going on from step {first} of {total}", file=sys.stderr)
-        replicated = parallel.replicate(state)
-        del state  # which would be a second copy on the first device
-        session.run(replicated, first, position, workdir, log)
-    return Training(total, position.seconds, skipped.sorted(), session.evaluations.found)
+        Raises:
+          CheckpointError: if it cannot be read, or was written by another number of processes.
+          UserError: if processes that run together see different checkpoints.
+        """
+        if processes.agreed("latest checkpoint", self.checkpoints.latest) is None:
+            return state, Position()
+        state, position = self.checkpoints.restore(state, anew_at=restarted_from)
+        position = own_part(position)
+        self.batches.set_state(position.data)
+        self.skipped.names.update(position.skipped)
+        return state, position
 
+    def run(
+        self, replicated: Any, first: int, position: Position, began: float, workdir: Path, log: Log | None
+    ) -> None:
+        """Takes all steps that are left.
 
-def _train_step(
-    model: nn.Module,
-    recipe: Recipe,
-    optimizer: optax.GradientTransformation,
-    schedule: optax.Schedule,
-    preprocessing: Preprocessing,
-) -> TrainStep:
-    return make_train_step(
-        model,
-        optimizer,
-        recipe.objective,
-        preprocessing=preprocessing,
-        learning_rate=schedule,
-        seed=recipe.seed,
-        ema_decay=recipe.ema_decay,
-        skip_nonfinite=recipe.skip_nonfinite,
-        accumulate_steps=recipe.accumulate_steps,
-    )
+        Args:
+          replicated: the state, on all devices; it is donated.
+          first: the number of steps that were taken before.
+          position: where training stands.
+          began: when this session began, by ``time.monotonic()``.
+          workdir: the run's folder, which gets metrics, and the profile if one is made.
+          log: as of :func:`interpjax.training.train`.
 
+        Raises:
+          BadImageError, CheckpointError, TrainingDivergedError, Stopped: as :func:`interpjax.training.train`.
+          UserError: if none of the images to evaluate on could be read.
+        """
+        asked = parallel.Largest()
+        if first < self.total:
+            self.evaluations.read_sample()
+        with (
+            Prefetch(self.batches) as prefetch,
+            Profile(workdir / "profile", self.recipe.profile_steps) as profile,
+            MetricsWriter(workdir, from_step=first, log=log) as writer,
+            StepLog(writer, self.total, first, self.recipe.duration.batch_size, position.skipped_steps) as lines,
+            jax.transfer_guard("disallow"),  # allows only explicit transfers to and from the devices
+            stopping.deferred(),
+        ):
+            for step in range(first + 1, self.total + 1):
+                profile.before(step)
+                batch, waited = prefetch.take()
+                replicated, metrics = self.train_step(replicated, batch)
+                if step < self.total:
+                    prefetch.read_ahead(metrics)
+                lines.add(step, metrics, waited)  # reads the metrics of earlier steps while this one is computed
+                stop = asked(stopping.requested())
+                profile.after(step, metrics)
+                if stop or self._is_due(step, self.recipe.log_every_steps):
+                    lines.close_line(self.of_weights(replicated.result))
+                if self._is_due(step, self.recipe.eval_every_steps):
+                    with lines.paused():
+                        writer.write(step, self.evaluations.evaluate(replicated.result))
+                    stop = stop or asked(stopping.requested())  # which takes long
+                if stop or self._is_due(step, self.recipe.checkpoint_every_steps):
+                    with lines.paused():
+                        seconds = position.seconds + time.monotonic() - began
+                        self._save(replicated, prefetch.position, seconds, lines.skipped_in_a_row())
+                if stop:
+                    raise stopping.Stopped(stop, f"step {step} of {self.total}")
 
-def _announce_start(state: TrainState, start: Mapping[str, Any]) -> None:
-    """Tells the user that training starts from other variables, and which layers are initialized all the same."""
-    if not processes.leads():
-        return
-    anew = [layer for layer in state.params if layer not in start["params"] and layer != FIELD_PARAMS]
-    but = f"; made anew, for another number of classes: {', '.join(anew)}" if anew else ""
-    print(f"training starts from the weights of config.model.weights{but}", file=sys.stderr)
+    def _is_due(self, step: int, every: int) -> bool:
+        return step == self.total or step % every == 0
 
-
-def read_variables(model: nn.Module, image_size: int, workdir: Path, step: int | None = None) -> dict[str, Any]:
-    """The network of a workdir's checkpoint, as numpy arrays.
-
-    Args:
-      model: the network.
-      image_size: side in pixels of the images that the network sees.
-      workdir: the folder of the run that trained it.
-      step: of the checkpoint; by default the latest that is not damaged.
-
-    Raises:
-      CheckpointError: if there is no such checkpoint, it cannot be read, or the network in it is not finite.
-    """
-    with Checkpoints(workdir) as checkpoints:
-        return checkpoints.restore_variables(models.outline(model, image_size).variables, at=step)
-
-
-def _first_state(
-    model: nn.Module,
-    recipe: Recipe,
-    optimizer: optax.GradientTransformation,
-    image_size: int,
-    start: Mapping[str, Any] | None,
-) -> TrainState:
-    further = recipe.objective.soft_fields.params()
-    return create_train_state(
-        model,
-        optimizer,
-        image_size=image_size,
-        seed=recipe.seed,
-        further_params=further,
-        averaging=recipe.ema_decay > 0,
-        start=start,
-    )
+    def _save(self, replicated: Any, data_position: dict[str, Any], seconds: float, skipped_steps: int) -> None:
+        """Saves a checkpoint; raises TrainingDivergedError if a parameter in it is not finite."""
+        reached = joined(Position(data_position, seconds, self.skipped.sorted(), skipped_steps))
+        self.skipped.names.update(reached.skipped)
+        state = parallel.first(replicated)
+        if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.variables)):
+            raise TrainingDivergedError(
+                f"step {int(state.step)}: a parameter is not finite; lower config.optimizer.learning_rate"
+            )
+        self.checkpoints.save(state, reached)

@@ -18,6 +18,7 @@ Metrics = dict[str, Float[Array, ""]]
 # of the state, a batch, and the keys of dropout and of the terms: the gradients, the metrics, the batch statistics
 Gradients = Callable[[TrainState, Any, jax.Array, jax.Array], Any]
 TrainStep = Callable[[TrainState, Any], tuple[TrainState, Metrics]]  # of the state and a batch, on all devices
+EvalStep = Callable[[Any, Any], Metrics]  # of a replicated network's variables and a batch, on all devices
 TOP_K = 5
 
 
@@ -111,7 +112,7 @@ def _accumulating(gradients_of: Gradients, micro_batches: int) -> Gradients:
     return accumulated
 
 
-def make_eval_step(model: nn.Module, preprocessing: Preprocessing) -> Callable[[Any, Any], Metrics]:
+def make_eval_step(model: nn.Module, preprocessing: Preprocessing) -> EvalStep:
     """Makes the step of evaluation, which sums over the real examples of a batch, on all devices.
 
     The sums are ``count``, ``correct``, ``correct_top5`` and ``loss``.

@@ -21,6 +21,7 @@ NAME = "set.tar"
 def server(monkeypatch):
     monkeypatch.setattr(download, "FIRST_WAIT", 0.001)
     monkeypatch.setattr(download, "CHUNK", 1 << 12)
+    monkeypatch.setattr("interpjax.data.get.archive.CHUNK", 1 << 12)
     with loopback_server.serving({NAME: CONTENT}) as found:
         yield found
 

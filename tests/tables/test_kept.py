@@ -107,6 +107,10 @@ def test_results_of_another_table_stay_though_the_folders_of_its_runs_are_there(
             lambda lines: [lines[0], *(line.replace(",8,", ",eight,") for line in lines[1:])],
             "column 'units': .*'eight'",
         ),
+        (
+            lambda lines: [lines[0], *(line.replace(",8,", ",8.5,") for line in lines[1:])],
+            "column 'units': 8.5; expected whole numbers",
+        ),
         (lambda lines: [*lines, lines[1]], "has section a task, row 1e-05, rate 1, seed 3, layer conv1 twice"),
         (lambda lines: lines[:-1], "has 1 of the 2 layers of a_task/NA/seed=4"),
     ],

@@ -60,28 +60,39 @@ def test_rows_of_the_measures_of_iou_are_those_that_were_printed(path):
     assert [row for row in found if row not in rows_of(path.read_text())] == []
 
 
+def printed(name, folder, flags, monkeypatch, capsys):
+    """The rows of tables that a program prints of a folder of results."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    monkeypatch.setattr(sys, "argv", [name, str(ROOT / "results" / folder / "results.csv"), *flags])
+    runpy.run_path(str(ROOT / "benchmarks" / f"{name}.py"), run_name="__main__")
+    return rows_of(capsys.readouterr().out)
+
+
 @pytest.mark.parametrize(
     ("name", "flags"), [("single_runs", ["--layer=conv2", "--at_least", "2", "4"]), ("over_untrained", [])]
 )
 def test_what_is_told_of_the_seeds_is_what_the_programs_print(name, flags, monkeypatch, capsys):
-    results = ROOT / "results" / "two_figures" / "results.csv"
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    monkeypatch.setattr(sys, "argv", [name, str(results), *flags])
-    runpy.run_path(str(ROOT / "benchmarks" / f"{name}.py"), run_name="__main__")
-    assert shown(name) == rows_of(capsys.readouterr().out)
+    assert shown(name) == printed(name, "two_figures", flags, monkeypatch, capsys)
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "told"),
+    ("folder", "quantity", "minus", "row", "told"),
     [
-        ("block norm", "weight decay, 0.0001", "+1.5 ± 2.3 (p 0.25)"),
-        ("weight decay, 0.001", "block norm", "+3.3 ± 5.0 (p 0.19)"),
+        ("small_finetuned", "score", "weight decay, 0.0001", "block norm", "+1.5 ± 2.3 (p 0.25)"),
+        ("small_finetuned", "score", "block norm", "weight decay, 0.001", "+3.3 ± 5.0 (p 0.19)"),
+        ("two_figures_published_width", "conv2", "weight decay, rate 0.001", "all three", "+0.4 ± 0.5 (p 0.31)"),
+        ("two_figures_published_width", "conv2", "weight decay, rate 0.001", "block norm", "-1.5 ± 1.1 (p 0.023)"),
     ],
 )
-def test_differences_of_two_strengths_are_those_of_the_results(first, second, told):
-    runs = pd.read_csv(ROOT / "results" / "small_finetuned" / "results.csv")
-    scores = runs.groupby(["row", "seed"])["unique_detectors"].sum().unstack("row")
-    mean, _, high, seeds = (found := paired_difference("score", (scores[first] - scores[second]).to_numpy())).difference
-    assert seeds == 6
-    assert f"{mean:+.1f} ± {high - mean:.1f} (p {found.p:.2g})" == told
-    assert told in " ".join(PAGES.split())
+def test_differences_of_two_rows_are_those_of_the_results(folder, quantity, minus, row, told, monkeypatch, capsys):
+    found = pd.read_csv(ROOT / "results" / folder / "results.csv")
+    own = found if quantity == "score" else found[found["layer"] == quantity]
+    scores = own.groupby(["row", "seed"])["unique_detectors"].sum().unstack("row")
+    mean, _, high, _ = (by_hand := paired_difference("", (scores[row] - scores[minus]).to_numpy())).difference
+    assert f"{mean:+.1f} ± {high - mean:.1f} (p {by_hand.p:.2g})" == told
+    name = "interpretability_score" if quantity == "score" else quantity
+    flags = ["--quantities", name, "--minus", found["section"].iloc[0], minus]
+    header, _, cells = (line.strip("| ").split(" | ") for line in printed("grid", folder, flags, monkeypatch, capsys))
+    assert dict(zip(header[1:], cells[1:], strict=False))[row] == told
+    written = told.replace("-", "−")
+    assert any(words in " ".join(PAGES.split()) for words in (written, written.replace(" (p", " in conv2 (p")))

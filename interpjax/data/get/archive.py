@@ -1,4 +1,4 @@
-"""A file on a server, by its address, and what a copy of it should be."""
+"""A file on a server: its address, and the size and the sha256 that a copy of it must have."""
 
 import dataclasses
 import hashlib
