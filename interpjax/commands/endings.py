@@ -33,7 +33,7 @@ class Parser(argparse.ArgumentParser):
 
 def suggestion(name: str, known: Iterable[str]) -> str:
     """What may have been meant in place of a name that is not known; empty if nothing is like it."""
-    near = difflib.get_close_matches(name, known, n=1)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.72)  # --task is not meant by --stages
     return f"; did you mean {near[0]}?" if near else ""
 
 

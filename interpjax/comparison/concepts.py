@@ -52,10 +52,11 @@ class LayerChange(NamedTuple):
 
 
 class Change(NamedTuple):
-    """What a run detects in other ways than the first one, in the layers that both have.
+    """What a run detects in other ways than another one, the first, in the layers that both have.
 
     Attributes:
-      run: the name of the run.
+      first: the name of the first run.
+      run: that of the run itself.
       layers: that both have.
       gained: the concepts that it detects in any of them and the first run in none.
       lost: those that the first run detects in any of them and it in none.
@@ -63,6 +64,7 @@ class Change(NamedTuple):
       by_layer: what is gained and lost in each layer; in each, gained ones first, then those that changed most.
     """
 
+    first: str
     run: str
     layers: list[str]
     gained: list[Concept]
@@ -83,17 +85,18 @@ def detectors(run: Run) -> dict[Concept, list[Detector]]:
 
 
 def changes(
-    runs: Sequence[Run], found: Mapping[str, Mapping[Concept, Sequence[Detector]]], compared: Mapping[str, Comparison]
+    pairs: Sequence[tuple[Run, Run]],
+    found: Mapping[str, Mapping[Concept, Sequence[Detector]]],
+    compared: Mapping[str, Comparison],
 ) -> list[Change]:
-    """The concepts gained and lost between the first run and each other.
+    """The concepts gained and lost between the two runs of each pair.
 
     Args:
-      runs: the first one is what the others are held against.
+      pairs: the second run of each is held against the first.
       found: what :func:`detectors` gives of each run, by the run's name.
       compared: of two runs alone, the layers that were compared over images.
     """
-    first, *others = runs
-    return [_change(first, other, found[first.name], found[other.name], compared) for other in others]
+    return [_change(first, other, found[first.name], found[other.name], compared) for first, other in pairs]
 
 
 def _change(
@@ -119,6 +122,7 @@ def _change(
             ]
             by_layer += sorted(rows, key=lambda row: 0 if math.isnan(row.change) else -row.change)
     return Change(
+        first=first.name,
         run=other.name,
         layers=layers,
         gained=sorted(after - before),

@@ -26,6 +26,7 @@ from interpjax.comparison.settings import (
     have_the_same_labels,
     naming_fields,
     obstacles,
+    pairs_of_runs,
     show,
 )
 from interpjax.comparison.statistics import Mean
@@ -55,7 +56,7 @@ def render(settings: Sequence[Setting], runs: Sequence[Run], samples: int, folde
 
     Args:
       settings: of the runs.
-      runs: in the order in which they were given; the concepts of each are held against the first one's.
+      runs: in the order in which they were given.
       samples: resamples of the images, where two runs alone are compared.
       folder: in which the page will be, for the links to the runs' reports.
     """
@@ -64,7 +65,8 @@ def render(settings: Sequence[Setting], runs: Sequence[Run], samples: int, folde
     album = Album(runs)
     columns = _concepts(runs, found, concepts, album)
     own_means = {setting.label: means(setting) for setting in settings}
-    pairs = paired_differences(settings)
+    differences = paired_differences(settings)
+    pairs = pairs_of_runs(settings, runs)
     over_images = compare_layers(runs[0], runs[1], samples) if len(runs) == 2 else ({}, [])
     first_runs = [setting.runs[0] for setting in settings]
     return rendering.render(
@@ -84,16 +86,16 @@ def render(settings: Sequence[Setting], runs: Sequence[Run], samples: int, folde
         means=own_means,
         layers=list(dict.fromkeys(name for own in own_means.values() for name in own if name not in NOT_LAYERS)),
         reports={run.name: _report_link(run, folder) for run in runs},
-        obstacles=_obstacles(settings, runs),
+        obstacles=_obstacles(pairs),
         drawn_images=not all(have_the_same_labels(runs[0], run) for run in runs[1:]),
-        result=result(settings, pairs, own_means),
-        pairs=pairs,
+        result=result(settings, differences, own_means),
+        pairs=differences,
         charts=_charts(settings, own_means),
         of_other_layers=_of_other_layers(settings),
         category_means={setting.label: category_means(setting) for setting in settings},
         categories=list(dict.fromkeys(name for run in runs for name in run.dissection.categories)),
         over_images=over_images,
-        changes=changes(runs, found, over_images[0]),
+        changes=changes(pairs, found, over_images[0]),
         addresses=_addresses(concepts),
         concepts=columns,
         pictures=album.pictures(),
@@ -114,10 +116,8 @@ def _addresses(concepts: Sequence[Concept]) -> dict[Concept, str]:
     return dict(zip(concepts, concept_addresses(names), strict=True))
 
 
-def _obstacles(settings: Sequence[Setting], runs: Sequence[Run]) -> list[tuple[str, str, list[str]]]:
-    """The runs that cannot be held against that of the first setting with their seed, or against the first, and why."""
-    by_seed = settings[0].by_seed()
-    pairs = [(by_seed.get(run.seed, runs[0]), run) for run in runs]
+def _obstacles(pairs: Sequence[tuple[Run, Run]]) -> list[tuple[str, str, list[str]]]:
+    """The runs that cannot be held against the first run of their pair, the name of that, and why."""
     return [(run.name, first.name, why) for first, run in pairs if (why := obstacles(first, run))]
 
 

@@ -43,6 +43,20 @@ class Setting:
         return {run.seed: run for run in self.runs}
 
 
+def pairs_of_runs(settings: Sequence[Setting], runs: Sequence[Run]) -> list[tuple[Run, Run]]:
+    """Each run but the first, behind the one that it is held against: that of the first setting with the same seed.
+
+    Where there is none, or it is the run itself, it is the first run.
+
+    Args:
+      settings: of the runs.
+      runs: in the order in which they were given.
+    """
+    by_seed, first = settings[0].by_seed(), runs[0]
+    same_seed = [(by_seed.get(run.seed, first), run) for run in runs[1:]]
+    return [(first if other is run else other, run) for other, run in same_seed]
+
+
 def group_runs(runs: Sequence[Run]) -> list[Setting]:
     """The settings of some runs, in the order of their first ones.
 

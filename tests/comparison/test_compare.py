@@ -80,8 +80,10 @@ def test_the_page_tells_what_the_table_holds(workdirs, tmp_path):
         "The smallest p that 2 seeds can give is 0.5, so nothing can be shown with them by this test." in page_of.words
     )
     assert "accuracy, percentage points −8.50" in page_of.words
-    assert re.search(r"strong1 Gained \(2\) .*? Lost \(1\) red-c Both detect 1", page_of.words)
-    assert re.search(r"weak0 Gained \(0\) none Lost \(1\) grass Both detect 1", page_of.words)
+    assert re.search(r"strong1 Held against weak1 ?\. Gained \(3\) .*? Lost \(1\) red-c Both detect 0", page_of.words)
+    assert re.search(r"strong2 Held against weak2 ?\. Gained \(2\) .*? Lost \(1\) red-c Both detect 1", page_of.words)
+    assert re.search(r"strong3 Held against weak2 ?\. Gained \(2\)", page_of.words)  # weak has no seed 3
+    assert re.search(r"weak0 Held against weak2 ?\. Gained \(0\) none Lost \(1\) grass Both detect 1", page_of.words)
     assert "data.num_threads 3 1 2" in page_of.words
     drawn = re.sub(r"<svg aria-hidden.*?</svg>", "", text, flags=re.DOTALL)  # matplotlib's ids, which none refers to
     ids = [attributes["id"] for _, attributes in Elements(drawn).elements if "id" in attributes]
@@ -196,7 +198,7 @@ def test_a_score_over_other_layers_is_another_quantity(tmp_path):
     assert "Without S2 in the figure by category: other layers" in page_of.words
     assert "not tested against each other, for scores" in page_of.words
     # What conv1 of the first run detects is not lost in a run that has no conv1.
-    assert "second Gained (1) dog Lost (1) red-c Both detect 1" in page_of.words
+    assert "second Held against first . Gained (1) dog Lost (1) red-c Both detect 1" in page_of.words
 
 
 def test_names_are_as_long_as_they_have_to_be(tmp_path):

@@ -98,7 +98,7 @@ def test_gained_and_lost_are_told_by_layer_with_both_ious(tmp_path):
     b = write_run(tmp_path / "b", {"conv1": dissected([0, 2]), "conv2": dissected([0, 0])}, seed=1)
     runs = read_runs([a, b])
     compared, _ = compare_layers(*runs, samples=19)
-    (change,) = changes(runs, {run.name: detectors(run) for run in runs}, compared)
+    (change,) = changes([(runs[0], runs[1])], {run.name: detectors(run) for run in runs}, compared)
     assert (change.gained, change.lost, change.kept) == ([("dog", "object")], [("grass", "object")], 1)
     rows = [(each.layer, each.concept[0], each.gained, each.before, each.after) for each in change.by_layer]
     assert rows == [("conv1", "dog", True, 0.0, 0.5), ("conv2", "grass", False, 0.5, 0.0)]
