@@ -15,10 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from dissected_runs import dissected, print_measures
+from dissected_runs import dissected, print_measures, with_all_layers
 
 MEASURES = ("dead filters", "detectors")
-ALL = "all"  # layers together
 
 
 def last_value(metrics: Path, name: str) -> float:
@@ -35,11 +34,7 @@ def counted(folder: Path) -> pd.DataFrame:
         dead = last_value(workdir / "metrics.jsonl", f"groups/dead_filters/{labels['layer']}")
         detectors = result.sweep([result.protocol.detector_iou])["detectors"].item()
         found.append({**labels, "units": len(result.iou), "dead filters": dead, "detectors": detectors})
-    layers = pd.DataFrame(found)
-    sums = layers.groupby(["section", "row", "seed"], as_index=False, sort=False)[["units", *MEASURES]].agg(
-        lambda values: values.sum(skipna=False)
-    )
-    return pd.concat([layers, sums.assign(layer=ALL)])
+    return with_all_layers(pd.DataFrame(found), MEASURES)
 
 
 def main() -> None:

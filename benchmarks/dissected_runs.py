@@ -1,6 +1,7 @@
 """What the programs over a table's dissected runs share: how the runs are found, and how means are told.
 
-Not a program itself: best_iou.py, dead_filters.py, grid.py, iou_cuts.py, kept_concepts.py and over_untrained.py use it.
+Not a program itself: best_iou.py, dead_filters.py, grid.py, iou_cuts.py, kept_concepts.py, over_untrained.py and
+rotated.py use it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,7 @@ from interpjax.dissection import Dissection
 
 BASELINE = "weight_decay"  # the row from which the others differ
 KEYS = ["section", "layer", "row"]
+ALL = "all"  # layers together
 
 
 def dissected(folder: Path) -> Iterator[tuple[dict[str, str], Dissection, Path]]:
@@ -50,6 +52,19 @@ def minus_baseline(by_row: pd.DataFrame, row: str, form: str) -> str:
         return ""
     differences = (by_row[row] - by_row[BASELINE]).dropna()
     return told_difference(differences.to_numpy(float), form) if len(differences) else ""
+
+
+def with_all_layers(layers: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame:
+    """The rows of each run's layers, and one more for all of them together, as the layer "all", which has their sums.
+
+    Args:
+      layers: a row for each run and layer, as of :func:`print_measures`, with ``units``.
+      measures: columns; a sum is NaN where that of a layer is.
+    """
+    sums = layers.groupby(["section", "row", "seed"], as_index=False, sort=False)[["units", *measures]].agg(
+        lambda values: values.sum(skipna=False)
+    )
+    return pd.concat([layers, sums.assign(layer=ALL)])
 
 
 def print_measures(found: pd.DataFrame, shown: str, measures: Sequence[str]) -> None:

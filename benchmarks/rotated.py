@@ -2,11 +2,11 @@
 
 The maps of each run's network are multiplied by random rotations, as in Bau et al. 2017, Sec. 3.2, and dissected again
 on the same labelled images: the layer knows as much as before, only its units are others. For each section, layer and
-row of a table it prints, as means over seeds with 95 % t-intervals and with the difference from the row "weight_decay":
+row of a table, and for all layers together, it prints, as means over seeds with 95 % t-intervals and with the difference from the row "weight_decay":
 the unique detectors, those after a rotation (the mean of the draws), and by how many the former are more.
 
 Run:   python benchmarks/rotated.py FOLDER --rows weight_decay block_norm all_three   (of a table)
-Cost:  two figures: 4 seconds a run of a quarter of the width; AlexNet on scenes: about a minute a run.
+Cost:  two figures: 4 seconds a run of a quarter of the width; AlexNet on scenes: about 18 seconds a run.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-from dissected_runs import dissected, print_measures
+from dissected_runs import dissected, print_measures, with_all_layers
 
 from interpjax import dissection
 from interpjax.changes import current_config
@@ -47,7 +47,7 @@ def of_rotations(workdir: Path, draws: int) -> dict[str, float]:
 
 
 def measured(folder: Path, rows: Sequence[str], draws: int) -> pd.DataFrame:
-    """A row for each run and layer.
+    """A row for each run and layer, and one for all its layers together.
 
     Raises:
       SystemExit: if the table has no dissected run of these rows.
@@ -68,7 +68,7 @@ def measured(folder: Path, rows: Sequence[str], draws: int) -> pd.DataFrame:
                 own = {"unique": unique, "rotated": rotated[labels["layer"]]}
                 found.append({**labels, "units": len(result.iou), **own, "more": unique - own["rotated"]})
             bar.update()
-    return pd.DataFrame(found)
+    return with_all_layers(pd.DataFrame(found), MEASURES)
 
 
 def main() -> None:
