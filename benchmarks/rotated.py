@@ -2,8 +2,9 @@
 
 The maps of each run's network are multiplied by random rotations, as in Bau et al. 2017, Sec. 3.2, and dissected again
 on the same labelled images: the layer knows as much as before, only its units are others. For each section, layer and
-row of a table, and for all layers together, it prints, as means over seeds with 95 % t-intervals and with the difference from the row "weight_decay":
-the unique detectors, those after a rotation (the mean of the draws), and by how many the former are more.
+row of a table, and for all layers together, it prints, as means over seeds with 95 % t-intervals and with the
+difference from the row "weight_decay": the unique detectors, those after a rotation (the mean of the draws), and by how
+many the former are more.
 
 Run:   python benchmarks/rotated.py FOLDER --rows weight_decay block_norm all_three   (of a table)
 Cost:  two figures: 4 seconds a run of a quarter of the width; AlexNet on scenes: about 18 seconds a run.
