@@ -18,7 +18,10 @@ from interpjax.tables import read_table, write_table
 ROOT = Path(__file__).parents[2]
 PAGES = "\n".join(path.read_text() for path in sorted((ROOT / "docs").glob("results*.md")))
 COMMAND = r"^\| `(\w+)` \| `interpjax table (\S+) --workdir=DIR --jobs=2(.*?)` \|"
-GRIDS = {  # by the name of a mark: what the page shows in place of the whole table, which is long
+GRIDS = {  # by the name of a mark, the flags of grid.py; of the exponents in place of the whole table, which is long
+    "two_figures_controls, minus block norm": [
+        *("--quantities", "interpretability_score", "conv2", "calibrated", "--minus", "binary", "block norm"),
+    ],
     "two_figures_exponents": [
         *("--quantities", "accuracy", "interpretability_score", "conv1", "conv2", "zero_groups"),
     ],
