@@ -32,18 +32,7 @@ def of_rotations(workdir: Path, draws: int) -> dict[str, float]:
     experiment = prepare(from_json(current_config(workdir)), workdir, ("dissect",))
     labelled = experiment.labelled
     assert labelled is not None
-    found = dissection.chance(
-        experiment.network,
-        labelled.concepts,
-        kind="rotation",
-        draws=draws,
-        layers=labelled.layers,
-        protocol=labelled.protocol,
-        fieldmaps=labelled.fieldmaps,
-        batch_size=labelled.batch_size,
-        image_size=labelled.image_size,
-        num_threads=labelled.num_threads,
-    )
+    found = dissection.chance(experiment.network, labelled.concepts, kind="rotation", draws=draws, **labelled.settings)
     return {layer: own.mean for layer, own in found.items()}
 
 

@@ -20,7 +20,6 @@ def dissect(experiment: Experiment) -> dict[str, Any]:
     labelled = experiment.labelled
     assert labelled is not None
     skipped = SkippedImages() if labelled.skip_bad_images else None
-    settings = _settings(labelled, skipped, counts_folder(experiment.workdir, "dissect"))
     results = processes.together(
         lambda: dissection.dissect(
             experiment.network,
@@ -28,7 +27,9 @@ def dissect(experiment: Experiment) -> dict[str, Any]:
             top_images=labelled.top_images,
             groups=experiment.groups.groupings(labelled.layers),
             keep_images=labelled.intervals,
-            **settings,
+            skipped=skipped,
+            cache=counts_folder(experiment.workdir, "dissect"),
+            **labelled.settings,
         )
     )
     results = _with_relevance(results, experiment)
@@ -62,20 +63,6 @@ def _with_relevance(
     return found
 
 
-def _settings(labelled: Labelled, skipped: SkippedImages | None, cache: Path) -> dict[str, Any]:
-    """How the network of a run is dissected, and any other beside it."""
-    return {
-        "layers": labelled.layers,
-        "protocol": labelled.protocol,
-        "fieldmaps": labelled.fieldmaps,
-        "batch_size": labelled.batch_size,
-        "image_size": labelled.image_size,
-        "num_threads": labelled.num_threads,
-        "skipped": skipped,
-        "cache": cache,
-    }
-
-
 def chance(experiment: Experiment) -> dict[str, Any]:
     """Measures what would be found by chance, and keeps it beside the results of the dissection."""
     labelled, workdir = experiment.labelled, experiment.workdir
@@ -98,7 +85,8 @@ def _save_chances(kind: str, chances: dict[str, dissection.Chance], workdir: Pat
 def _chance_of(kind: str, experiment: Experiment, labelled: Labelled) -> dict[str, dissection.Chance]:
     # The names of what is skipped are in the dissection's record.
     skipped = SkippedImages() if labelled.skip_bad_images else None
-    settings = _settings(labelled, skipped, counts_folder(experiment.workdir, "chance"))
+    cache = counts_folder(experiment.workdir, "chance")
+    settings = {**labelled.settings, "skipped": skipped, "cache": cache}
     if kind == "untrained":
         untrained = dissection.dissect(experiment.untrained_network, labelled.concepts, top_images=0, **settings)
         return {layer: dissection.Chance.from_dissections([result]) for layer, result in untrained.items()}

@@ -57,6 +57,18 @@ class Labelled:
     chance: ChanceSettings
     memory: Memory | None
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """How a network is dissected with them, as keywords of ``dissection.dissect`` and ``dissection.chance``."""
+        return {
+            "layers": self.layers,
+            "protocol": self.protocol,
+            "fieldmaps": self.fieldmaps,
+            "batch_size": self.batch_size,
+            "image_size": self.image_size,
+            "num_threads": self.num_threads,
+        }
+
 
 @dataclasses.dataclass(frozen=True)
 class PictureSettings:

@@ -20,7 +20,7 @@ from interpjax.compiling import compiling_into, has_cache
 from interpjax.config import digest, to_json
 from interpjax.experiment import run
 from interpjax.progress import progress_bar
-from interpjax.running.cores import check_jobs, shares
+from interpjax.running.cores import shares
 from interpjax.running.planned import Planned
 from interpjax.running.reasons import tell
 from interpjax.running.version import code_version
@@ -60,7 +60,6 @@ def run_all(
     """
     if not planned:
         return {}
-    check_jobs(jobs, os.environ)
     named = has_cache() or any(each.config.compilation_cache for each in planned)
     cache = None if named or not keep_compiled else planned[0].root / CACHE
     failed: dict[str, str] = {}

@@ -100,9 +100,8 @@ def _read(path: Path) -> list[dict[str, Any]]:
             found[name] = [int(text) if text.isdecimal() else float(text or "nan") for text in found[name]]
         except ValueError as error:
             raise UserError(f"{path}, column {name!r}: {error}; expected numbers; mend it: {ONLY_COPY}") from error
-        if name in COUNTS and any(value % 1 for value in found[name].dropna()):
-            wrong = next(value for value in found[name].dropna() if value % 1)
-            raise UserError(f"{path}, column {name!r}: {wrong}; expected whole numbers; mend it: {ONLY_COPY}")
+        if name in COUNTS and (wrong := [value for value in found[name].dropna() if value % 1]):
+            raise UserError(f"{path}, column {name!r}: {wrong[0]}; expected whole numbers; mend it: {ONLY_COPY}")
     if found.duplicated(list(NAMING)).any():
         twice = found[found.duplicated(list(NAMING))].iloc[0]
         raise UserError(f"{path} has {', '.join(f'{name} {twice[name]}' for name in NAMING)} twice; expected it once")

@@ -57,11 +57,13 @@ def make_table(
     folder = Path(workdir).expanduser().absolute()
     stages = ordered_stages(table.stages)
     chosen = _chosen(table, folder, seeds, only)
-    if _missing(table, chosen, read_kept(table, folder)):
+    with refusals(f"table {folder}"):
+        missing = _missing(table, chosen, read_kept(table, folder))
+    if missing:
         check_jobs(jobs, os.environ)
     with _held(table, folder):
         _write(table, folder)
-        left = unfinished(_missing(table, chosen, read_kept(table, folder)), stages)
+        left = unfinished(missing, stages)
         failed = run_all(left, stages, jobs=jobs, after_each=lambda: _write(table, folder))
         _show(table, folder)
         return failed
