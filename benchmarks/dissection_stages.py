@@ -29,6 +29,7 @@ from interpjax.data import ConceptData, load_broden
 from interpjax.dissection import feeds
 from interpjax.dissection.backlog import Backlog
 from interpjax.dissection.kept import KeptSums
+from interpjax.dissection.network_feed import NetworkFeed
 from interpjax.dissection.one_pass import OnePass
 from interpjax.dissection.passes import run_pass
 from interpjax.dissection.plan import Plan
@@ -103,7 +104,7 @@ def protocols(folder: Path, broden: ConceptData) -> None:
 
 def stages(network: dissection.Network, broden: ConceptData) -> dict[str, float]:
     """Milliseconds an image of each stage, one after the other, after a run that compiles."""
-    feed = feeds.NetworkFeed(network, broden, Settings(layers=network.layers, batch_size=BATCH))
+    feed = NetworkFeed(network, broden, Settings(layers=network.layers, batch_size=BATCH))
     labellings, seconds = {broden.categories: feeds.columns_of(broden)}, dict[str, float]()
     device = feed.devices[0]
     list(_timed(seconds, "decode images", feed.works(0, {})))
@@ -157,7 +158,7 @@ def memory(broden: ConceptData, times: int, layers: str, batch: int) -> None:
     """Runs the pass on the images, so many times over, and prints what is kept and the peak of this process."""
     network = small_network() if layers == "small" else initialized(layers)
     repeated = dataclasses.replace(broden, records=list(broden.records) * times)
-    feed = feeds.NetworkFeed(network, repeated, Settings(layers=network.layers, batch_size=batch))
+    feed = NetworkFeed(network, repeated, Settings(layers=network.layers, batch_size=batch))
     labellings = {broden.categories: feeds.columns_of(broden)}
     plan = Plan(network.layers, list(labellings.values()), [(dissection.get_protocol("paper"), 0)], feed.images, 5, {})
     most = [0]

@@ -28,6 +28,7 @@ from interpjax.data.concept_records import ConceptRecord
 from interpjax.dissection import feeds
 from interpjax.dissection.backlog import Backlog
 from interpjax.dissection.kept import KeptSums
+from interpjax.dissection.network_feed import NetworkFeed
 from interpjax.dissection.one_pass import OnePass
 from interpjax.dissection.passes import BATCHES_AT_A_TIME, Work, run_pass
 from interpjax.dissection.plan import Plan
@@ -44,7 +45,7 @@ def forward(works: Sequence[Work], device: jax.Device, at_a_time: int) -> None:
             pass
 
 
-def two_passes(feed: feeds.NetworkFeed, broden: ConceptData, settings: Settings) -> None:
+def two_passes(feed: NetworkFeed, broden: ConceptData, settings: Settings) -> None:
     """Thresholds of all values, then counts; every image is decoded and goes through the network twice."""
     protocol, labellings = dissection.get_protocol("paper"), {broden.categories: feeds.columns_of(broden)}
     kept = KeptSums(None, {}, every=1, process=(0, 1))
@@ -79,7 +80,7 @@ def published(network: dissection.Network, broden: ConceptData) -> None:
 def compare(network: dissection.Network, broden: ConceptData, rounds: int) -> pd.DataFrame:
     """What each way takes, ms an image, and how many times the bare pass and our dissection; medians of rounds."""
     settings = Settings(layers=network.layers, batch_size=BATCH)
-    feed = feeds.NetworkFeed(network, broden, settings)
+    feed = NetworkFeed(network, broden, settings)
     works, device = list(feed.works(0, {})), feed.devices[0]
     few = dataclasses.replace(broden, records=broden.records[:LOOPED])
     ways: dict[str, Callable[[], object]] = {

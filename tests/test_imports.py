@@ -13,7 +13,10 @@ from interpjax import dissection
 PACKAGE = Path(__file__).parents[1] / "interpjax"
 FILES = [path for path in PACKAGE.rglob("*.py") if "configs" not in path.relative_to(PACKAGE).parts]
 # They know data, devices and tables.
-DISSECTION_RIM = ("dissect.py", "feeds.py", "result.py", "chance.py", "by_chance.py", "job.py", "__init__.py")
+DISSECTION_RIM = (
+    *("dissect.py", "feeds.py", "network_feed.py", "array_feed.py"),
+    *("result.py", "chance.py", "by_chance.py", "job.py", "__init__.py"),
+)
 CORE_LIBRARIES = {"jax", "numpy", "scipy", "jaxtyping"}
 # They import none of the package but each other.
 LEAVES = ("atomic", "errors", "imports", "json_files", "preprocessing", "progress", "stopping")

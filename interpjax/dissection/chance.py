@@ -6,43 +6,19 @@ import math
 import numbers
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, runtime_checkable
-from typing import Protocol as Interface
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
 from interpjax.dissection import npz, scoring
+from interpjax.dissection.alike import Counted, Scored, check_alike
 from interpjax.dissection.protocol import Protocol
 from interpjax.errors import UserError
 
 KINDS = ("labels", "rotation", "untrained")
 STORED = ("kind", "units", "label_area", "unique_detectors", "best_iou", "share")
-
-
-@runtime_checkable
-class Scored(Interface):
-    """What is asked here of a :class:`~interpjax.dissection.Dissection`, which has all of it."""
-
-    @property
-    def concepts(self) -> pd.DataFrame:
-        """A row per concept."""
-
-    @property
-    def protocol(self) -> Protocol:
-        """By which was counted."""
-
-    @property
-    def iou(self) -> Float[np.ndarray, "units concepts"]:
-        """Intersection over union."""
-
-    @property
-    def label_area(self) -> Int[np.ndarray, " concepts"]:
-        """Pixels of each concept."""
-
-    def unique_detectors(self) -> int:
-        """Number of distinct concepts that have a detector."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -99,7 +75,7 @@ class Chance:
         for number, result in enumerate(results):
             if not isinstance(result, Scored):
                 raise ValueError(f"results[{number}]: a {type(result).__name__}; expected a Dissection of the layer")
-            _check_alike(f"results[{number}]", _Counted.of(first), _Counted.of(result))
+            check_alike(f"results[{number}]", Counted.of(first), Counted.of(result))
         return cls(
             kind=kind,
             concepts=first.concepts,
@@ -211,45 +187,11 @@ def calibrated(dissection: Scored, chance: Chance, *, unique: bool = False) -> i
     """
     if not isinstance(chance, Chance):
         raise ValueError(f"chance: a {type(chance).__name__}; expected the Chance of this layer, as chance['conv5']")
-    drawn = _Counted(chance.concepts, chance.protocol, chance.units, chance.label_area)
-    _check_alike("chance", _Counted.of(dissection), drawn)
+    drawn = Counted(chance.concepts, chance.protocol, chance.units, chance.label_area)
+    check_alike("chance", Counted.of(dissection), drawn)
     column, score = scoring.best_concepts(dissection.iou)
     above = (score > 0) & (score > chance.cuts()[column])
     return len(np.unique(column[above])) if unique else int(above.sum())
-
-
-class _Counted(NamedTuple):
-    """What must be the same where detectors are compared with those of chance."""
-
-    concepts: pd.DataFrame
-    protocol: Protocol
-    units: int
-    label_area: Int[np.ndarray, " concepts"]
-
-    @classmethod
-    def of(cls, result: Scored) -> "_Counted":
-        return cls(result.concepts, result.protocol, len(result.iou), result.label_area)
-
-
-def _check_alike(name: str, expected: _Counted, given: _Counted) -> None:
-    if not np.array_equal(expected.concepts["number"], given.concepts["number"]):
-        raise ValueError(
-            f"{name}: it has {len(given.concepts)} concepts; expected the same {len(expected.concepts)}, with the same "
-            "numbers"
-        )
-    ours, theirs = (dataclasses.replace(one.protocol, name="") for one in (expected, given))
-    if ours != theirs:
-        raise ValueError(f"{name}: counted by {given.protocol.describe()}; expected {expected.protocol.describe()}")
-    if expected.units != given.units:
-        raise ValueError(
-            f"{name}: of a layer with {given.units} units; expected {expected.units}, as of the same layer"
-        )
-    if not np.array_equal(expected.label_area, given.label_area):
-        place = int(np.flatnonzero(np.asarray(expected.label_area) != given.label_area)[0])
-        raise ValueError(
-            f"{name}: concept {expected.concepts['name'].iloc[place]!r} has {given.label_area[place]} pixels; expected "
-            f"{expected.label_area[place]}, as on the same images"
-        )
 
 
 def _whole_part(share: float, draws: int) -> int:

@@ -12,8 +12,10 @@ from interpjax import parallel, processes
 from interpjax.data.concepts import ConceptData
 from interpjax.data.images import SkippedImages
 from interpjax.dissection import arguments, feeds
+from interpjax.dissection.array_feed import ArrayFeed
 from interpjax.dissection.job import Job, Results
 from interpjax.dissection.kept import KeptSums
+from interpjax.dissection.network_feed import NetworkFeed
 from interpjax.dissection.protocol import Protocol, get_protocol
 from interpjax.dissection.settings import Settings, takes_settings
 from interpjax.dissection.settling import MaskedBatches
@@ -91,7 +93,7 @@ def dissect_all(
       ValueError: if protocols differ in their tap; and all that :func:`dissect` raises.
     """
     given, chosen = Settings(**settings), arguments.check_protocols(protocols)
-    feed = feeds.NetworkFeed(activations_fn, broden, given, skipped)
+    feed = NetworkFeed(activations_fn, broden, given, skipped)
     results = Job(feed, broden, chosen, given, _kept_sums(feed, chosen, given, cache)).results()
     _tell(feed, skipped)
     return results
@@ -112,7 +114,7 @@ def masked(
       The results, and the masks and labels of this process's batches, which may be gone through several times.
     """
     given = Settings(**settings)
-    feed = feeds.NetworkFeed(activations_fn, broden, given, skipped)
+    feed = NetworkFeed(activations_fn, broden, given, skipped)
     kept = _kept_sums(feed, [protocol], given, cache, masks=True)
     (results,), (masks,) = Job(feed, broden, [protocol], given, kept).with_masks()
     _tell(feed, skipped)
@@ -153,19 +155,19 @@ def dissect_arrays(
     limits = None if thresholds is None else arguments.check_thresholds(thresholds, units)
     protocols = [get_protocol("paper") if protocol is None else arguments.check_protocol(protocol)]
     given = Settings(layers=tuple(maps), **settings)
-    feed = feeds.ArrayFeed(maps, broden, names, given.num_threads)
+    feed = ArrayFeed(maps, broden, names, given.num_threads)
     nothing_kept = KeptSums(None, {}, every=1, process=parallel.shard())
     return Job(feed, broden, protocols, given, nothing_kept, limits).results()[0]
 
 
-def _tell(feed: feeds.NetworkFeed, skipped: SkippedImages | None) -> None:
+def _tell(feed: NetworkFeed, skipped: SkippedImages | None) -> None:
     """Notes the images that any process left out."""
     if skipped is not None:
         skipped.names.update(processes.union(feed.left_out([])))
 
 
 def _kept_sums(
-    feed: feeds.NetworkFeed,
+    feed: NetworkFeed,
     protocols: Sequence[Protocol],
     settings: Settings,
     cache: str | Path | None,
