@@ -44,8 +44,11 @@ def main() -> None:
     for (section, layer, category), own in found.groupby(KEYS[:3], sort=False):
         trained = own.droplevel(KEYS[:3])["trained"].unstack("row")
         for row, values in own.groupby("row", sort=False):
-            means = [told(mean_interval(values[name].to_numpy()), ".3f") for name in ("untrained", "trained", "gained")]
-            cells = [section, layer, category, row, str(len(values)), *means, minus_baseline(trained, row, ".3f")]
+            means = [
+                told(mean_interval(values[name].to_numpy()), 3, len(values))
+                for name in ("untrained", "trained", "gained")
+            ]
+            cells = [section, layer, category, row, str(len(values)), *means, minus_baseline(trained, row, 3)]
             print(f"| {' | '.join(map(str, cells))} |")
     print("smallest of all:")
     print(best.groupby(["section", "row"], sort=False)[["untrained", "trained"]].min().round(3).to_string())

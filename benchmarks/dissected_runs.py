@@ -1,7 +1,7 @@
-"""What the programs over a table's dissected runs share: how the runs are found, and how means are told.
+"""What the programs over a table's runs share: how runs and results are read, and how means are told.
 
-Not a program itself: best_iou.py, dead_filters.py, grid.py, iou_cuts.py, kept_concepts.py, over_untrained.py and
-rotated.py use it.
+Not a program itself: best_iou.py, dead_filters.py, grid.py, iou_cuts.py, kept_concepts.py, over_untrained.py,
+rotated.py, single_runs.py and strengths.py use it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,25 +33,46 @@ def dissected(folder: Path) -> Iterator[tuple[dict[str, str], Dissection, Path]]
         yield labels, Dissection.load(path), path.with_name("chance_untrained.npz")
 
 
-def told(mean: Mean, form: str) -> str:
-    """A mean with half the width of its interval; ``form`` is how numbers are written, as ``"+.1f"``."""
+def read_results(path: Path) -> pd.DataFrame:
+    """A table's ``results.csv``, in which sections and rows are names, also those that look like numbers.
+
+    Raises:
+      SystemExit: if there is no such file.
+    """
+    if not path.is_file():
+        raise SystemExit(f"{path}: no such file; expected the results.csv of a table")
+    return pd.read_csv(path, dtype={"section": str, "row": str})
+
+
+def told(mean: Mean, decimals: int, seeds: int, sign: str = "") -> str:
+    """A mean with half the width of its interval.
+
+    Args:
+      mean: over seeds.
+      decimals: with how many it is written.
+      seeds: that the reader expects; another number is told beside.
+      sign: ``"+"`` for differences.
+    """
+    fewer = f" ({mean.seeds} seed{'' if mean.seeds == 1 else 's'})" if mean.seeds != seeds else ""
+    value = f"{mean.value:{sign}z.{decimals}f}"  # z: what is rounded to 0 has no minus
     if not mean.has_interval:
-        return f"{mean.value:{form}}{' (all equal)' if mean.all_equal else ''}"
-    return f"{mean.value:{form}} ± {(mean.high - mean.low) / 2:{form.lstrip('+')}}"
+        return f"{value}{' (all equal)' if mean.all_equal else ''}{fewer}"
+    return f"{value} ± {(mean.high - mean.low) / 2:.{decimals}f}{fewer}"
 
 
-def told_difference(values: np.ndarray, form: str) -> str:
-    """The mean of differences between runs of the same seeds, with the p of the exact sign-flip test."""
+def told_difference(values: np.ndarray, decimals: int, seeds: int) -> str:
+    """The mean of differences between runs of the same seeds, as :func:`told`, with the p of the exact test."""
     found = paired_difference("", values)
-    return f"{told(found.difference, form)} (p {found.p:.2g})"
+    return f"{told(found.difference, decimals, seeds, '+')} (p {found.p:.2g})"
 
 
-def minus_baseline(by_row: pd.DataFrame, row: str, form: str) -> str:
+def minus_baseline(by_row: pd.DataFrame, row: str, decimals: int) -> str:
     """The difference of a row from the baseline, over the seeds of both; empty if there is none. Rows are columns."""
     if row == BASELINE or BASELINE not in by_row:
         return ""
     differences = (by_row[row] - by_row[BASELINE]).dropna()
-    return told_difference(differences.to_numpy(float), form) if len(differences) else ""
+    seeds = by_row[row].notna().sum()
+    return told_difference(differences.to_numpy(float), decimals, seeds) if len(differences) else ""
 
 
 def with_all_layers(layers: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame:
@@ -83,6 +104,6 @@ def print_measures(found: pd.DataFrame, shown: str, measures: Sequence[str]) -> 
             for name in measures:
                 by_row = own.droplevel(KEYS[:2])[name].unstack("row")
                 measured = values[name].notna().all()
-                mean = told(mean_interval(values[name].to_numpy(float)), ".1f") if measured else "–"
-                cells += [mean, minus_baseline(by_row, row, "+.1f") if measured else ""]
+                mean = told(mean_interval(values[name].to_numpy(float)), 1, len(values)) if measured else "–"
+                cells += [mean, minus_baseline(by_row, row, 1) if measured else ""]
             print(f"| {' | '.join(map(str, cells))} |")

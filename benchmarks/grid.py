@@ -2,7 +2,7 @@
 
 So sections and rows may be the two sides of a grid, as p and q. Each cell has the mean over seeds with half of its 95 %
 t-interval. Given --minus SECTION ROW, it has the difference from this one setting instead, seed by seed, with the p of
-the exact two-sided sign-flip test.
+the exact two-sided sign-flip test, and with † where the accuracies are more than one percentage point apart.
 
 Run:   python benchmarks/grid.py results/two_figures_published_width/results.csv --minus binary "weight decay"
 Cost:  seconds.
@@ -12,14 +12,16 @@ import argparse
 from pathlib import Path
 
 import pandas as pd
-from dissected_runs import told, told_difference
+from dissected_runs import read_results, told, told_difference
 
 from interpjax.comparison.statistics import mean_interval
+from interpjax.tables.choosing import WITHIN
 from interpjax.tables.scores import scores_of
 
 SETTING = ["section", "row"]
 WORDS = {"accuracy": "accuracy, %", "interpretability_score": "score", "zero_groups": "zero groups, %"}
-MISSING = "–"
+MISSING, ACCURACY = "–", "accuracy"
+APART = "† The accuracies are more than one percentage point apart, so nothing follows from the scores."
 
 
 def main() -> None:
@@ -29,7 +31,7 @@ def main() -> None:
     parser.add_argument("--quantities", nargs="+", default=["accuracy", "interpretability_score"])
     parser.add_argument("--minus", nargs=2, metavar=("SECTION", "ROW"), help="print differences from this setting")
     flags = parser.parse_args()
-    scores = scores_of(pd.read_csv(flags.results)).set_index([*SETTING, "seed"])
+    scores = scores_of(read_results(flags.results)).set_index([*SETTING, "seed"])
     settings = scores.index.droplevel("seed").unique().tolist()
     if unknown := set(flags.quantities) - set(scores):
         raise SystemExit(f"--quantities: {min(unknown)} is not in {flags.results}; it has {', '.join(scores)}")
@@ -37,26 +39,37 @@ def main() -> None:
         known = ", ".join(" / ".join(each) for each in settings)
         raise SystemExit(f"--minus: no run of {' / '.join(flags.minus)}; expected one of {known}")
     sections, rows = (list(dict.fromkeys(names)) for names in zip(*settings, strict=True))
+    base, seeds = tuple(flags.minus or ()), int(scores.groupby(level=SETTING).size().mode()[0])
     print(f"| quantity |  | {' | '.join(rows)} |\n|{'---|' * (len(rows) + 2)}")
     for quantity in flags.quantities:
-        cells = _cells(scores[quantity], tuple(flags.minus or ()))
+        cells = _differences(scores, quantity, base, seeds) if base else _means(scores[quantity], seeds)
         for section in sections:
             own = [cells.get((section, row), MISSING) for row in rows]
             print(f"| {WORDS.get(quantity, quantity)} | {section} | {' | '.join(own)} |")
+    print(f"\nOf {seeds} seeds, where no other number is told.", *([APART] if base else []), sep="\n")
 
 
-def _cells(values: pd.Series, base: tuple[str, ...]) -> dict[tuple[str, ...], str]:
-    """By section and row what is told of a quantity, or of its difference from a setting; empty of that itself."""
-    by_setting = {each: own.droplevel(SETTING) for each, own in values.dropna().groupby(level=SETTING)}
-    decimals = ".2f" if values.name == "accuracy" else ".1f"
-    if not base:
-        return {each: told(mean_interval(own.to_numpy(float)), decimals) for each, own in by_setting.items()}
+def _means(values: pd.Series, seeds: int) -> dict[tuple[str, ...], str]:
+    """By section and row, what is told of a quantity."""
+    by_setting = values.dropna().groupby(level=SETTING)
+    return {each: told(mean_interval(own.to_numpy(float)), _decimals(values.name), seeds) for each, own in by_setting}
+
+
+def _differences(scores: pd.DataFrame, quantity: str, base: tuple[str, ...], seeds: int) -> dict[tuple[str, ...], str]:
+    """By section and row, what is told of a quantity's difference from a setting; empty of that itself."""
+    by_setting = {each: own.droplevel(SETTING) for each, own in scores.groupby(level=SETTING)}
     cells = {base: ""}
     for each, own in by_setting.items():
-        differences = (own - by_setting.get(base, pd.Series(dtype=float))).dropna()
-        if each != base and len(differences):
-            cells[each] = told_difference(differences.to_numpy(float), f"+{decimals}")
+        apart = own - by_setting[base]
+        found = apart[quantity].dropna()
+        if each != base and len(found):
+            mark = " †" if quantity != ACCURACY and round(abs(apart[ACCURACY].mean()), 6) > WITHIN else ""
+            cells[each] = told_difference(found.to_numpy(float), _decimals(quantity), seeds) + mark
     return cells
+
+
+def _decimals(quantity: object) -> int:
+    return 2 if quantity == ACCURACY else 1
 
 
 if __name__ == "__main__":

@@ -54,8 +54,8 @@ def main() -> None:
     for (section, layer, cut), own in found.groupby(KEYS[:3], sort=False):
         unique = own.droplevel(KEYS[:3])["unique"].unstack("row")
         for row, values in own.groupby("row", sort=False):
-            mean = told(mean_interval(values["unique"].to_numpy()), ".1f")
-            cells = [section, layer, f"{cut:g}", row, str(len(values)), mean, minus_baseline(unique, row, "+.1f")]
+            mean = told(mean_interval(values["unique"].to_numpy()), 1, len(values))
+            cells = [section, layer, f"{cut:g}", row, str(len(values)), mean, minus_baseline(unique, row, 1)]
             cells += [f"{values[name].mean():.1f}" for name in ("above", "untrained")]
             print(f"| {' | '.join(cells)} |")
 

@@ -53,7 +53,8 @@ def kept(folder: Path, published: Path) -> pd.DataFrame:
         detected, was_detected = set(result.detected().index), set(before.detected().index)
         own: dict[str, object] = {**labels, "published": len(was_detected)}
         own |= {"kept": len(detected & was_detected), "new": len(detected - was_detected)}
-        own["same"] = 100 * np.mean(best_concepts(result.iou)[0] == best_concepts(before.iou)[0])
+        (concepts, score), (earlier, _) = best_concepts(result.iou), best_concepts(before.iou)
+        own["same"] = 100 * np.mean((concepts == earlier) & (score > 0))  # one that fits none has no best concept
         own["detectors"] = result.sweep([result.protocol.detector_iou])["detectors"].item()
         found.append(own)
     return pd.DataFrame(found)

@@ -10,8 +10,7 @@ Cost:  seconds.
 import argparse
 from pathlib import Path
 
-import pandas as pd
-from dissected_runs import told_difference
+from dissected_runs import read_results, told_difference
 
 KEYS = ["section", "row"]
 
@@ -21,7 +20,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path)
     path = parser.parse_args().results
-    found = pd.read_csv(path)
+    found = read_results(path)
     if "untrained" not in found:
         raise SystemExit(f"{path} has no column 'untrained'; expected runs with the stage chance of this kind")
     found = found[found["untrained"].notna()]
@@ -32,7 +31,7 @@ def main() -> None:
     for names, runs in found.groupby(KEYS, sort=False):
         own = runs.pivot(index="seed", columns="layer", values="added")
         added = [own.sum(axis=1, skipna=False), *(own.get(name) for name in layers)]
-        told = ["–" if each is None else told_difference(each.to_numpy(float), "+.1f") for each in added]
+        told = ["–" if each is None else told_difference(each.to_numpy(float), 1, len(own)) for each in added]
         print(f"| {' | '.join([*names, str(len(own)), *told])} |")
 
 

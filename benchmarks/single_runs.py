@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from dissected_runs import read_results
 
 HEADER = ("section", "row", "seeds", "standard deviation", "at least", "more", "fewer")
 
@@ -32,7 +33,7 @@ def main() -> None:
     parser.add_argument("--layer", required=True)
     parser.add_argument("--at_least", type=int, nargs="+", default=[2])
     flags = parser.parse_args()
-    found = pd.read_csv(flags.results).dropna(subset=["unique_detectors"])  # without runs that failed
+    found = read_results(flags.results).dropna(subset=["unique_detectors"])  # without runs that failed
     if flags.layer not in set(found["layer"]):
         raise SystemExit(f"--layer={flags.layer}: expected one of {', '.join(found['layer'].unique())}")
     found = found[found["layer"] == flags.layer].set_index("seed")

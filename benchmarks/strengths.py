@@ -1,67 +1,78 @@
 """Draws accuracy and score against the strength of each regularizer, and the score against the accuracy.
 
-A section is a regularizer, and the name of a row its strength. Marks are means over seeds, with their 95 % t-intervals;
-in the last panel, which shows whether one regularizer has the higher score at the same accuracy, each mark is labelled
-with its strength.
+A section is a regularizer, and the name of a row its strength. Small marks are runs, one for each seed, and large ones
+their means. The last panel shows whether one regularizer has the higher score at the same accuracy; there the
+means are labelled with their strengths, but for those within one percentage point of the best accuracy, which lie too
+near to each other.
 
 Run:   python benchmarks/strengths.py results/two_figures_strengths/results.csv docs/images
-Cost:  seconds. Writes strengths.png, strengths.pdf and strengths.csv into the folder.
+Cost:  seconds. Writes strengths.png and strengths.pdf into the folder, and the runs that they show as strengths.csv.
 """
 
 import argparse
 from pathlib import Path
 
 import pandas as pd
+from dissected_runs import read_results
 from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
-from interpjax.comparison.statistics import Mean, mean_interval
-from interpjax.report.comparison_figures import MARKERS, reach
+from interpjax.report.comparison_figures import MARKERS
 from interpjax.report.drawing import CYCLE, STYLE, Drawing
+from interpjax.tables.choosing import WITHIN
 from interpjax.tables.scores import scores_of
 
 ACCURACY, SCORE = "accuracy", "interpretability_score"
-WORDS = {ACCURACY: "test accuracy, %", SCORE: "interpretability score"}
+WORDS = {"strength": "strength λ", ACCURACY: "test accuracy, %", SCORE: "interpretability score"}
+PANELS = (("strength", ACCURACY), ("strength", SCORE), (ACCURACY, SCORE))
 
 
-def means(scores: pd.DataFrame) -> pd.DataFrame:
-    """For each section, strength and quantity the mean over seeds, with the ends of its interval."""
-    rows = []
-    for (section, row), own in scores.groupby(["section", "row"], sort=False):
-        for quantity in WORDS:
-            found = mean_interval(own[quantity].to_numpy(float))
-            rows.append((section, float(row), quantity, *found))
-    return pd.DataFrame(rows, columns=["section", "strength", "quantity", *Mean._fields])
+def read(results: Path) -> pd.DataFrame:
+    """For each section, strength and seed the accuracy and the score.
+
+    Raises:
+      SystemExit: if the name of a row is no strength, or a run has no accuracy or score.
+    """
+    scores = scores_of(read_results(results))
+    scores["strength"] = pd.to_numeric(scores["row"], errors="coerce")
+    for name, words in WORDS.items():
+        if name not in scores:
+            raise SystemExit(f"{results}: no run has {name}; expected it of each")
+        if (missing := scores[scores[name].isna()]).size:
+            section, row, seed = missing[["section", "row", "seed"]].iloc[0]
+            raise SystemExit(f"{results}, {section} / {row}, seed {seed}: no {words}; expected a number")
+    return scores[["section", "strength", "seed", ACCURACY, SCORE]]
 
 
-def drawn(table: pd.DataFrame) -> Drawing:
-    """The figure of such means."""
+def drawn(scores: pd.DataFrame) -> Drawing:
+    """The figure of such scores."""
     with rc_context(STYLE):
         figure = Figure((10, 3.4), layout="constrained")
-        panels = dict(zip((*WORDS, "front"), figure.subplots(1, 3), strict=True))
-        for number, (section, own) in enumerate(table.groupby("section", sort=False)):
-            looks = {"color": CYCLE[number], "marker": MARKERS[number], "capsize": 3, "label": section}
-            by_quantity = {name: rows.set_index("strength") for name, rows in own.groupby("quantity")}
-            reaches = {name: _reaches(rows) for name, rows in by_quantity.items()}
-            for name, rows in by_quantity.items():
-                panels[name].errorbar(rows.index, rows["value"], yerr=reaches[name], **looks)
-            accuracy, score = by_quantity[ACCURACY]["value"], by_quantity[SCORE]["value"]
-            panels["front"].errorbar(accuracy, score, yerr=reaches[SCORE], xerr=reaches[ACCURACY], **looks)
-            for strength in accuracy.index:
-                place = (accuracy[strength], score[strength])
-                panels["front"].annotate(f"{strength:g}", place, (4, 4), textcoords="offset points", fontsize="x-small")
-        for name, label in WORDS.items():
-            panels[name].set(xscale="log", xlabel="strength λ", ylabel=label)
-            panels[name].xaxis.set_major_formatter("{x:g}")
-            panels[name].minorticks_off()
-        panels["front"].set(xlabel=WORDS[ACCURACY], ylabel=WORDS[SCORE])
-        panels[ACCURACY].legend(loc="lower left")
-    return Drawing("strengths", figure, table)
+        axes = figure.subplots(1, 3)
+        for (x, y), panel in zip(PANELS, axes, strict=True):
+            for number, (section, own) in enumerate(scores.groupby("section", sort=False)):
+                looks = {"color": CYCLE[number], "marker": MARKERS[number]}
+                means = own.groupby("strength")[[ACCURACY, SCORE]].mean().reset_index()
+                panel.plot(own[x], own[y], linestyle="", markersize=4, alpha=0.4, **looks)
+                panel.plot(means[x], means[y], linestyle="-" if x == "strength" else "", label=section, **looks)
+            panel.set(xlabel=WORDS[x], ylabel=WORDS[y])
+            if x == "strength":
+                panel.set_xscale("log")
+                panel.xaxis.set(major_locator=LogLocator(numticks=4), major_formatter="{x:g}")
+                panel.minorticks_off()
+        _label(axes[-1], scores)
+        axes[0].legend(loc="lower left")
+    return Drawing("strengths", figure, scores)
 
 
-def _reaches(rows: pd.DataFrame) -> list[list[float]]:
-    sides = [reach(each).ravel() for each in rows[["value", "low", "high"]].itertuples(index=False, name=None)]
-    return [list(side) for side in zip(*sides, strict=True)]
+def _label(panel: Axes, scores: pd.DataFrame) -> None:
+    """Writes the strengths beside the means whose accuracy is not that of the best."""
+    means = scores.groupby(["section", "strength"])[[ACCURACY, SCORE]].mean()
+    below = means[means[ACCURACY] < means[ACCURACY].max() - WITHIN]
+    for (_, strength), place in below.iterrows():
+        panel.annotate(f"{strength:g}", tuple(place), (5, 4), textcoords="offset points", fontsize="x-small")
 
 
 def main() -> None:
@@ -70,7 +81,7 @@ def main() -> None:
     parser.add_argument("results", type=Path)
     parser.add_argument("folder", type=Path)
     flags = parser.parse_args()
-    drawn(means(scores_of(pd.read_csv(flags.results)))).save(flags.folder)
+    drawn(read(flags.results)).save(flags.folder)
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ def _controls() -> Table:
         ),
         # In the search the proximal steps of this strength made 44 of conv2's 64 filters zero, and none of conv1's.
         "proximal, strength 0.2": override(_candidates()["proximal"]["0.2, rate 0.05"], common.TESTED),
-        "weight decay, pruned as sparsely": override(
+        "weight decay, conv2 69 % pruned": override(
             weight_decay, {f"{PRUNING}.sparsity": 44 / 64, f"{PRUNING}.layers": ("conv2",)}
         ),
         "weight decay, 90 % pruned": override(weight_decay, {f"{PRUNING}.sparsity": 0.9}),

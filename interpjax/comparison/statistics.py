@@ -11,6 +11,7 @@ LEVEL = 0.95
 MOST_ENUMERATED = 20  # pairs; a million sign patterns take a moment and 8 MB
 RANDOM_PATTERNS = 100_000
 ROUNDING = 1e-12  # beside the numbers themselves: sums of the same ones in another order are equal
+DECIMALS = 12  # of differences: what is less comes of rounding
 
 
 class Mean(NamedTuple):
@@ -134,10 +135,11 @@ def paired_difference(quantity: str, differences: Float[np.ndarray, " pairs"]) -
 
     Args:
       quantity: what they are of.
-      differences: one for each seed that both sides have.
+      differences: one for each seed that both sides have; rounded to 12 decimals, so that equal scores that were summed
+        in another order differ by 0.
 
     Raises:
       ValueError: if there is no difference, or one is not finite.
     """
-    differences = np.asarray(differences, float)  # people give lists
+    differences = np.round(np.asarray(differences, float), DECIMALS)  # people give lists
     return Difference(quantity, mean_interval(differences), sign_flip_p(differences), smallest_p(len(differences)))

@@ -105,7 +105,7 @@ def _of_many(pairs: Sequence[Pair], settings: int) -> str:
         return f"{said}: none shares the six seeds that p below 0.05 takes, so the test can show nothing"
     below = sum(each.p < LEVEL for each in able)
     have = f"{below or 'none'} {'have' if below > 1 else 'has'} p below 0.05"
-    return f"{said}: of the {len(able)} with seeds enough, {have} (by chance one in twenty has)"
+    return f"{said}: of the {len(able)} with seeds enough, {have} (by chance at most one in twenty has)"
 
 
 def _number(value: float, form: str, signed: bool) -> str:

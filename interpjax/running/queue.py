@@ -1,7 +1,6 @@
 """Makes many runs, so many at once; one that fails is noted, and the others go on."""
 
 import contextlib
-import datetime
 import json
 import os
 import signal
@@ -14,13 +13,13 @@ from typing import IO, NamedTuple
 
 from tqdm import tqdm
 
-from interpjax import json_files, stopping
-from interpjax.atomic import write_atomic
+from interpjax import stopping
 from interpjax.compiling import compiling_into, has_cache
-from interpjax.config import digest, to_json
+from interpjax.config import to_json
 from interpjax.experiment import run
 from interpjax.progress import progress_bar
 from interpjax.running.cores import shares
+from interpjax.running.notes import note_end, note_failure
 from interpjax.running.planned import Planned
 from interpjax.running.reasons import tell
 from interpjax.running.version import code_version
@@ -97,9 +96,9 @@ def _made_here(each: Planned, stages: Sequence[str], version: str) -> str:
             run(each.config, each.folder, stages)
         except Exception as error:  # whatever it is, it is told at the end, and the other runs are made
             why = tell(error)
-            _note(each, {"version": version} | _failure(each, why))
+            note_failure(each, version, why)
             return why
-    _note(each, {"version": version})
+    note_end(each.log("json"), version)
     return ""
 
 
@@ -122,7 +121,9 @@ def _at_once(
                     if left and number not in busy:
                         each, version = left.pop(0), code_version()
                         told_before = _log_size(each)
-                        busy[number] = _Busy(each, version, told_before, _start(each, stages, cores, variables))
+                        busy[number] = _Busy(
+                            each, version, told_before, _start(each, stages, version, cores, variables)
+                        )
                 time.sleep(POLL_SECONDS)
                 for number in [number for number, own in busy.items() if own.process.poll() is not None]:
                     yield _ended(busy.pop(number))
@@ -135,26 +136,35 @@ def _at_once(
 
 
 def _ended(own: _Busy, stopped: bool = False) -> tuple[str, str]:
-    """The name of a run whose process has ended and what went wrong, which is noted unless it was stopped."""
+    """The name of a run whose process has ended and what went wrong, which is noted unless it was stopped.
+
+    That it is made, if it is, its own process has noted: it may live a moment longer than this one.
+    """
     code = own.process.returncode
     assert own.process.stdin is not None
     with contextlib.suppress(BrokenPipeError):
         own.process.stdin.close()
     if code == 0:
-        _note(own.planned, {"version": own.version})
         return own.planned.name, ""
     if code < 0:
-        why = f"ended by {signal.Signals(-code).name}, as where memory is used up"
+        why = f"ended by {_signal_name(-code)}, as where memory is used up"
     else:
         told = own.planned.log("txt").read_bytes()[own.told_before :].decode(errors="replace").strip()
         why = told.splitlines()[-1] if told else f"ended with exit code {code}, and told nothing"
     if code == 1 or (code < 0 and not stopped):
-        _note(own.planned, {"version": own.version} | _failure(own.planned, why))
+        note_failure(own.planned, own.version, why)
     return own.planned.name, why
 
 
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # most of those for real time have none
+        return f"signal {number}"
+
+
 def _start(
-    each: Planned, stages: Sequence[str], cores: Sequence[int], variables: Mapping[str, str]
+    each: Planned, stages: Sequence[str], version: str, cores: Sequence[int], variables: Mapping[str, str]
 ) -> subprocess.Popen:
     """A run in a process that no signal of the terminal reaches: this one passes it on, once."""
     with _log(each) as log:
@@ -168,6 +178,7 @@ def _start(
             text=True,
         )
     given = {"config": to_json(each.config), "folder": str(each.folder), "stages": list(stages), "cores": list(cores)}
+    given |= {"note": str(each.log("json")), "version": version}
     assert process.stdin is not None
     with contextlib.suppress(BrokenPipeError):  # of a process that has ended, whose log tells why
         process.stdin.write(json.dumps(given) + "\n")
@@ -183,23 +194,6 @@ def _caching(cache: Path | None) -> dict[str, str]:
     return {"JAX_COMPILATION_CACHE_DIR": str(cache), **dict.fromkeys(always, "0")}
 
 
-def _failure(each: Planned, why: str) -> dict[str, str]:
-    """What is noted of a run that failed: in what, and by which configuration, for another one may not."""
-    return {"failed": why, "config": digest(each.config)}
-
-
-def note_of(each: Planned) -> dict[str, str]:
-    """Of a run the ``version`` of the code and the ``date`` of its end; empty before.
-
-    If it failed also in what (``failed``), and the digest of the configuration that did (``config``).
-
-    Raises:
-      UserError: if the note is damaged.
-    """
-    path = each.log("json")
-    return json_files.read(path, "remove it") if path.is_file() else {}
-
-
 def _log_size(each: Planned) -> int:
     path = each.log("txt")
     return path.stat().st_size if path.is_file() else 0
@@ -211,9 +205,3 @@ def _log(each: Planned) -> Iterator[IO[str]]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
         yield file
-
-
-def _note(each: Planned, made: dict[str, str]) -> None:
-    """Writes down which code has made a run, when, and what went wrong, in place of what was noted before."""
-    date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    write_atomic(each.log("json"), json_files.to_text({**made, "date": date}) + "\n")

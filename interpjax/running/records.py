@@ -7,8 +7,8 @@ import pandas as pd
 
 from interpjax import json_files
 from interpjax.config import digest
+from interpjax.running.notes import note_of
 from interpjax.running.planned import Planned
-from interpjax.running.queue import note_of
 
 OF_RUN = ("accuracy", "validation_accuracy", "top5", "zero_weights")  # shares; the same in the rows of all its layers
 OF_LAYER = ("units", "detectors", "unique_detectors")

@@ -1,7 +1,8 @@
 """One run in a process of its own, on some of the cores: ``python -m interpjax.running.worker``.
 
-What it makes comes by standard input, as a line of JSON: ``config`` (as text), ``folder``, ``stages`` and ``cores``. It
-stops as by SIGTERM where this ends, for then the process that has started it is no more.
+What it makes comes by standard input, as a line of JSON: ``config`` (as text), ``folder``, ``stages``, ``cores``, and
+the ``version`` of the code, which it puts down in the file ``note`` when the run is made. It stops as by SIGTERM where
+its input ends, for then the process that has started it is no more.
 """
 
 import json
@@ -9,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+from pathlib import Path
 
 from interpjax.commands.endings import told_in_one_line
 from interpjax.imports import look_in_working_folder
@@ -24,6 +26,7 @@ def main() -> None:
     look_in_working_folder()
     from interpjax import run
     from interpjax.config import from_json
+    from interpjax.running.notes import note_end
 
     with told_in_one_line():  # of a stop
         try:
@@ -31,6 +34,7 @@ def main() -> None:
         except Exception as error:
             tell(error)
             sys.exit(1)
+        note_end(Path(given["note"]), given["version"])
 
 
 def _stop_with_the_parent() -> None:

@@ -10,7 +10,6 @@ from interpjax.comparison.statistics import Difference, Mean, mean_interval, pai
 from interpjax.tables.table import Row, Table
 
 ACCURACY = "accuracy"
-DECIMALS = 9
 NOTHING = pd.Series(dtype=float)  # of no seed
 
 
@@ -51,8 +50,7 @@ def lines(table: Table, scores: pd.DataFrame) -> list[Line]:
         means = {name: mean_interval(own[name].to_numpy(float)) for name in shown}
         differences = {}
         for name in () if alone else shown:
-            # Rounded, so that equal scores that were summed differently differ by 0.
-            if name in base and len(paired := (own[name] - base[name]).dropna().round(DECIMALS)):
+            if name in base and len(paired := (own[name] - base[name]).dropna()):
                 differences[name] = paired_difference(name, paired.to_numpy(float))
         apart = own.get(ACCURACY, NOTHING) - base.get(ACCURACY, NOTHING)
         finished = int(((scores["section"] == row.section) & (scores["row"] == row.name)).sum())

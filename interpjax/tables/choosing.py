@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 import pandas as pd
 
-from interpjax.tables.cells import DECIMALS
+from interpjax.comparison.statistics import DECIMALS
 from interpjax.tables.table import Row, Table
 
 ACCURACY, SCORE = "validation_accuracy", "interpretability_score"

@@ -9,7 +9,7 @@ import pandas as pd
 from interpjax.config import digest
 from interpjax.errors import UserError
 from interpjax.running import Planned
-from interpjax.running.queue import note_of
+from interpjax.running.notes import note_of
 from interpjax.running.records import CHANCE, COUNTS
 from interpjax.tables.table import Table, run_name
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from interpjax.comparison.statistics import Difference, Mean
-from interpjax.tables.cells import DECIMALS, Line
+from interpjax.comparison.statistics import DECIMALS, Difference, Mean
+from interpjax.tables.cells import Line
 from interpjax.tables.choosing import WITHIN
 from interpjax.tables.table import Table
 
@@ -41,7 +41,8 @@ of comparisons."""
 WORDS_OF_APART = """† The accuracies are more than one percentage point apart, so nothing follows from the scores."""
 ESCAPED = {"\\": r"\textbackslash ", "%": r"\%", "&": r"\&", "_": r"\_", "#": r"\#", "$": r"\$"}
 ESCAPED |= {"{": r"\{", "}": r"\}", "~": r"\textasciitilde ", "^": r"\textasciicircum ", "|": r"\textbar "}
-ESCAPED |= {"<": r"\textless ", ">": r"\textgreater ", "±": r"$\pm$", "–": "--", "₁": "$_1$", "₂": "$_2$"}
+ESCAPED |= {"<": r"\textless ", ">": r"\textgreater ", "±": r"$\pm$", "–": "--", "†": r"$\dag$"}
+ESCAPED |= {"₁": "$_1$", "₂": "$_2$"}
 
 
 def to_markdown(table: Table, lines: Sequence[Line], notes: Sequence[str] = ()) -> str:
@@ -77,6 +78,10 @@ def _differences(table: Table, lines: Sequence[Line]) -> list[str]:
 def is_apart(line: Line) -> bool:
     """Whether its accuracy is more than one percentage point from its baseline's, so that scores tell nothing."""
     return round(abs(line.apart), 6) > WITHIN  # and not of NaN
+
+
+def _name(line: Line) -> str:
+    return f"{line.row.name} †" if is_apart(line) else line.row.name
 
 
 def to_latex(table: Table, lines: Sequence[Line]) -> str:
@@ -128,7 +133,7 @@ def _cells(table: Table, lines: Sequence[Line]) -> list[list[str]]:
     known, found = _published(table), []
     for number, line in enumerate(lines):
         repeated = number > 0 and lines[number - 1].row.section == line.row.section
-        cells = ["" if repeated else line.row.section, line.row.name]
+        cells = ["" if repeated else line.row.section, _name(line)]
         cells.append(str(line.seeds))
         for name in table.columns:
             cells.append(_mean(line.means[name], line.seeds) if name in line.means else "–")
@@ -148,8 +153,7 @@ def _difference_cells(table: Table, lines: Sequence[Line]) -> list[list[str]]:
         if line.differences:
             most = max(line.differences.values(), key=lambda each: each.difference.seeds)
             seeds = most.difference.seeds
-            name = f"{line.row.name} †" if is_apart(line) else line.row.name
-            cells = [line.row.section, name, str(seeds), "–" if seeds == 1 else f"{most.smallest_p:.2g}"]
+            cells = [line.row.section, _name(line), str(seeds), "–" if seeds == 1 else f"{most.smallest_p:.2g}"]
             for name in table.columns:
                 apart = line.differences.get(name)
                 cells += ["–", "–"] if apart is None else [_mean(apart.difference, seeds, "+.4g"), _p(apart)]

@@ -65,7 +65,7 @@ def test_many_pairs_are_counted_beside_what_chance_gives(tmp_path):
     found = result_of(runs_of(tmp_path, {"a": [1, 2, 1, 2, 1, 2], "b": [2, 1, 2, 1, 2, 1], "c": [3, 4, 3, 4, 3, 4]}))
     # c is above a and above b in each of six seeds, p = 2/64.
     assert found["rest"] == (
-        "3 settings in 3 pairs: of the 3 with seeds enough, 2 have p below 0.05 (by chance one in twenty has)"
+        "3 settings in 3 pairs: of the 3 with seeds enough, 2 have p below 0.05 (by chance at most one in twenty has)"
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from interpjax.comparison import statistics
-from interpjax.comparison.statistics import mean_interval, sign_flip_p, smallest_p
+from interpjax.comparison.statistics import mean_interval, paired_difference, sign_flip_p, smallest_p
 
 
 @pytest.mark.parametrize("pairs", range(1, 9))
@@ -29,10 +29,17 @@ def test_p_is_that_of_scipy():
 
 
 def test_sums_that_rounding_alone_tells_apart_are_equal():
-    """0.1 + 0.2 + … depends on the order of the sum; the pattern found and its mirror image always count."""
-    differences = np.array([0.1, 0.2, 0.3, 0.7, 0.15, 0.45])
-    assert sign_flip_p(differences) == 2 / 2**6
+    """Of 0.1, 0.2, -0.3 and 0.4 other signs give the same sum as these, but for what is rounded."""
+    whole = np.array([1.0, 2.0, -3.0, 4.0])
+    assert sign_flip_p(whole / 10) == sign_flip_p(whole) == 0.625
     assert sign_flip_p(np.zeros(4)) == 1
+
+
+def test_differences_of_equal_scores_are_zero_however_they_were_summed():
+    found = paired_difference("rud", [0.1 + 0.2 - 0.3, 0.3 - 0.1 - 0.2, 0.0])
+    assert found.difference.value == 0
+    assert found.difference.all_equal
+    assert found.p == 1
 
 
 @pytest.mark.parametrize(("pairs", "p"), [(1, 1), (3, 0.25), (5, 0.0625), (6, 0.03125)])

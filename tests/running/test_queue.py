@@ -42,6 +42,7 @@ def made_by(shell, folder, monkeypatch, before=""):
         ("echo first; echo UserError: last; exit 1", "UserError: last"),
         ("exit 1", "ended with exit code 1, and told nothing"),
         ("kill -9 $$", "ended by SIGKILL, as where memory is used up"),
+        ("kill -40 $$", "ended by signal 40, as where memory is used up"),
     ],
 )
 def test_the_reason_is_that_of_this_attempt_and_is_kept(tmp_path, monkeypatch, shell, expected):

@@ -110,7 +110,7 @@ def test_controls_differ_from_their_base_by_what_they_say():
             "block norm",
             {"regularizer.grouping.group_size", "regularizer.block_norm.strength"},
         ),
-        "weight decay, pruned as sparsely": (
+        "weight decay, conv2 69 % pruned": (
             "weight decay",
             {"optimizer.pruning.sparsity", "optimizer.pruning.layers"},
         ),

@@ -223,7 +223,7 @@ def test_runs_under_way_are_stopped_where_what_follows_one_fails(tmp_path, monke
     processes = []
     stand_in = "import sys, time; time.sleep(int(sys.argv[1]))"
 
-    def start(each, stages, cores, variables):
+    def start(each, *_):
         seconds = "0" if not processes else "600"
         command = [sys.executable, "-c", stand_in, seconds]
         processes.append(subprocess.Popen(command, stdin=subprocess.PIPE, text=True))
