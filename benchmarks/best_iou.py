@@ -2,7 +2,7 @@
 
 For each row of a table, layer and category it prints the mean over concepts of the largest IoU that any unit has, of
 the same network before training and after it, with 95 % t-intervals over seeds; how much it gained; and, where the
-section has a row "weight_decay", its difference from that, with the p of the exact sign-flip test. At the end it prints
+section has the row of --minus, its difference from that, with the p of the exact sign-flip test. At the end it prints
 the smallest of these IoUs over all concepts, layers and seeds, by which one sees whether a cut leaves any concept out.
 The runs have to have the stages dissect and chance, with the kind "untrained".
 
@@ -10,17 +10,15 @@ Run:   python benchmarks/best_iou.py FOLDER       (of a table, as of interpjax t
 Cost:  seconds.
 """
 
-import argparse
 from pathlib import Path
 
 import pandas as pd
-from dissected_runs import dissected, minus_baseline, told
+from dissected_runs import check_baseline, dissected, minus_baseline, minus_words, table_parser, told
 
 from interpjax.comparison.statistics import mean_interval
 from interpjax.dissection import Chance
 
 KEYS = ["section", "layer", "category", "row"]
-HEADER = [*KEYS, "seeds", "untrained", "trained", "gained", "minus weight decay"]
 
 
 def best_ious(folder: Path) -> pd.DataFrame:
@@ -35,12 +33,13 @@ def best_ious(folder: Path) -> pd.DataFrame:
 
 def main() -> None:
     """Prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    best = best_ious(parser.parse_args().folder)
+    flags = table_parser(__doc__).parse_args()
+    best = best_ious(flags.folder)
+    check_baseline(best, flags.minus)
     found = best.groupby([*KEYS, "seed"], sort=False).mean()
     found["gained"] = found["trained"] - found["untrained"]
-    print(f"| {' | '.join(HEADER)} |\n|{'---|' * len(HEADER)}")
+    header = [*KEYS, "seeds", "untrained", "trained", "gained", minus_words(flags.minus)]
+    print(f"| {' | '.join(header)} |\n|{'---|' * len(header)}")
     for (section, layer, category), own in found.groupby(KEYS[:3], sort=False):
         trained = own.droplevel(KEYS[:3])["trained"].unstack("row")
         for row, values in own.groupby("row", sort=False):
@@ -48,7 +47,15 @@ def main() -> None:
                 told(mean_interval(values[name].to_numpy()), 3, len(values))
                 for name in ("untrained", "trained", "gained")
             ]
-            cells = [section, layer, category, row, str(len(values)), *means, minus_baseline(trained, row, 3)]
+            cells = [
+                section,
+                layer,
+                category,
+                row,
+                str(len(values)),
+                *means,
+                minus_baseline(trained, row, flags.minus, 3),
+            ]
             print(f"| {' | '.join(map(str, cells))} |")
     print("smallest of all:")
     print(best.groupby(["section", "row"], sort=False)[["untrained", "trained"]].min().round(3).to_string())

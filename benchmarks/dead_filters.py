@@ -1,7 +1,7 @@
 """How many filters of each layer are dead, and how many units are detectors, in the runs of a table.
 
 For each section, layer and row of a table, and for all layers together, it prints, as means over seeds with 95 %
-t-intervals and with the difference from the row "weight_decay": the filters that are above 0 nowhere in a sample of the
+t-intervals and with the difference from the row of --minus: the filters that are above 0 nowhere in a sample of the
 test images at the end of training, from ``metrics.jsonl`` (which notes them for layers that a rectifier follows), and
 the units that detect a concept.
 
@@ -9,13 +9,12 @@ Run:   python benchmarks/dead_filters.py FOLDER   (of a table)
 Cost:  seconds.
 """
 
-import argparse
 import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from dissected_runs import dissected, print_measures, with_all_layers
+from dissected_runs import dissected, print_measures, table_parser, with_all_layers
 
 MEASURES = ("dead filters", "detectors")
 
@@ -39,9 +38,8 @@ def counted(folder: Path) -> pd.DataFrame:
 
 def main() -> None:
     """Prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    print_measures(counted(parser.parse_args().folder), "units", MEASURES)
+    flags = table_parser(__doc__).parse_args()
+    print_measures(counted(flags.folder), "units", MEASURES, flags.minus)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ Not a program itself: best_iou.py, dead_filters.py, grid.py, iou_cuts.py, kept_c
 rotated.py, single_runs.py and strengths.py use it.
 """
 
+import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -13,9 +14,17 @@ import pandas as pd
 from interpjax.comparison.statistics import Mean, mean_interval, paired_difference
 from interpjax.dissection import Dissection
 
-BASELINE = "weight_decay"  # the row from which the others differ
 KEYS = ["section", "layer", "row"]
 ALL = "all"  # layers together
+
+
+def table_parser(description: str | None) -> argparse.ArgumentParser:
+    """The arguments of programs over a table's folder: itself, and the row from which the others differ."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="of a table")
+    words = "print differences from this row, by the name of its folder; weight_decay"
+    parser.add_argument("--minus", default="weight_decay", metavar="ROW", help=words)
+    return parser
 
 
 def dissected(folder: Path) -> Iterator[tuple[dict[str, str], Dissection, Path]]:
@@ -37,11 +46,17 @@ def read_results(path: Path) -> pd.DataFrame:
     """A table's ``results.csv``, in which sections and rows are names, also those that look like numbers.
 
     Raises:
-      SystemExit: if there is no such file.
+      SystemExit: if there is no such file, or it is something else.
     """
     if not path.is_file():
         raise SystemExit(f"{path}: no such file; expected the results.csv of a table")
-    return pd.read_csv(path, dtype={"section": str, "row": str})
+    try:
+        found = pd.read_csv(path, dtype={"section": str, "row": str})
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise SystemExit(f"{path}: not a file of comma-separated values ({error})") from error
+    if missing := [name for name in ("section", "row", "seed", "layer", "seconds") if name not in found]:
+        raise SystemExit(f"{path}: no column {missing[0]}; expected the results.csv of a table")
+    return found
 
 
 def told(mean: Mean, decimals: int, seeds: int, sign: str = "") -> str:
@@ -66,11 +81,24 @@ def told_difference(values: np.ndarray, decimals: int, seeds: int) -> str:
     return f"{told(found.difference, decimals, seeds, '+')} (p {found.p:.2g})"
 
 
-def minus_baseline(by_row: pd.DataFrame, row: str, decimals: int) -> str:
-    """The difference of a row from the baseline, over the seeds of both; empty if there is none. Rows are columns."""
-    if row == BASELINE or BASELINE not in by_row:
+def check_baseline(found: pd.DataFrame, base: str) -> None:
+    """Raises a SystemExit if no run in this frame is of the row from which the others differ."""
+    if base not in set(found["row"]):
+        raise SystemExit(
+            f"--minus {base}: no dissected run of this row; the rows are {', '.join(found['row'].unique())}"
+        )
+
+
+def minus_words(base: str) -> str:
+    """The heading of differences from a row."""
+    return f"minus {base.replace('_', ' ')}"
+
+
+def minus_baseline(by_row: pd.DataFrame, row: str, base: str, decimals: int) -> str:
+    """The difference of a row from another, over the seeds of both; empty if there is none. Rows are columns."""
+    if row == base or base not in by_row:
         return ""
-    differences = (by_row[row] - by_row[BASELINE]).dropna()
+    differences = (by_row[row] - by_row[base]).dropna()
     seeds = by_row[row].notna().sum()
     return told_difference(differences.to_numpy(float), decimals, seeds) if len(differences) else ""
 
@@ -88,15 +116,20 @@ def with_all_layers(layers: pd.DataFrame, measures: Sequence[str]) -> pd.DataFra
     return pd.concat([layers, sums.assign(layer=ALL)])
 
 
-def print_measures(found: pd.DataFrame, shown: str, measures: Sequence[str]) -> None:
+def print_measures(found: pd.DataFrame, shown: str, measures: Sequence[str], base: str) -> None:
     """Prints the mean over seeds of each measure, and its difference from the baseline, for each layer and row.
 
     Args:
       found: a row for each run and layer, with ``section``, ``layer``, ``row``, ``seed`` and the columns below.
       shown: a column that is the same in all seeds.
       measures: columns; a dash stands for one that was not measured of all seeds.
+      base: the row from which the others differ.
+
+    Raises:
+      SystemExit: if no run is of this row.
     """
-    header = [*KEYS, "seeds", shown, *(name + minus for name in measures for minus in ("", ", minus weight decay"))]
+    check_baseline(found, base)
+    header = [*KEYS, "seeds", shown, *(name + minus for name in measures for minus in ("", f", {minus_words(base)}"))]
     print(f"| {' | '.join(header)} |\n|{'---|' * len(header)}")
     for (section, layer), own in found.set_index([*KEYS, "seed"]).groupby(KEYS[:2], sort=False):
         for row, values in own.groupby("row", sort=False):
@@ -105,5 +138,5 @@ def print_measures(found: pd.DataFrame, shown: str, measures: Sequence[str]) -> 
                 by_row = own.droplevel(KEYS[:2])[name].unstack("row")
                 measured = values[name].notna().all()
                 mean = told(mean_interval(values[name].to_numpy(float)), 1, len(values)) if measured else "–"
-                cells += [mean, minus_baseline(by_row, row, 1) if measured else ""]
+                cells += [mean, minus_baseline(by_row, row, base, 1) if measured else ""]
             print(f"| {' | '.join(map(str, cells))} |")

@@ -2,7 +2,7 @@
 
 For each section, layer, cut and row of a table it prints the unique detectors at that cut (concepts that are the best
 one of some unit, with at least this IoU) as a mean over seeds with a 95 % t-interval, and the difference from the row
-"weight_decay", where the section has one, with the p of the exact sign-flip test. Beside them stands for how many
+of --minus, where the section has it, with the p of the exact sign-flip test. Beside them stands for how many
 concepts some unit has at least this IoU, after training and, where the stage chance was run with the kind "untrained",
 before it.
 
@@ -10,19 +10,17 @@ Run:   python benchmarks/iou_cuts.py FOLDER       (of a table, as of interpjax t
 Cost:  seconds.
 """
 
-import argparse
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from dissected_runs import dissected, minus_baseline, told
+from dissected_runs import check_baseline, dissected, minus_baseline, minus_words, table_parser, told
 
 from interpjax.comparison.statistics import mean_interval
 from interpjax.dissection import Chance
 
 CUTS = (0.04, 0.1, 0.15, 0.2, 0.3, 0.4)
 KEYS = ["section", "layer", "cut", "row"]
-HEADER = [*KEYS, "seeds", "unique detectors", "minus weight decay", "concepts above", "untrained"]
 
 
 def counts(folder: Path) -> pd.DataFrame:
@@ -40,8 +38,7 @@ def counts(folder: Path) -> pd.DataFrame:
 
 def main() -> None:
     """Prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
+    parser = table_parser(__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[], metavar="SEED", help="these alone")
     flags = parser.parse_args()
     found = counts(flags.folder)
@@ -49,13 +46,23 @@ def main() -> None:
         found = found[found["seed"].isin([f"seed={seed}" for seed in flags.seeds])]
     if found.empty:
         raise SystemExit(f"--seeds {flags.seeds}: {flags.folder} has no dissected run of these")
+    check_baseline(found, flags.minus)
     found = found.set_index([*KEYS, "seed"])
-    print(f"| {' | '.join(HEADER)} |\n|{'---|' * len(HEADER)}")
+    header = [*KEYS, "seeds", "unique detectors", minus_words(flags.minus), "concepts above", "untrained"]
+    print(f"| {' | '.join(header)} |\n|{'---|' * len(header)}")
     for (section, layer, cut), own in found.groupby(KEYS[:3], sort=False):
         unique = own.droplevel(KEYS[:3])["unique"].unstack("row")
         for row, values in own.groupby("row", sort=False):
             mean = told(mean_interval(values["unique"].to_numpy()), 1, len(values))
-            cells = [section, layer, f"{cut:g}", row, str(len(values)), mean, minus_baseline(unique, row, 1)]
+            cells = [
+                section,
+                layer,
+                f"{cut:g}",
+                row,
+                str(len(values)),
+                mean,
+                minus_baseline(unique, row, flags.minus, 1),
+            ]
             cells += [f"{values[name].mean():.1f}" for name in ("above", "untrained")]
             print(f"| {' | '.join(cells)} |")
 

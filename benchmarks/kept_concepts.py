@@ -1,7 +1,7 @@
 """How much of a network's detectors is left after fine-tuning: its concepts, and the units that detect them.
 
 For each section, layer and row of a table whose runs start from published weights it prints, as means over seeds with
-95 % t-intervals and with the difference from the row "weight_decay": how many of the concepts that the published
+95 % t-intervals and with the difference from the row of --minus: how many of the concepts that the published
 network detects a run still detects (kept), how many it detects that the published network does not (new), in how many
 units of a hundred the concept that fits best is the same as before (same), and how many units are detectors.
 
@@ -10,12 +10,11 @@ Run:   python benchmarks/kept_concepts.py FOLDER PUBLISHED   (of a table, and th
 Cost:  seconds.
 """
 
-import argparse
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from dissected_runs import dissected, print_measures
+from dissected_runs import dissected, print_measures, table_parser
 
 from interpjax.dissection import Dissection
 from interpjax.dissection.scoring import best_concepts
@@ -62,11 +61,10 @@ def kept(folder: Path, published: Path) -> pd.DataFrame:
 
 def main() -> None:
     """Prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
+    parser = table_parser(__doc__)
     parser.add_argument("published", type=Path)
     flags = parser.parse_args()
-    print_measures(kept(flags.folder, flags.published), "published", MEASURES)
+    print_measures(kept(flags.folder, flags.published), "published", MEASURES, flags.minus)
 
 
 if __name__ == "__main__":

@@ -3,19 +3,18 @@
 The maps of each run's network are multiplied by random rotations, as in Bau et al. 2017, Sec. 3.2, and dissected again
 on the same labelled images: the layer knows as much as before, only its units are others. For each section, layer and
 row of a table, and for all layers together, it prints, as means over seeds with 95 % t-intervals and with the
-difference from the row "weight_decay": the unique detectors, those after a rotation (the mean of the draws), and by how
+difference from the row of --minus: the unique detectors, those after a rotation (the mean of the draws), and by how
 many the former are more.
 
 Run:   python benchmarks/rotated.py FOLDER --rows weight_decay block_norm all_three   (of a table)
 Cost:  two figures: 4 seconds a run of a quarter of the width; AlexNet on scenes: about 18 seconds a run.
 """
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-from dissected_runs import dissected, print_measures, with_all_layers
+from dissected_runs import dissected, print_measures, table_parser, with_all_layers
 
 from interpjax import dissection
 from interpjax.changes import current_config
@@ -63,12 +62,13 @@ def measured(folder: Path, rows: Sequence[str], draws: int) -> pd.DataFrame:
 
 def main() -> None:
     """Prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
+    parser = table_parser(__doc__)
     parser.add_argument("--rows", nargs="+", default=[], metavar="ROW", help="these alone, by the names of folders")
     parser.add_argument("--draws", type=int, default=4)
     flags = parser.parse_args()
-    print_measures(measured(flags.folder, flags.rows, flags.draws), "units", MEASURES)
+    if flags.draws < 1:
+        parser.error(f"--draws {flags.draws}: expected 1 at least")
+    print_measures(measured(flags.folder, flags.rows, flags.draws), "units", MEASURES, flags.minus)
 
 
 if __name__ == "__main__":

@@ -120,7 +120,7 @@ def test_overrides_are_checked_and_leave_the_original():
         ValueError, match=r"config.data.trian: no such field; config.data has no 'trian': choose one of"
     ):
         config_lib.override(config, {"data.trian": "x"})
-    with pytest.raises(ValueError, match=r"config.model.width = 'wide'"):
+    with pytest.raises(ValueError, match=r"config.model.width = 'wide': expected a number, as 1.0"):
         config_lib.override(config, {"model.width": "wide"})
 
 

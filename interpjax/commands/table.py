@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from interpjax.commands.endings import Parser, told_in_one_line
 from interpjax.config import get_field, override
 from interpjax.config.files import table_names
+from interpjax.config.values import expected_kind
 from interpjax.errors import UserError
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ HELP = """Makes all runs of a table that are not finished, so many at once, and 
 DIR/table.tex and DIR/table.csv. A run that fails is listed at the end; the same command makes it again, and goes on
 where it was stopped. --config.FIELD=VALUE sets a field of all experiments, as --config.dissection.broden=DIR."""
 FIELD = "--config."
-KINDS = {int: "a whole number", float: "a number", bool: "True or False", tuple: "a tuple"}
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -63,7 +63,8 @@ def _read(arguments: Sequence[str]) -> tuple[argparse.Namespace, dict[str, str]]
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at once, which share the cores; 1")
     parser.add_argument("--seeds", type=_numbers, default=(), metavar="A,B", help="these seeds alone")
     parser.add_argument("--only", default="", metavar="WORD", help="the rows alone that have WORD in SECTION/ROW")
-    parser.add_argument("--task", type=int, metavar="N", help="run N alone, from 1, and no table: for arrays of jobs")
+    parser.add_argument("--task", type=int, metavar="N", help="run N alone, and no table: for arrays of jobs. "
+        "N counts from 1, of each seed all rows in their order, of those that --seeds and --only leave")  # fmt: skip
     parser.add_argument("--no_runs", action="store_true", help="writes the table of all that is finished, makes no run")
     parser.add_argument("--dry_run", action="store_true", help="tells what there is to do and how long it may take")
     set_fields = [each.removeprefix(FIELD) for each in arguments if each.startswith(FIELD)]
@@ -91,7 +92,7 @@ def _runs(number: int) -> str:
 
 
 def with_fields(table: "Table", fields: Mapping[str, str]) -> "Table":
-    """The table with some fields of all its experiments set.
+    """The table with some fields of all its experiments set, which its notes tell.
 
     Raises:
       UserError: naming the field, if there is none of this name, the text is no value of its kind, or it is the seed
@@ -103,7 +104,9 @@ def with_fields(table: "Table", fields: Mapping[str, str]) -> "Table":
     for row in table.rows:
         values = {name: _value(text, get_field(row.config, name), name) for name, text in fields.items()}
         rows.append(dataclasses.replace(row, config=override(row.config, values)))
-    return dataclasses.replace(table, rows=tuple(rows))
+    told = ", ".join(f"{name} = {text}" for name, text in fields.items())
+    notes = (table.notes, f"Set in all experiments by the command: {told}." if told else "")
+    return dataclasses.replace(table, rows=tuple(rows), notes="\n".join(filter(None, notes)))
 
 
 def _value(text: str, now: object, name: str) -> object:
@@ -113,7 +116,7 @@ def _value(text: str, now: object, name: str) -> object:
     try:
         return float(text) if isinstance(now, float) else ast.literal_eval(text)
     except (ValueError, SyntaxError) as error:
-        raise UserError(f"config.{name} = {text!r}: expected {KINDS.get(type(now), 'a value')}, as {now!r}") from error
+        raise UserError(f"config.{name} = {text!r}: {expected_kind(now)}") from error
 
 
 def _numbers(text: str) -> tuple[int, ...]:

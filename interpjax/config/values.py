@@ -9,6 +9,8 @@ from ml_collections import ConfigDict
 from interpjax.config.schema import default_config
 from interpjax.errors import UserError
 
+KINDS = {int: "a whole number", float: "a number", bool: "True or False", tuple: "a tuple", str: "a text"}
+
 
 def get_field(config: ConfigDict, name: str) -> Any:
     """The value of a field, as ``"regularizer.block_norm.p"``.
@@ -39,12 +41,17 @@ def override(config: ConfigDict, values: Mapping[str, Any]) -> ConfigDict:
     """
     changed = config.copy_and_resolve_references()
     for name, value in values.items():
-        get_field(changed, name)
+        now = get_field(changed, name)
         try:
             changed.update_from_flattened_dict({name: value})
         except TypeError as error:
-            raise UserError(f"config.{name} = {value!r}: {error}") from error
+            raise UserError(f"config.{name} = {value!r}: {expected_kind(now)}") from error
     return changed.lock()
+
+
+def expected_kind(now: object) -> str:
+    """Of which kind a value of a field has to be, in words, by the one that it has now."""
+    return f"expected {KINDS.get(type(now), 'a value')}, as {now!r}"
 
 
 def to_json(config: ConfigDict) -> str:

@@ -51,7 +51,10 @@ def check_origin(config: ConfigDict, workdir: Path, stages: Sequence[str]) -> No
     if weights:
         return
     if settings.channels != "RGB":
-        raise UserError(f"config.data.channels = {settings.channels!r}: expected 'RGB' without config.model.weights")
+        raise UserError(
+            f"config.data.channels = {settings.channels!r}: expected 'RGB' without config.model.weights; of published "
+            "weights, give config.model.weights their file"
+        )
     if settings.mean_image:
         raise UserError(
             f"config.data.mean_image = {settings.mean_image!r}: expected '' without config.model.weights, and "

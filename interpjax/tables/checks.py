@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import TYPE_CHECKING
+
+from ml_collections import ConfigDict
 
 from interpjax.errors import UserError
 from interpjax.prepare import STAGES
@@ -24,6 +27,7 @@ MEASURED_IN = {
     "untrained": "chance",
 }
 LONGEST = 200  # bytes of a section and a row in the name of a log, before seed and ending; file systems take 255
+ALIKE = 0.8  # as difflib reckons it, two names are one with a slip
 SHOWN = 40  # letters of a name that is too long
 
 
@@ -32,16 +36,24 @@ def check(table: Table) -> None:
     _check_fields(table)
     _check_places(table)
     _check_stages(table)
+    _check_columns(table)
     if table.search:
         _check_search(table)
 
 
 def _check_fields(table: Table) -> None:
+    """Fields hold what they should, and no seed is given twice."""
     for name in ("rows", "seeds", "columns", "stages", "seed_fields"):
         value = getattr(table, name)
         if not isinstance(value, tuple) or not value:
             told = f"a {type(value).__name__} of {len(value)}" if isinstance(value, tuple | list) else repr(value)
             raise UserError(f"table {table.title!r}: {name} is {told}; expected a tuple of one at least")
+    for row in table.rows:
+        if not isinstance(row.config, ConfigDict):
+            raise UserError(
+                f"table {table.title!r}: config of row {row.slug} is {row.config!r}; expected an experiment, as "
+                "interpjax.get_config gives it"
+            )
     for seeds in (table.seeds, *(row.seeds for row in table.rows)):
         if len(set(seeds)) < len(seeds):
             raise UserError(f"table {table.title!r}: seeds = {seeds}: expected none of them twice")
@@ -73,6 +85,14 @@ def _check_stages(table: Table) -> None:
                 f"table {table.title!r}: column {column!r} is measured in the stage {stage}; expected it among the "
                 f"stages {', '.join(table.stages)}"
             )
+
+
+def _check_columns(table: Table) -> None:
+    """A name that is nearly that of a column is hardly that of a layer."""
+    for column in table.columns:
+        meant = difflib.get_close_matches(column, MEASURED_IN, n=1, cutoff=ALIKE)
+        if meant and column not in MEASURED_IN:
+            raise UserError(f"table {table.title!r}: column {column!r}: did you mean {meant[0]!r}?")
 
 
 def _check_search(table: Table) -> None:

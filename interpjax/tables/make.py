@@ -62,8 +62,8 @@ def make_table(
     if missing:
         check_jobs(jobs, os.environ)
     with _held(table, folder):
-        _write(table, folder)
         left = unfinished(missing, stages)
+        _write(table, folder)
         failed = run_all(left, stages, jobs=jobs, after_each=lambda: _write(table, folder))
         _show(table, folder)
         return failed
@@ -222,8 +222,12 @@ def plan(table: Table, folder: Path, *, seeds: Sequence[int] = (), only: str = "
       folder: of it, absolute.
       seeds: as of :func:`make_table`.
       only: as of :func:`make_table`.
+
+    Raises:
+      UserError: as :func:`make_table`; but neither the values of fields are checked nor the data, which may take long.
     """
     stages, kept = ordered_stages(table.stages), read_kept(table, folder)
+    check_folders([each for _, _, each in table.planned(folder)])
     found = _records(table.planned(folder), kept)
     failed = _failures(found)
     seconds = found.groupby(["section", "row", "seed"])["seconds"].first().groupby(["section", "row"]).mean()

@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from interpjax.config import override
 from interpjax.config.files import call_in_file
+from interpjax.errors import UserError
 from interpjax.running import Planned
 from interpjax.tables.checks import check
 
@@ -111,6 +112,9 @@ def read_table(name: str) -> Table:
       name: what follows a colon is the argument of the file's ``get_table``.
 
     Raises:
-      UserError: if there is no such file, or it has no function ``get_table``.
+      UserError: if there is no such file, or it has no function ``get_table``, or one that returns something else.
     """
-    return call_in_file(name, "get_table")
+    found = call_in_file(name, "get_table")
+    if not isinstance(found, Table):
+        raise UserError(f"table {name!r}: get_table returns a {type(found).__name__}; expected a Table")
+    return found

@@ -233,12 +233,12 @@ def test_a_single_pair_has_no_p():
 
 def test_failures_columns_that_no_run_has_and_the_choice_are_told():
     failed = {"s/b/seed=3": "TrainingDivergedError: at step 3"}
-    found = notes_on_runs(table(("accuracy", "acuracy")), scores(), failed)
+    found = notes_on_runs(table(("accuracy", "conv9")), scores(), failed)
     assert found == [
         "Failed: s/b/seed=3: TrainingDivergedError: at step 3",
-        "No finished run has the column 'acuracy'; they have accuracy, interpretability_score.",
+        "No finished run has the column 'conv9'; they have accuracy, interpretability_score.",
     ]
-    assert notes_on_runs(table(("acuracy",)), scores()[:0], {}) == []
+    assert notes_on_runs(table(("conv9",)), scores()[:0], {}) == []
     assert notes_on_choice(table(), {"C": "alone|"}) == [
         "Chosen of A & B: none, for its runs are not all finished, or those of all rows diverged.",
         "Chosen of C: alone|.",

@@ -135,6 +135,9 @@ def test_fields_are_set_in_all_rows_by_the_kind_of_the_field():
     for row in command.with_fields(table, fields).rows:
         assert (row.config.dissection.broden, row.config.training.num_steps) == ("b", 2)
         assert isinstance(row.config.optimizer.learning_rate, float)
+    told = "Set in all experiments by the command: training.num_steps = 2, model.width = 0.5."
+    assert command.with_fields(table, {"training.num_steps": "2", "model.width": "0.5"}).notes.endswith(told)
+    assert command.with_fields(table, {}).notes == table.notes
     with pytest.raises(UserError, match=r"config.training.num_steps = 'two': expected a whole number, as 0"):
         command.with_fields(table, {"training.num_steps": "two"})
     with pytest.raises(UserError, match=r"config.data.folder: no such field"):

@@ -211,6 +211,12 @@ def with_folders(table, folder, seeds):
             (each.folder / "summary.json").write_text(json.dumps(summary))
 
 
+def test_a_plan_refuses_folders_of_another_configuration(tmp_path):
+    with_folders(small_table(), tmp_path, (3,))
+    with pytest.raises(UserError, match=r"(?s)the run a_task/1e-05_rate_1/seed=3: .*num_steps = 7, there 6"):
+        plan(small_table(training__num_steps=7), tmp_path)
+
+
 @pytest.mark.parametrize(
     ("fields", "seeds"), [(("seed", "data.two_figures.seed"), [3, 4]), (("seed", "data.two_figures.train_images"), [3])]
 )

@@ -212,9 +212,20 @@ def test_mistakes_are_told_before_anything_is_made(tmp_path):
     wrong = small_table(model__name="none")
     with pytest.raises(UserError, match=r"the run task/wd/seed=3: config.model.name = 'none'"):
         make_table(wrong, tmp_path / "wrong")
-    assert not list((tmp_path / "wrong").glob("task"))
+    assert [path.name for path in (tmp_path / "wrong").iterdir()] == [".lock"]
     with pytest.raises(UserError, match="has no function get_table"):
         read_table("two_figures_wd")
+
+
+def test_files_and_columns_that_make_no_table_are_told_of(tmp_path):
+    row = small_table().rows[0]
+    with pytest.raises(UserError, match="config of row task/wd is 'two_figures_wd'; expected an experiment"):
+        Table("text", (dataclasses.replace(row, config="two_figures_wd"),), (0,))
+    with pytest.raises(UserError, match="column 'acuracy': did you mean 'accuracy'"):
+        Table("slip", (row,), (0,), ("acuracy",))
+    (tmp_path / "rows.py").write_text("def get_table():\n    return []\n")
+    with pytest.raises(UserError, match=r"rows.py': get_table returns a list; expected a Table"):
+        read_table(str(tmp_path / "rows.py"))
 
 
 def test_runs_under_way_are_stopped_where_what_follows_one_fails(tmp_path, monkeypatch):
