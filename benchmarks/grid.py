@@ -38,7 +38,7 @@ def main() -> None:
     if flags.minus and tuple(flags.minus) not in settings:
         known = ", ".join(" / ".join(each) for each in settings)
         raise SystemExit(f"--minus: no run of {' / '.join(flags.minus)}; expected one of {known}")
-    sections, rows = (list(dict.fromkeys(names)) for names in zip(*settings, strict=True))
+    sections, rows = (_ordered(list(dict.fromkeys(names))) for names in zip(*settings, strict=True))
     base, seeds = tuple(flags.minus or ()), int(scores.groupby(level=SETTING).size().mode()[0])
     print(f"| quantity |  | {' | '.join(rows)} |\n|{'---|' * (len(rows) + 2)}")
     for quantity in flags.quantities:
@@ -47,6 +47,14 @@ def main() -> None:
             own = [cells.get((section, row), MISSING) for row in rows]
             print(f"| {WORDS.get(quantity, quantity)} | {section} | {' | '.join(own)} |")
     print(f"\nOf {seeds} seeds, where no other number is told.", *([APART] if base else []), sep="\n")
+
+
+def _ordered(names: list[str]) -> list[str]:
+    """Numbers by their size, for sections may have others; names as they come."""
+    try:
+        return sorted(names, key=float)
+    except ValueError:
+        return names
 
 
 def _means(values: pd.Series, seeds: int) -> dict[tuple[str, ...], str]:

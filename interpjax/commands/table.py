@@ -106,7 +106,7 @@ def with_fields(table: "Table", fields: Mapping[str, str]) -> "Table":
         rows.append(dataclasses.replace(row, config=override(row.config, values)))
     told = ", ".join(f"{name} = {text}" for name, text in fields.items())
     notes = (table.notes, f"Set in all experiments by the command: {told}." if told else "")
-    return dataclasses.replace(table, rows=tuple(rows), notes="\n".join(filter(None, notes)))
+    return dataclasses.replace(table, rows=tuple(rows), notes="\n\n".join(filter(None, notes)))
 
 
 def _value(text: str, now: object, name: str) -> object:

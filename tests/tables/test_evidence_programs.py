@@ -49,15 +49,15 @@ def results(tmp_path):
 
 def test_grid_tells_other_numbers_of_seeds_and_accuracies_that_are_apart(printed, results):
     header, _, *rows = printed("grid", results, "--quantities", "interpretability_score")
-    assert header == ["quantity", "", "1", "0.1"]
+    assert header == ["quantity", "", "0.1", "1"]
     assert rows == [
-        ["score", "s", "10.5 ± 6.4", "13.0 ± 5.0 (3 seeds)"],
-        ["score", "t", "5.0 (all equal)", "–"],
+        ["score", "s", "13.0 ± 5.0 (3 seeds)", "10.5 ± 6.4"],
+        ["score", "t", "–", "5.0 (all equal)"],
     ]
     _, _, *rows = printed("grid", results, "--minus", "s", "1")
     assert rows[-2:] == [
-        ["score", "s", "", "+1.5 ± 6.4 (p 0.5)"],
-        ["score", "t", "-5.5 ± 6.4 (p 0.5) †", "–"],
+        ["score", "s", "+1.5 ± 6.4 (p 0.5)", ""],
+        ["score", "t", "–", "-5.5 ± 6.4 (p 0.5) †"],
     ]
 
 

@@ -28,6 +28,9 @@ GRIDS = {  # by the name of a mark, the flags of grid.py; of the exponents in pl
     "two_figures_exponents, differences": [
         *("--quantities", "interpretability_score", "conv2", "--minus", "p = 2", "q = 1"),
     ],
+    "two_figures_strengths, minus weight decay": [
+        *("--quantities", "interpretability_score", "conv2", "--minus", "weight decay", "0.001"),
+    ],
 }
 KNOWN = re.findall(COMMAND, (ROOT / "results" / "README.md").read_text(), re.M)
 
