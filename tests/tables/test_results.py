@@ -13,7 +13,9 @@ import pytest
 
 from interpjax.commands import table as command
 from interpjax.comparison import paired_difference
+from interpjax.comparison.statistics import mean_interval
 from interpjax.tables import read_table, write_table
+from interpjax.tables.scores import scores_of
 
 ROOT = Path(__file__).parents[2]
 PAGES = "\n".join(path.read_text() for path in sorted((ROOT / "docs").glob("results*.md")))
@@ -31,6 +33,13 @@ GRIDS = {  # by the name of a mark, the flags of grid.py; of the exponents in pl
     "two_figures_strengths, minus weight decay": [
         *("--quantities", "interpretability_score", "conv2", "--minus", "weight decay", "0.001"),
     ],
+}
+IN_SHORT = {  # by data and network, the folder and section whose block norm is held beside weight decay
+    ("two figures, binary", "32 and 64 filters"): ("two_figures", "binary"),
+    ("two figures, multiclass", "32 and 64 filters"): ("two_figures", "multiclass"),
+    ("two figures, binary", "128 and 256 filters"): ("two_figures_published_width", "binary"),
+    ("six classes of scenes", "AlexNet, half the width, from random weights"): ("small", "AlexNet"),
+    ("six classes of scenes", "SqueezeNet, fine-tuned"): ("small_finetuned", "SqueezeNet of Places365"),
 }
 KNOWN = re.findall(COMMAND, (ROOT / "results" / "README.md").read_text(), re.M)
 
@@ -116,3 +125,38 @@ def test_differences_of_two_rows_are_those_of_the_results(folder, quantity, minu
     assert dict(zip(header[1:], cells[1:], strict=False))[row] == told
     written = told.replace("-", "−")
     assert any(words in " ".join(PAGES.split()) for words in (written, written.replace(" (p", " in conv2 (p")))
+
+
+def by_row(folder, section, quantity="interpretability_score"):
+    """Of each row a quantity by seed."""
+    scores = scores_of(pd.read_csv(ROOT / "results" / folder / "results.csv", dtype={"row": str}))
+    return scores[scores["section"] == section].set_index("seed").groupby("row")[quantity]
+
+
+def with_interval(mean, sign=""):
+    return f"{mean.value:{sign}.1f} ± {mean.high - mean.value:.1f}".replace("-", "−")
+
+
+def test_the_verdict_in_short_is_that_of_the_results():
+    text = (ROOT / "docs" / "results.md").read_text().partition("## In short")[2].partition("\n## ")[0]
+    _, _, *rows = [line.strip("| ").split(" | ") for line in rows_of(text)]
+    assert {tuple(row[:2]) for row in rows} == set(IN_SHORT)
+    for data, network, *cells, _ in rows:
+        own = dict(iter(by_row(*IN_SHORT[data, network])))
+        base, norm = own["weight decay"], own["block norm"]
+        found = paired_difference("", (norm - base).dropna().to_numpy())
+        expected = [f"{base.mean():.1f}", f"{norm.mean():.1f}", with_interval(found.difference, "+")]
+        assert cells == [*expected, str(found.difference.seeds), f"{found.p:.2g}"]
+
+
+def test_the_result_of_the_readme_is_that_of_the_results():
+    text = (ROOT / "README.md").read_text().partition("## A result")[2].partition("\n## ")[0]
+    _, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in rows_of(text)[:6]]
+    for name, _, *counts, apart in rows[:3]:
+        row = "all three" if name == "all three terms" else name
+        for told, quantity in zip(counts, ("conv1", "conv2", "interpretability_score"), strict=True):
+            own = by_row("two_figures", "binary", quantity).get_group(row)
+            assert told == with_interval(mean_interval(own.to_numpy(float))), (name, quantity)
+        own, base = (by_row("two_figures", "binary").get_group(each) for each in (row, "weight decay"))
+        found = paired_difference("", (own - base).to_numpy(float))
+        assert apart == ("" if row == "weight decay" else f"{with_interval(found.difference, '+')} (p {found.p:.2g})")
