@@ -1,7 +1,7 @@
 """The page of a comparison: one file that opens offline."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -48,6 +48,14 @@ from interpjax.visualization.outlines import BOX
 
 MOST_UNITS = 12  # of a layer that are listed for a concept
 NOT_LAYERS = ("accuracy", "interpretability_score")
+FILTERS: Mapping[str, Callable[..., str]] = {
+    "mean": mean_words,
+    "percent": percent_words,
+    "span": span_words,
+    "show": show,
+    "p": p_words,
+    "seeds": seeds_words,
+}
 LARGEST = 13  # radius of the circle of the most relevant group, in pixels
 
 
@@ -71,14 +79,7 @@ def render(settings: Sequence[Setting], runs: Sequence[Run], samples: int, folde
     first_runs = [setting.runs[0] for setting in settings]
     return rendering.render(
         "compare.html",
-        {
-            "mean": mean_words,
-            "percent": percent_words,
-            "span": span_words,
-            "show": show,
-            "p": p_words,
-            "seeds": seeds_words,
-        },
+        FILTERS,
         runs=runs,
         box=BOX,
         settings=settings,
@@ -100,14 +101,19 @@ def render(settings: Sequence[Setting], runs: Sequence[Run], samples: int, folde
         concepts=columns,
         pictures=album.pictures(),
         without_pictures=album.left_out,
-        cut=f"{runs[0].dissection.protocol.detector_iou:g}",
-        top_share=share(runs[0].dissection.protocol.top_quantile, 1),
-        protocols=list(dict.fromkeys(run.dissection.protocol.describe() for run in runs)),
+        **_protocols(runs),
         groups=_groups(group_tables(first_runs)),
         untrained_groups=[run.name for run in first_runs if not trains_groups(run.fields)],
         fields=all_differing_fields(runs),
         naming=naming_fields(runs),
     )
+
+
+def _protocols(runs: Sequence[Run]) -> dict[str, Any]:
+    """By which the runs were dissected; their cuts are those of the first."""
+    first = runs[0].dissection.protocol
+    protocols = list(dict.fromkeys(run.dissection.protocol.describe() for run in runs))
+    return {"cut": f"{first.detector_iou:g}", "top_share": share(first.top_quantile, 1), "protocols": protocols}
 
 
 def _addresses(concepts: Sequence[Concept]) -> dict[Concept, str]:

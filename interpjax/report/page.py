@@ -133,9 +133,6 @@ def _values(content: Content) -> dict[str, Any]:
         "words": content.words,
         "trained_groups": content.trained_groups,
         "with_relevance": any(group.rank for own in groups.values() for group in own),
-        "left_out": content.exhibits.left_out,
-        "largest_causes": _largest(content.exhibits.causes),
-        "cause_images": next((own.images for own in content.exhibits.causes), 0),
         "above_chance": _above_chance(summary),
         "detectors": sum(unit.detects for unit in everything),
         "unique_over_layers": len({unit.column for unit in everything if unit.detects}),
@@ -149,14 +146,21 @@ def _values(content: Content) -> dict[str, Any]:
         "concepts": concepts,
         "others": others,
         "units": everything,
-        "causes": {(own.layer, own.kind, own.number + 1): own for own in content.exhibits.causes},
-        "made": {
-            (own.layer, own.kind, own.number + 1): pictures.picture_url(own.picture)
-            for own in content.exhibits.shown
-            if own.kind in MADE
-        },
-        "galleries": _galleries(content.exhibits),
+        **_of_exhibits(content.exhibits),
         **_pictures(content),
+    }
+
+
+def _of_exhibits(exhibits: Exhibits) -> dict[str, Any]:
+    """What the page has of the stage visualize."""
+    shown = [own for own in exhibits.shown if own.kind in MADE]
+    return {
+        "left_out": exhibits.left_out,
+        "largest_causes": _largest(exhibits.causes),
+        "cause_images": next((own.images for own in exhibits.causes), 0),
+        "causes": {(own.layer, own.kind, own.number + 1): own for own in exhibits.causes},
+        "made": {(own.layer, own.kind, own.number + 1): pictures.picture_url(own.picture) for own in shown},
+        "galleries": _galleries(exhibits),
     }
 
 

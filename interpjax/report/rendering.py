@@ -1,6 +1,6 @@
 """From a template to a page: what all pages have in common, escaping above all."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jinja2
@@ -8,7 +8,7 @@ import jinja2
 from interpjax.report import names
 
 
-def render(template: str, filters: dict[str, Callable[..., str]], **values: Any) -> str:
+def render(template: str, filters: Mapping[str, Callable[..., str]], **values: Any) -> str:
     """A page of a template in ``templates/``; whatever is put into it is escaped, and a missing value is an error.
 
     Args:
