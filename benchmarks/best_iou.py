@@ -35,7 +35,7 @@ def main() -> None:
     """Prints the table."""
     flags = table_parser(__doc__).parse_args()
     best = best_ious(flags.folder)
-    check_baseline(best, flags.minus)
+    check_baseline(best["row"], flags.minus)
     found = best.groupby([*KEYS, "seed"], sort=False).mean()
     found["gained"] = found["trained"] - found["untrained"]
     header = [*KEYS, "seeds", "untrained", "trained", "gained", minus_words(flags.minus)]

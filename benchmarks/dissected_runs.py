@@ -5,7 +5,7 @@ rotated.py, single_runs.py and strengths.py use it.
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -81,12 +81,10 @@ def told_difference(values: np.ndarray, decimals: int, seeds: int) -> str:
     return f"{told(found.difference, decimals, seeds, '+')} (p {found.p:.2g})"
 
 
-def check_baseline(found: pd.DataFrame, base: str) -> None:
-    """Raises a SystemExit if no run in this frame is of the row from which the others differ."""
-    if base not in set(found["row"]):
-        raise SystemExit(
-            f"--minus {base}: no dissected run of this row; the rows are {', '.join(found['row'].unique())}"
-        )
+def check_baseline(rows: Iterable[str], base: str) -> None:
+    """Raises a SystemExit if the row from which the others differ is not among some."""
+    if base not in (known := list(dict.fromkeys(rows))):
+        raise SystemExit(f"--minus {base}: no dissected run of this row; the rows are {', '.join(known)}")
 
 
 def minus_words(base: str) -> str:
@@ -128,7 +126,7 @@ def print_measures(found: pd.DataFrame, shown: str, measures: Sequence[str], bas
     Raises:
       SystemExit: if no run is of this row.
     """
-    check_baseline(found, base)
+    check_baseline(found["row"], base)
     header = [*KEYS, "seeds", shown, *(name + minus for name in measures for minus in ("", f", {minus_words(base)}"))]
     print(f"| {' | '.join(header)} |\n|{'---|' * len(header)}")
     for (section, layer), own in found.set_index([*KEYS, "seed"]).groupby(KEYS[:2], sort=False):

@@ -11,6 +11,7 @@ Cost:  seconds.
 import argparse
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from dissected_runs import read_results, told, told_difference
 
@@ -39,6 +40,8 @@ def main() -> None:
         known = ", ".join(" / ".join(each) for each in settings)
         raise SystemExit(f"--minus: no run of {' / '.join(flags.minus)}; expected one of {known}")
     sections, rows = (_ordered(list(dict.fromkeys(names))) for names in zip(*settings, strict=True))
+    if flags.minus:
+        _check_accuracies(scores, flags.results)
     base, seeds = tuple(flags.minus or ()), int(scores.groupby(level=SETTING).size().mode()[0])
     print(f"| quantity |  | {' | '.join(rows)} |\n|{'---|' * (len(rows) + 2)}")
     for quantity in flags.quantities:
@@ -55,6 +58,14 @@ def _ordered(names: list[str]) -> list[str]:
         return sorted(names, key=float)
     except ValueError:
         return names
+
+
+def _check_accuracies(scores: pd.DataFrame, results: Path) -> None:
+    """Raises a SystemExit if a run has no accuracy, without which nobody knows whether scores may be compared."""
+    measured = scores[ACCURACY] if ACCURACY in scores else pd.Series(np.nan, scores.index)
+    if measured.isna().any():
+        section, row, seed = scores.index[measured.isna()][0]
+        raise SystemExit(f"{results}, {section} / {row}, seed {seed}: no accuracy; --minus expects it of each run")
 
 
 def _means(values: pd.Series, seeds: int) -> dict[tuple[str, ...], str]:

@@ -46,7 +46,7 @@ def main() -> None:
         found = found[found["seed"].isin([f"seed={seed}" for seed in flags.seeds])]
     if found.empty:
         raise SystemExit(f"--seeds {flags.seeds}: {flags.folder} has no dissected run of these")
-    check_baseline(found, flags.minus)
+    check_baseline(found["row"], flags.minus)
     found = found.set_index([*KEYS, "seed"])
     header = [*KEYS, "seeds", "unique detectors", minus_words(flags.minus), "concepts above", "untrained"]
     print(f"| {' | '.join(header)} |\n|{'---|' * len(header)}")
@@ -63,7 +63,8 @@ def main() -> None:
                 mean,
                 minus_baseline(unique, row, flags.minus, 1),
             ]
-            cells += [f"{values[name].mean():.1f}" for name in ("above", "untrained")]
+            above = (values[name] for name in ("above", "untrained"))
+            cells += [f"{each.mean():.1f}" if each.notna().all() else "–" for each in above]
             print(f"| {' | '.join(cells)} |")
 
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-from dissected_runs import dissected, print_measures, table_parser, with_all_layers
+from dissected_runs import check_baseline, dissected, print_measures, table_parser, with_all_layers
 
 from interpjax import dissection
 from interpjax.changes import current_config
@@ -35,11 +35,11 @@ def of_rotations(workdir: Path, draws: int) -> dict[str, float]:
     return {layer: own.mean for layer, own in found.items()}
 
 
-def measured(folder: Path, rows: Sequence[str], draws: int) -> pd.DataFrame:
+def measured(folder: Path, rows: Sequence[str], draws: int, base: str) -> pd.DataFrame:
     """A row for each run and layer, and one for all its layers together.
 
     Raises:
-      SystemExit: if the table has no dissected run of these rows.
+      SystemExit: if the table has no dissected run of these rows, or none of the row from which the others differ.
     """
     runs: dict[Path, list[tuple[dict[str, str], Dissection]]] = {}
     for labels, result, _ in dissected(folder):
@@ -48,6 +48,7 @@ def measured(folder: Path, rows: Sequence[str], draws: int) -> pd.DataFrame:
             runs.setdefault(workdir, []).append((labels, result))
     if not runs:
         raise SystemExit(f"--rows {' '.join(rows)}: {folder} has no dissected run of these")
+    check_baseline((labels["row"] for layers in runs.values() for labels, _ in layers), base)
     found: list[dict[str, object]] = []
     with progress_bar("runs", len(runs), unit="run") as bar:
         for workdir, layers in runs.items():
@@ -68,7 +69,7 @@ def main() -> None:
     flags = parser.parse_args()
     if flags.draws < 1:
         parser.error(f"--draws {flags.draws}: expected 1 at least")
-    print_measures(measured(flags.folder, flags.rows, flags.draws), "units", MEASURES, flags.minus)
+    print_measures(measured(flags.folder, flags.rows, flags.draws, flags.minus), "units", MEASURES, flags.minus)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ Cost:  seconds. Writes strengths.png and strengths.pdf into the folder, and the 
 import argparse
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from dissected_runs import read_results
 from matplotlib import rc_context
@@ -43,6 +44,10 @@ def read(results: Path) -> pd.DataFrame:
         if (missing := scores[scores[name].isna()]).size:
             section, row, seed = missing[["section", "row", "seed"]].iloc[0]
             raise SystemExit(f"{results}, {section} / {row}, seed {seed}: no {words}; expected a number")
+    if len(wrong := scores[~np.isfinite(scores["strength"]) | (scores["strength"] <= 0)]):
+        raise SystemExit(
+            f"{results}: strength λ = {wrong['row'].iloc[0]}; expected it above 0, for the axis is of powers"
+        )
     return scores[["section", "strength", "seed", ACCURACY, SCORE]]
 
 

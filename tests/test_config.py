@@ -122,6 +122,10 @@ def test_overrides_are_checked_and_leave_the_original():
         config_lib.override(config, {"data.trian": "x"})
     with pytest.raises(ValueError, match=r"config.model.width = 'wide': expected a number, as 1.0"):
         config_lib.override(config, {"model.width": "wide"})
+    with pytest.raises(
+        ValueError, match=r"config.model = 3: expected one of its fields to be set, as config.model.\w+$"
+    ):
+        config_lib.override(config, {"model": 3})
 
 
 def test_json_round_trip_keeps_everything():

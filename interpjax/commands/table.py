@@ -116,7 +116,7 @@ def _value(text: str, now: object, name: str) -> object:
     try:
         return float(text) if isinstance(now, float) else ast.literal_eval(text)
     except (ValueError, SyntaxError) as error:
-        raise UserError(f"config.{name} = {text!r}: {expected_kind(now)}") from error
+        raise UserError(f"config.{name} = {text!r}: {expected_kind(now, name)}") from error
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -45,12 +45,14 @@ def override(config: ConfigDict, values: Mapping[str, Any]) -> ConfigDict:
         try:
             changed.update_from_flattened_dict({name: value})
         except TypeError as error:
-            raise UserError(f"config.{name} = {value!r}: {expected_kind(now)}") from error
+            raise UserError(f"config.{name} = {value!r}: {expected_kind(now, name)}") from error
     return changed.lock()
 
 
-def expected_kind(now: object) -> str:
-    """Of which kind a value of a field has to be, in words, by the one that it has now."""
+def expected_kind(now: object, name: str) -> str:
+    """Of which kind a value of the field of this name has to be, in words, by the one that it has now."""
+    if isinstance(now, ConfigDict):
+        return f"expected one of its fields to be set, as config.{name}.{min(now)}"
     return f"expected {KINDS.get(type(now), 'a value')}, as {now!r}"
 
 

@@ -31,10 +31,10 @@ def main() -> None:
     with told_in_one_line():  # of a stop
         try:
             run(from_json(given["config"]), given["folder"], given["stages"])
+            note_end(Path(given["note"]), given["version"])
         except Exception as error:
             tell(error)
             sys.exit(1)
-        note_end(Path(given["note"]), given["version"])
 
 
 def _stop_with_the_parent() -> None:

@@ -49,11 +49,10 @@ def _check_fields(table: Table) -> None:
             told = f"a {type(value).__name__} of {len(value)}" if isinstance(value, tuple | list) else repr(value)
             raise UserError(f"table {table.title!r}: {name} is {told}; expected a tuple of one at least")
     for row in table.rows:
-        if not isinstance(row.config, ConfigDict):
-            raise UserError(
-                f"table {table.title!r}: config of row {row.slug} is {row.config!r}; expected an experiment, as "
-                "interpjax.get_config gives it"
-            )
+        config = getattr(row, "config", None)
+        if not isinstance(config, ConfigDict):
+            where = f"row {getattr(row, 'slug', repr(row))} has the config {config!r}"
+            raise UserError(f"table {table.title!r}: {where}; expected an experiment, as interpjax.get_config gives it")
     for seeds in (table.seeds, *(row.seeds for row in table.rows)):
         if len(set(seeds)) < len(seeds):
             raise UserError(f"table {table.title!r}: seeds = {seeds}: expected none of them twice")
@@ -90,9 +89,11 @@ def _check_stages(table: Table) -> None:
 def _check_columns(table: Table) -> None:
     """A name that is nearly that of a column is hardly that of a layer."""
     for column in table.columns:
-        meant = difflib.get_close_matches(column, MEASURED_IN, n=1, cutoff=ALIKE)
-        if meant and column not in MEASURED_IN:
-            raise UserError(f"table {table.title!r}: column {column!r}: did you mean {meant[0]!r}?")
+        name = column.partition("/")[0]
+        meant = difflib.get_close_matches(name, MEASURED_IN, n=1, cutoff=ALIKE)
+        if meant and name not in MEASURED_IN:
+            expected = f"Expected a layer, or one of {', '.join(MEASURED_IN)}"
+            raise UserError(f"table {table.title!r}: column {column!r}: did you mean {meant[0]!r}? {expected}")
 
 
 def _check_search(table: Table) -> None:

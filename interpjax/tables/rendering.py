@@ -95,8 +95,9 @@ def to_latex(table: Table, lines: Sequence[Line]) -> str:
         rows.append(" & ".join(map(_escape, cells)) + r" \\")
     head = " & ".join(map(_escape, header)) + r" \\"
     columns = "ll" + "r" * (len(header) - 2)
-    body = "\n".join([rf"\begin{{tabular}}{{{columns}}}", r"\toprule", head, r"\midrule", *rows, r"\bottomrule"])
-    return body + "\n\\end{tabular}\n"
+    apart = rf"\multicolumn{{{len(header)}}}{{l}}{{{_escape(WORDS_OF_APART)}}} \\"
+    foot = [r"\bottomrule", *([apart] if any(map(is_apart, lines)) else []), r"\end{tabular}", ""]
+    return "\n".join([rf"\begin{{tabular}}{{{columns}}}", r"\toprule", head, r"\midrule", *rows, *foot])
 
 
 def to_csv(table: Table, lines: Sequence[Line]) -> str:

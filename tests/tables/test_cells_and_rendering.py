@@ -137,6 +137,7 @@ def test_latex_escapes_and_divides_sections():
     assert text.count(r"\midrule") == 2
     assert r"accuracy, \%" in text
     assert text.startswith(r"\begin{tabular}{llrrrr}")
+    assert (r"$\dag$" in text) == any(map(rendering.is_apart, lines(table(), scores())))
 
 
 def test_csv_has_the_numbers():

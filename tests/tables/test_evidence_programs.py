@@ -25,7 +25,7 @@ def printed(monkeypatch, capsys):
         monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
         runpy.run_path(str(BENCHMARKS / f"{name}.py"), run_name="__main__")
         lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
-        return [line.strip("| ").split(" | ") for line in lines]
+        return [[cell.strip() for cell in line[1:-1].split("|")] for line in lines]
 
     return run
 
@@ -66,6 +66,10 @@ def test_grid_refuses_what_is_not_there(printed, results):
         printed("grid", results, "--minus", "s", "2")
     with pytest.raises(SystemExit, match=r"--quantities: conv9 is not in .*results\.csv; it has accuracy, "):
         printed("grid", results, "--quantities", "conv9")
+    found = pd.read_csv(results, dtype={"row": str})
+    found.drop(columns="accuracy").to_csv(results, index=False)
+    with pytest.raises(SystemExit, match=r"results\.csv, s / 1, seed 0: no accuracy; --minus expects it of each run"):
+        printed("grid", results, "--quantities", "interpretability_score", "--minus", "s", "1")
 
 
 def test_strengths_are_drawn_with_every_run_beside(printed, results, tmp_path):
@@ -73,7 +77,11 @@ def test_strengths_are_drawn_with_every_run_beside(printed, results, tmp_path):
     kept = pd.read_csv(tmp_path / "images" / "strengths.csv")
     assert kept.columns.tolist() == ["section", "strength", "seed", "accuracy", "interpretability_score"]
     assert kept[kept["strength"] == 0.1]["interpretability_score"].tolist() == [11, 13, 15]
-    assert (tmp_path / "images" / "strengths.png").stat().st_size > 1000
+    drawing = runpy.run_path(str(BENCHMARKS / "strengths.py"))["drawn"](kept)
+    for panel in drawing.figure.axes:
+        runs, means = panel.lines[:2]  # of the first section
+        assert (len(runs.get_xdata()), len(means.get_xdata())) == (5, 2)
+    assert [each.get_text() for each in drawing.figure.axes[-1].texts] == ["1"]  # of the row with half of the accuracy
 
 
 def test_rows_that_are_no_strengths_are_named(printed, results, tmp_path):
@@ -81,6 +89,10 @@ def test_rows_that_are_no_strengths_are_named(printed, results, tmp_path):
     found.loc[2, "row"] = "0.1, rate 1"
     found.to_csv(results, index=False)
     with pytest.raises(SystemExit, match=r"results.csv, s / 0.1, rate 1, seed 0: no strength λ; expected a number"):
+        printed("strengths", results, tmp_path)
+    found.loc[2, "row"] = "0"
+    found.to_csv(results, index=False)
+    with pytest.raises(SystemExit, match=r"strength λ = 0; expected it above 0"):
         printed("strengths", results, tmp_path)
 
 
@@ -111,3 +123,7 @@ def test_what_a_rotation_leaves_is_counted_for_each_run(printed, tmp_path):
         assert float(row[9]) == pytest.approx(float(row[5]) - float(row[7]), abs=0.11)  # each is rounded to a tenth
     with pytest.raises(SystemExit, match=r"--rows proximal: .* has no dissected run of these"):
         printed("rotated", tmp_path / "table", "--rows", "proximal")
+    with pytest.raises(
+        SystemExit, match=r"--minus weight_decay: no dissected run of this row; the rows are block_norm"
+    ):
+        printed("rotated", tmp_path / "table", "--rows", "block_norm")

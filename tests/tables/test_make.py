@@ -219,10 +219,16 @@ def test_mistakes_are_told_before_anything_is_made(tmp_path):
 
 def test_files_and_columns_that_make_no_table_are_told_of(tmp_path):
     row = small_table().rows[0]
-    with pytest.raises(UserError, match="config of row task/wd is 'two_figures_wd'; expected an experiment"):
+    with pytest.raises(UserError, match="row task/wd has the config 'two_figures_wd'; expected an experiment"):
         Table("text", (dataclasses.replace(row, config="two_figures_wd"),), (0,))
-    with pytest.raises(UserError, match="column 'acuracy': did you mean 'accuracy'"):
-        Table("slip", (row,), (0,), ("acuracy",))
+    with pytest.raises(UserError, match="row 5 has the config None; expected an experiment"):
+        Table("number", (5,), (0,))
+    for slip, meant in (("acuracy", "accuracy"), ("calibratd/conv1", "calibrated")):
+        with pytest.raises(
+            UserError, match=f"column '{slip}': did you mean '{meant}'. Expected a layer, or one of accuracy, "
+        ):
+            Table("slip", (row,), (0,), (slip,))
+    assert Table("layers", (row,), (0,), ("calibrated/fc6", "fc6", "conv")).columns == ("calibrated/fc6", "fc6", "conv")
     (tmp_path / "rows.py").write_text("def get_table():\n    return []\n")
     with pytest.raises(UserError, match=r"rows.py': get_table returns a list; expected a Table"):
         read_table(str(tmp_path / "rows.py"))
