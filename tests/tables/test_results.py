@@ -39,6 +39,8 @@ IN_SHORT = {  # by data and network, the folder and section whose block norm is 
     ("two figures, multiclass", "32 and 64 filters"): ("two_figures", "multiclass"),
     ("two figures, binary", "128 and 256 filters"): ("two_figures_published_width", "binary"),
     ("six classes of scenes", "AlexNet, half the width, from random weights"): ("small", "AlexNet"),
+    ("six classes of scenes", "AlexNet-B, half the width, from random weights"): ("small", "AlexNet-B"),
+    ("six classes of scenes", "ResNet-18, a quarter of the width, from random weights"): ("small", "ResNet-18"),
     ("six classes of scenes", "SqueezeNet, fine-tuned"): ("small_finetuned", "SqueezeNet of Places365"),
 }
 KNOWN = re.findall(COMMAND, (ROOT / "results" / "README.md").read_text(), re.M)
@@ -160,3 +162,12 @@ def test_the_result_of_the_readme_is_that_of_the_results():
         own, base = (by_row("two_figures", "binary").get_group(each) for each in (row, "weight decay"))
         found = paired_difference("", (own - base).to_numpy(float))
         assert apart == ("" if row == "weight decay" else f"{with_interval(found.difference, '+')} (p {found.p:.2g})")
+
+
+def test_the_other_results_of_the_readme_are_those_of_the_verdict():
+    readme = (ROOT / "README.md").read_text().partition("Elsewhere:")[2].partition("\n## ")[0]
+    verdict = (ROOT / "docs" / "results.md").read_text().partition("## In short")[2].partition("\n## ")[0]
+    _, _, *rows = [line.strip("| ").split(" | ") for line in rows_of(readme)]
+    _, _, *known = [line.strip("| ").split(" | ") for line in rows_of(verdict)]
+    told = [(decay, apart, seeds) for _, _, decay, apart, seeds in rows]
+    assert told == [(decay, f"{apart} (p {p})", seeds) for _, _, decay, _, apart, seeds, p, _ in known[2:]]
