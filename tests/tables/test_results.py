@@ -101,6 +101,19 @@ def test_what_is_told_of_the_seeds_is_what_the_programs_print(name, flags, monke
     assert shown(name) == printed(name, "two_figures", flags, monkeypatch, capsys)
 
 
+def test_runs_and_hours_are_those_of_the_results(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    monkeypatch.setattr(sys, "argv", ["hours", str(ROOT / "results")])
+    runpy.run_path(str(ROOT / "benchmarks" / "hours.py"), run_name="__main__")
+    _, _, *rows, total = [line.strip("| ").split(" | ") for line in rows_of(capsys.readouterr().out)]
+    made = {folder: (runs, hours) for folder, runs, hours in rows}
+    text = (ROOT / "docs" / "results.md").read_text().partition("## The tables")[2].partition("\n## ")[0]
+    _, _, *shown_rows = [line.strip("| ").split(" | ") for line in rows_of(text)]
+    told = {config.strip("`"): (runs.partition(" ")[0], hours) for _, config, runs, hours in shown_rows}
+    assert told == {config: made[folder] for folder, config, _ in KNOWN}
+    assert f"{total[-1]} hours in sum" in (ROOT / "docs" / "protocol.md").read_text()
+
+
 @pytest.mark.parametrize(("mark", "flags"), GRIDS.items())
 def test_grids_are_those_of_the_results(mark, flags, monkeypatch, capsys):
     assert shown(mark) == printed("grid", mark.partition(",")[0], flags, monkeypatch, capsys)
