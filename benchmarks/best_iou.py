@@ -47,15 +47,8 @@ def main() -> None:
                 told(mean_interval(values[name].to_numpy()), 3, len(values))
                 for name in ("untrained", "trained", "gained")
             ]
-            cells = [
-                section,
-                layer,
-                category,
-                row,
-                str(len(values)),
-                *means,
-                minus_baseline(trained, row, flags.minus, 3),
-            ]
+            difference = minus_baseline(trained, row, flags.minus, 3)
+            cells = [section, layer, category, row, str(len(values)), *means, difference]
             print(f"| {' | '.join(map(str, cells))} |")
     print("smallest of all:")
     print(best.groupby(["section", "row"], sort=False)[["untrained", "trained"]].min().round(3).to_string())

@@ -1,7 +1,7 @@
 """What the programs over a table's runs share: how runs and results are read, and how means are told.
 
-Not a program itself: best_iou.py, dead_filters.py, grid.py, iou_cuts.py, kept_concepts.py, over_untrained.py,
-rotated.py, single_runs.py and strengths.py use it.
+Not a program itself: best_iou.py, dead_filters.py, grid.py, hours.py, iou_cuts.py, kept_concepts.py,
+over_untrained.py, rotated.py, single_runs.py and strengths.py use it.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import pandas as pd
 
 from interpjax.comparison.statistics import Mean, mean_interval, paired_difference
 from interpjax.dissection import Dissection
+from interpjax.tables.rendering import with_reach
 
 KEYS = ["section", "layer", "row"]
 ALL = "all"  # layers together
@@ -68,11 +69,8 @@ def told(mean: Mean, decimals: int, seeds: int, sign: str = "") -> str:
       seeds: that the reader expects; another number is told beside.
       sign: ``"+"`` for differences.
     """
-    fewer = f" ({mean.seeds} seed{'' if mean.seeds == 1 else 's'})" if mean.seeds != seeds else ""
     value = f"{mean.value:{sign}z.{decimals}f}"  # z: what is rounded to 0 has no minus
-    if not mean.has_interval:
-        return f"{value}{' (all equal)' if mean.all_equal else ''}{fewer}"
-    return f"{value} ± {(mean.high - mean.low) / 2:.{decimals}f}{fewer}"
+    return with_reach(mean, value, f"{mean.reach:.{decimals}f}", seeds)
 
 
 def told_difference(values: np.ndarray, decimals: int, seeds: int) -> str:

@@ -16,13 +16,12 @@ import pandas as pd
 from dissected_runs import read_results, told, told_difference
 
 from interpjax.comparison.statistics import mean_interval
-from interpjax.tables.choosing import WITHIN
+from interpjax.tables.choosing import are_apart
+from interpjax.tables.rendering import HEADINGS, WORDS_OF_APART
 from interpjax.tables.scores import scores_of
 
 SETTING = ["section", "row"]
-WORDS = {"accuracy": "accuracy, %", "interpretability_score": "score", "zero_groups": "zero groups, %"}
 MISSING, ACCURACY = "–", "accuracy"
-APART = "† The accuracies are more than one percentage point apart, so nothing follows from the scores."
 
 
 def main() -> None:
@@ -48,8 +47,8 @@ def main() -> None:
         cells = _differences(scores, quantity, base, seeds) if base else _means(scores[quantity], seeds)
         for section in sections:
             own = [cells.get((section, row), MISSING) for row in rows]
-            print(f"| {WORDS.get(quantity, quantity)} | {section} | {' | '.join(own)} |")
-    print(f"\nOf {seeds} seeds, where no other number is told.", *([APART] if base else []), sep="\n")
+            print(f"| {HEADINGS.get(quantity, quantity)} | {section} | {' | '.join(own)} |")
+    print(f"\nOf {seeds} seeds, where no other number is told.", *([WORDS_OF_APART] if base else []), sep="\n")
 
 
 def _ordered(names: list[str]) -> list[str]:
@@ -82,7 +81,7 @@ def _differences(scores: pd.DataFrame, quantity: str, base: tuple[str, ...], see
         apart = own - by_setting[base]
         found = apart[quantity].dropna()
         if each != base and len(found):
-            mark = " †" if quantity != ACCURACY and round(abs(apart[ACCURACY].mean()), 6) > WITHIN else ""
+            mark = " †" if quantity != ACCURACY and are_apart(apart[ACCURACY].mean()) else ""
             cells[each] = told_difference(found.to_numpy(float), _decimals(quantity), seeds) + mark
     return cells
 

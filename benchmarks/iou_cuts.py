@@ -2,9 +2,9 @@
 
 For each section, layer, cut and row of a table it prints the unique detectors at that cut (concepts that are the best
 one of some unit, with at least this IoU) as a mean over seeds with a 95 % t-interval, and the difference from the row
-of --minus, where the section has it, with the p of the exact sign-flip test. Beside them stands for how many
-concepts some unit has at least this IoU, after training and, where the stage chance was run with the kind "untrained",
-before it.
+of --minus, where the section has it, with the p of the exact sign-flip test. Beside them stands for how many concepts
+some unit has at least this IoU, after training and, where the stage chance was run with the kind "untrained", before
+it.
 
 Run:   python benchmarks/iou_cuts.py FOLDER       (of a table, as of interpjax table table_two_figures --workdir=FOLDER)
 Cost:  seconds.
@@ -54,15 +54,8 @@ def main() -> None:
         unique = own.droplevel(KEYS[:3])["unique"].unstack("row")
         for row, values in own.groupby("row", sort=False):
             mean = told(mean_interval(values["unique"].to_numpy()), 1, len(values))
-            cells = [
-                section,
-                layer,
-                f"{cut:g}",
-                row,
-                str(len(values)),
-                mean,
-                minus_baseline(unique, row, flags.minus, 1),
-            ]
+            difference = minus_baseline(unique, row, flags.minus, 1)
+            cells = [section, layer, f"{cut:g}", row, str(len(values)), mean, difference]
             above = (values[name] for name in ("above", "untrained"))
             cells += [f"{each.mean():.1f}" if each.notna().all() else "–" for each in above]
             print(f"| {' | '.join(cells)} |")

@@ -1,9 +1,9 @@
 """Draws accuracy and score against the strength of each regularizer, and the score against the accuracy.
 
 A section is a regularizer, and the name of a row its strength. Small marks are runs, one for each seed, and large ones
-their means. The last panel shows whether one regularizer has the higher score at the same accuracy; there the
-means are labelled with their strengths, but for those within one percentage point of the best accuracy, which lie too
-near to each other.
+their means. The last panel shows whether one regularizer has the higher score at the same accuracy; there the means are
+labelled with their strengths, but for those within one percentage point of the best accuracy, which lie too near to
+each other.
 
 Run:   python benchmarks/strengths.py results/two_figures_strengths/results.csv docs/images
 Cost:  seconds. Writes strengths.png and strengths.pdf into the folder, and the runs that they show as strengths.csv.

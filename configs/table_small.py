@@ -5,8 +5,7 @@ Needs:  class folders of images and a directory in Broden's layout, by --config.
 Run:    interpjax table table_small --workdir=DIR --jobs=2 and the folders above, for networks from random weights;
         table_small:finetuned for what is fine-tuned from squeezenet_places365; :search and :finetuned_search for what
         there is to choose from. By the protocol of docs/protocol.md.
-Cost:   66 and 42 runs, and 12 of each search, two at once, which took 4 to 7 minutes each on
-        2 cores of an AMD EPYC.
+Cost:   66 and 42 runs, and 12 of each search, two at once, which took 4 to 7 minutes each on 2 cores of an AMD EPYC.
 Expect: nothing is published for these images.
 """
 

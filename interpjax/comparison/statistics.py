@@ -35,6 +35,11 @@ class Mean(NamedTuple):
         return self.seeds > 1 and self.high - self.low <= ROUNDING * max(1.0, abs(self.value))
 
     @property
+    def reach(self) -> float:
+        """Half of the interval's width; NaN of one value alone."""
+        return (self.high - self.low) / 2
+
+    @property
     def has_interval(self) -> bool:
         """Whether there is an interval to show: of several values that are not all equal."""
         return self.seeds > 1 and not self.all_equal

@@ -11,6 +11,11 @@ ACCURACY, SCORE = "validation_accuracy", "interpretability_score"
 WITHIN = 1.0  # percentage points of accuracy, that docs/protocol.md takes for equal accuracies
 
 
+def are_apart(points: float) -> bool:
+    """Whether accuracies so many percentage points apart are too far from each other to compare scores; not of NaN."""
+    return round(abs(points), 6) > WITHIN
+
+
 def choose(table: Table, scores: pd.DataFrame, diverged: Collection[str] = ()) -> dict[str, Row]:
     """Of each section the row to go on with, by the rule of docs/protocol.md.
 

@@ -13,7 +13,7 @@ from interpjax.comparison.statistics import Mean
 from interpjax.report.comparison_figures import reach
 from interpjax.report.drawing import CYCLE, STYLE, Drawing
 from interpjax.tables.cells import Line
-from interpjax.tables.rendering import HEADINGS, is_apart
+from interpjax.tables.rendering import HEADINGS, row_name
 from interpjax.tables.table import Table
 
 NAME = "accuracy_and_score"
@@ -57,9 +57,7 @@ def _drawn(sections: Sequence[str], lines: Sequence[Line], columns: tuple[str, s
 
 
 def _label(shown: str | Line) -> str:
-    if isinstance(shown, str):
-        return shown
-    return f"{shown.row.name} †" if is_apart(shown) else shown.row.name
+    return shown if isinstance(shown, str) else row_name(shown)
 
 
 def _marks(axes: Axes, colors: dict[str, str], shown: Sequence[str | Line], column: str) -> None:

@@ -227,8 +227,9 @@ def plan(table: Table, folder: Path, *, seeds: Sequence[int] = (), only: str = "
       UserError: as :func:`make_table`; but neither the values of fields are checked nor the data, which may take long.
     """
     stages, kept = ordered_stages(table.stages), read_kept(table, folder)
-    check_folders([each for _, _, each in table.planned(folder)])
-    found = _records(table.planned(folder), kept)
+    planned = table.planned(folder)
+    check_folders([each for _, _, each in planned])
+    found = _records(planned, kept)
     failed = _failures(found)
     seconds = found.groupby(["section", "row", "seed"])["seconds"].first().groupby(["section", "row"]).mean()
     chosen = _chosen(table, folder, seeds, only)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from interpjax.comparison.statistics import DECIMALS, Difference, Mean
 from interpjax.tables.cells import Line
-from interpjax.tables.choosing import WITHIN
+from interpjax.tables.choosing import are_apart
 from interpjax.tables.table import Table
 
 HEADINGS = {
@@ -77,10 +77,11 @@ def _differences(table: Table, lines: Sequence[Line]) -> list[str]:
 
 def is_apart(line: Line) -> bool:
     """Whether its accuracy is more than one percentage point from its baseline's, so that scores tell nothing."""
-    return round(abs(line.apart), 6) > WITHIN  # and not of NaN
+    return are_apart(line.apart)
 
 
-def _name(line: Line) -> str:
+def row_name(line: Line) -> str:
+    """The name of a row, with a mark where its scores tell nothing."""
     return f"{line.row.name} †" if is_apart(line) else line.row.name
 
 
@@ -134,7 +135,7 @@ def _cells(table: Table, lines: Sequence[Line]) -> list[list[str]]:
     known, found = _published(table), []
     for number, line in enumerate(lines):
         repeated = number > 0 and lines[number - 1].row.section == line.row.section
-        cells = ["" if repeated else line.row.section, _name(line)]
+        cells = ["" if repeated else line.row.section, row_name(line)]
         cells.append(str(line.seeds))
         for name in table.columns:
             cells.append(_mean(line.means[name], line.seeds) if name in line.means else "–")
@@ -154,7 +155,7 @@ def _difference_cells(table: Table, lines: Sequence[Line]) -> list[list[str]]:
         if line.differences:
             most = max(line.differences.values(), key=lambda each: each.difference.seeds)
             seeds = most.difference.seeds
-            cells = [line.row.section, _name(line), str(seeds), "–" if seeds == 1 else f"{most.smallest_p:.2g}"]
+            cells = [line.row.section, row_name(line), str(seeds), "–" if seeds == 1 else f"{most.smallest_p:.2g}"]
             for name in table.columns:
                 apart = line.differences.get(name)
                 cells += ["–", "–"] if apart is None else [_mean(apart.difference, seeds, "+.4g"), _p(apart)]
@@ -168,16 +169,22 @@ def _p(apart: Difference) -> str:
 
 
 def _mean(mean: Mean, seeds: int, form: str = ".4g") -> str:
-    """As ``17.3 ± 0.6``; of one seed alone no interval, and none of equal values, where it says nothing.
-
-    With the number of its seeds where that is another than ``seeds``, of the row.
-    """
+    """As ``17.3 ± 0.6``, see :func:`with_reach`; ``seeds`` are those of the row."""
     value = mean.value if abs(mean.value) >= 10**-DECIMALS else 0.0  # what is left of numbers that cancel out
+    reach = f"{mean.reach:{'.0f' if mean.reach >= 99.5 else '.2g'}}"
+    return with_reach(mean, f"{value:{form}}", reach, seeds)
+
+
+def with_reach(mean: Mean, value: str, reach: str, seeds: int) -> str:
+    """A mean with half the width of its interval, both as they are written.
+
+    Of one seed alone no interval, and none of equal values, where it says nothing; with the number of its seeds where
+    that is another than ``seeds``.
+    """
     fewer = f" ({mean.seeds} seed{'' if mean.seeds == 1 else 's'})" if mean.seeds != seeds else ""
     if not mean.has_interval:
-        return f"{value:{form}}{' (all equal)' if mean.all_equal else ''}{fewer}"
-    reach = (mean.high - mean.low) / 2
-    return f"{value:{form}} ± {reach:{'.0f' if reach >= 99.5 else '.2g'}}{fewer}"
+        return f"{value}{' (all equal)' if mean.all_equal else ''}{fewer}"
+    return f"{value} ± {reach}{fewer}"
 
 
 def _heading(name: str) -> str:
